@@ -1,0 +1,1 @@
+"""What a model is: its architecture, weights, standardizer, and the bundle file that holds them."""

@@ -1,0 +1,119 @@
+"""Records and columns that pass between the floors. Frozen; no behaviour beyond construction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "MISSING_TIME_MS",
+    "GapPolicy",
+    "Output",
+    "Position",
+    "Record",
+    "Samples",
+    "Scores",
+    "Status",
+    "TopicPartition",
+]
+
+MISSING_TIME_MS = -1
+"""Time stamp of a record that carries none."""
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Position(NamedTuple):
+    """Where a record lies in the input: topic, partition, offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record of the input log, as it came."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int = MISSING_TIME_MS
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One record to publish. `topic` is the full name."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Status(IntEnum):
+    """What a score rests on. Only `ready` and `imputed` samples have a score."""
+
+    READY = 0
+    WARMING = 1
+    """The stream is younger than the model's warm-up."""
+    IMPUTED = 2
+    """At least one channel was missing and was carried forward from its last value."""
+    GAP = 3
+    """First sample after a silence longer than `reset_after`: the state starts again from zero."""
+    LATE = 4
+    """Not newer than a sample of the stream that was already scored; left out."""
+
+    @property
+    def label(self) -> str:
+        """Name in score records."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class GapPolicy:
+    """When a stream's state is too old to go on with. Event time only."""
+
+    reset_after_ms: int = 0
+    """A silence longer than this resets the stream; 0 means never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Columns of samples in arrival order.
+
+    Shapes: stream_ids [N]; event_time_ms int64 [N]; values float32 [N, C], NaN = missing.
+    """
+
+    stream_ids: Sequence[str]
+    event_time_ms: NDArray[np.int64]
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Columns of scores, one row a sample, in the order the samples came.
+
+    Shapes: score, p_value float64 [N], NaN = none; status uint8 [N] (Status); expected, contribution float32 [N, C].
+    Units: score 1.0 = the alert threshold; expected is in the channel's own unit; contributions of a row add up to 1.
+    """
+
+    score: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+    status: NDArray[np.uint8]
+    expected: NDArray[np.float32]
+    contribution: NDArray[np.float32]
+    channels: tuple[str, ...] = field(default=())
