@@ -88,7 +88,9 @@ class GapPolicy:
     """When a stream's state is too old to go on with. Event time only."""
 
     reset_after_ms: int = 0
-    """A silence longer than this resets the stream; 0 means never."""
+    """A silence longer than this resets the stream's state; 0 means never."""
+    forget_after_ms: int = 0
+    """After a silence longer than this a stream is as one never seen, and its row may be released; 0 means never."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""Fits the calibration of a network on clean data that its training did not see.
+
+The network runs over the whole series with carried state, as it will when it scores; only rows from `start` on are used.
+
+1. residuals of those rows -> their scale by channel;
+2. running means of the squared, scaled residuals over a fraction of the period -> a tail each;
+3. the sum of the tails' surprises -> its own tail, whose surprise is calibrated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.errors import DataError
+from streamlstm.kernels import BASE_SURPRISE, combine_tails, single_thread
+from streamlstm.model.calibration import Calibration
+from streamlstm.model.network import Network
+from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.forward import Forward, Passed
+from streamlstm.scoring.residuals import run_residuals
+from streamlstm.scoring.state import StreamStates
+from streamlstm.scoring.tails import Tail, fit_tail
+from streamlstm.types import GapPolicy
+
+__all__ = ["CalibrationSeries", "calibrate", "widths_for"]
+
+_DEFAULT_PERIOD = 64
+_SCALE_FLOOR = 0.01
+"""In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter) has no
+error to measure, and without a floor the first rounding would be an alarm."""
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationSeries:
+    """One stream in time order; rows from `start` on calibrate, those before bring the state to where it would be.
+
+    Shapes: values float32 [T, C] in the channels' units, NaN = missing.
+    """
+
+    values: NDArray[np.float32]
+    start: int
+
+
+def widths_for(period_rows: int) -> NDArray[np.float32]:
+    """Return the narrow and the wide mean's width in samples: an eighth and a half of the period.
+
+    Half a period covers a beat or a working day; an eighth keeps the shape of what happens within one. Without a period
+    (0) 64 samples stand in. Bounds keep a mean a mean (4) and its memory shorter than most faults (256).
+    """
+    period = period_rows or _DEFAULT_PERIOD
+    return np.array([np.clip(period / 8, 4, 64), np.clip(period / 2, 16, 256)], np.float32)
+
+
+def calibrate(
+    network: Network, standardizer: Standardizer, series: Sequence[CalibrationSeries], *, period_rows: int
+) -> Calibration:
+    """Fit residual scales and tails.
+
+    Raises: DataError when fewer than 20 rows are left to calibrate on.
+    """
+    widths = widths_for(period_rows)
+    warm_up = max(network.architecture.forecast, int(widths[1]))
+    with single_thread():
+        passes = [_pass(network, standardizer, one) for one in series]
+        starts = [_usable_start(one, warm_up) for one in series]
+        scales = _residual_scales(network, passes, starts)
+        means = np.concatenate(
+            [_means(network, one, scales, widths)[start:] for one, start in zip(passes, starts, strict=True)]
+        )
+    if len(means) < 20:
+        raise DataError(f"calibration: expected at least 20 rows after the first {warm_up}, got {len(means)}; give more data")
+    parts = [fit_tail(means[:, k].astype(np.float64)) for k in range(means.shape[1])]
+    statistics, surprises, fits = _stack(parts)
+    total = np.empty(len(means))
+    combine_tails(means, statistics, surprises, fits, total)
+    tail = fit_tail(total)
+    return Calibration(
+        scales=scales,
+        widths=widths,
+        part_statistics=statistics,
+        part_surprises=surprises,
+        part_fits=fits,
+        total_statistics=tail.statistic,
+        total_surprises=tail.surprise,
+        total_fit=np.array([tail.shape, tail.scale]),
+        cluster_rows=_cluster_rows(tail.surprise_of(total), gap=int(widths[1])),
+        warm_up=warm_up,
+        horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
+    )
+
+
+def _usable_start(series: CalibrationSeries, warm_up: int) -> int:
+    """First row whose means are full; short data gives up half of its calibration rows to the warm-up, not more."""
+    return max(series.start, min(warm_up, (series.start + len(series.values)) // 2))
+
+
+def _pass(network: Network, standardizer: Standardizer, series: CalibrationSeries) -> list[Passed]:
+    forward = Forward(network, standardizer)
+    states = StreamStates(network.architecture, max_streams=16)
+    slot = states.slots_of(["calibration"])
+    passes = []
+    for begin in range(0, len(series.values), _CHUNK):
+        values = np.ascontiguousarray(series.values[begin : begin + _CHUNK], np.float32)
+        times = np.arange(begin, begin + len(values), dtype=np.int64)
+        passes.append(forward.run(states, np.repeat(slot, len(values)), times, values, GapPolicy()))
+    return passes
+
+
+def _residual_scales(network: Network, passes: list[list[Passed]], starts: list[int]) -> NDArray[np.float32]:
+    """Root mean square of each residual by channel [3, C], over observed values."""
+    p, channels = network.architecture.forecast, network.architecture.channels
+    squares, counts = np.zeros((3, channels)), np.zeros((3, channels))
+    for chunks, start in zip(passes, starts, strict=True):
+        x = np.concatenate([c.x for c in chunks])
+        seen = np.concatenate([c.observed for c in chunks]).astype(bool)
+        head = np.concatenate([c.head.reshape(len(c.x), 1 + p, channels) for c in chunks])
+        ensemble = np.zeros_like(x)
+        for h in range(1, p + 1):
+            ensemble[p:] += head[p - h : len(head) - h, h] / p
+        one_step = np.concatenate([np.zeros_like(x[:1]), head[:-1, 1]])
+        first = max(start, p)
+        for kind, forecast in enumerate((head[:, 0], one_step, ensemble)):
+            residual = np.where(seen, x - forecast, 0.0)[first:]
+            squares[kind] += (residual.astype(np.float64) ** 2).sum(axis=0)
+            counts[kind] += seen[first:].sum(axis=0)
+    return np.maximum(np.sqrt(squares / np.maximum(counts, 1)), _SCALE_FLOOR).astype(np.float32)
+
+
+def _means(
+    network: Network, chunks: list[Passed], scales: NDArray[np.float32], widths: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    states = StreamStates(network.architecture, max_streams=16)
+    states.slots_of(["calibration"])
+    return np.concatenate([run_residuals(states, one, scales=scales, widths=widths).means for one in chunks])
+
+
+def _cluster_rows(surprise: NDArray[np.float64], *, gap: int) -> float:
+    """Mean number of samples above the 98 % level in a cluster; clusters are parted by `gap` samples below it."""
+    above = np.flatnonzero(surprise > BASE_SURPRISE)
+    if len(above) == 0:
+        return float(gap)
+    return len(above) / (1 + int((np.diff(above) > gap).sum()))
+
+
+def _stack(tails: Sequence[Tail]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    return (
+        np.stack([tail.statistic for tail in tails]),
+        np.stack([tail.surprise for tail in tails]),
+        np.array([[tail.shape, tail.scale] for tail in tails]),
+    )

@@ -1,0 +1,163 @@
+"""The detector: samples of many streams in, scores out. The worker, the command line and notebooks use this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamlstm.errors import ShapeError
+from streamlstm.kernels import combine_tails, score_streams, single_thread
+from streamlstm.model.bundle import ModelBundle
+from streamlstm.scoring.forward import Forward
+from streamlstm.scoring.residuals import run_residuals
+from streamlstm.scoring.state import StreamStates
+from streamlstm.scoring.thresholds import Threshold
+from streamlstm.types import GapPolicy, Scores, Status
+
+__all__ = ["Detector", "ScoreResult"]
+
+_CHUNK = 4096
+"""Rows scored at a time: bounds the head's outputs to some 10 MB at 38 channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """The score of one sample. `score` and `p_value` are None while the stream is warming, after a gap, and when late."""
+
+    score: float | None
+    p_value: float | None
+    status: str
+    expected: dict[str, float]
+    contribution: dict[str, float]
+
+
+class Detector:
+    """Scores samples, one at a time or in columns, with state carried by stream.
+
+    A score depends on the stream's own samples alone: not on other streams, nor on how samples were batched.
+    """
+
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        *,
+        gaps: GapPolicy | None = None,
+        threshold: Threshold | None = None,
+        max_streams: int = 1_000_000,
+    ) -> None:
+        calibration = bundle.calibration
+        self.bundle = bundle
+        self.gaps = gaps or GapPolicy()
+        self.states = StreamStates(bundle.network.architecture, max_streams=max_streams)
+        self.alarm_surprise = (threshold or Threshold()).alarm_surprise(
+            period_s=bundle.period_s, cluster_rows=calibration.cluster_rows
+        )
+        self._forward = Forward(bundle.network, bundle.standardizer)
+        self._rate = 1.0 / calibration.horizon
+
+    @classmethod
+    def load(cls, path: str | Path, *, gaps: GapPolicy | None = None, threshold: Threshold | None = None) -> Self:
+        """Load a bundle and make a detector of it.
+
+        Raises: BundleError when the file is truncated, altered, foreign or of another version.
+        """
+        return cls(ModelBundle.load(path), gaps=gaps, threshold=threshold)
+
+    def score_one(self, stream_id: str, event_time_ms: int, row: ArrayLike | Mapping[str, float | None]) -> ScoreResult:
+        """Score one sample of one stream.
+
+        Shapes: row [C] in the bundle's channel order, or a mapping by channel name (absent or None = missing).
+        Units: event_time_ms in ms since 1970; values in the channels' own units.
+        """
+        channels = self.bundle.channels
+        if isinstance(row, Mapping):
+            unknown = sorted(set(row) - set(channels))
+            if unknown:
+                raise ShapeError(f"row: expected channels among {list(channels)}, got {unknown[0]!r}")
+            row = [np.nan if (value := row.get(name)) is None else value for name in channels]
+        values = np.asarray(row, np.float32)[None]
+        scores = self.score([stream_id], np.array([event_time_ms], np.int64), values)
+        has_score = not np.isnan(scores.score[0])
+        return ScoreResult(
+            score=float(scores.score[0]) if has_score else None,
+            p_value=float(scores.p_value[0]) if has_score else None,
+            status=Status(scores.status[0]).label,
+            expected=dict(zip(channels, map(float, scores.expected[0]), strict=True)),
+            contribution=dict(zip(channels, map(float, scores.contribution[0]), strict=True)),
+        )
+
+    def score(self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike) -> Scores:
+        """Score samples in arrival order; streams may be mixed and may repeat.
+
+        Shapes: stream_ids [N]; event_times_ms int64 [N]; values float32 [N, C], NaN = missing.
+        Raises: ShapeError before any state changes.
+        """
+        times = np.ascontiguousarray(event_times_ms, np.int64)
+        rows = np.ascontiguousarray(values, np.float32)
+        channels = len(self.bundle.channels)
+        if rows.ndim != 2 or rows.shape[1] != channels:
+            raise ShapeError(f"values: expected [N, {channels}] for channels {list(self.bundle.channels)}, got {list(rows.shape)}")
+        if not len(stream_ids) == len(times) == len(rows):
+            raise ShapeError(f"expected as many stream ids and times as the {len(rows)} rows, got {len(stream_ids)} and {len(times)}")
+        slots = self.states.slots_of(stream_ids)
+        result = Scores(
+            score=np.full(len(rows), np.nan),
+            p_value=np.full(len(rows), np.nan),
+            status=np.empty(len(rows), np.uint8),
+            expected=np.full((len(rows), channels), np.nan, np.float32),
+            contribution=np.zeros((len(rows), channels), np.float32),
+        )
+        with single_thread():
+            for start in range(0, len(rows), _CHUNK):
+                chunk = slice(start, start + _CHUNK)
+                self._score_chunk(slots[chunk], times[chunk], rows[chunk], chunk, result)
+        return result
+
+    def _score_chunk(
+        self,
+        slots: NDArray[np.int64],
+        times: NDArray[np.int64],
+        values: NDArray[np.float32],
+        chunk: slice,
+        result: Scores,
+    ) -> None:
+        calibration, states = self.bundle.calibration, self.states
+        passed = self._forward.run(states, slots, times, values, self.gaps)
+        kept = len(passed.kept)
+        residuals = run_residuals(states, passed, scales=calibration.scales, widths=calibration.widths)
+        combined = np.empty(kept)
+        combine_tails(
+            residuals.means, calibration.part_statistics, calibration.part_surprises, calibration.part_fits, combined
+        )
+        status = passed.status[passed.kept]
+        score, p_value = np.empty(kept), np.empty(kept)
+        score_streams(
+            passed.slots,
+            combined,
+            residuals.ages,
+            passed.reset,
+            calibration.total_statistics,
+            calibration.total_surprises,
+            calibration.total_fit,
+            self.alarm_surprise,
+            self._rate,
+            calibration.warm_up,
+            states.levels,
+            states.excesses,
+            status,
+            score,
+            p_value,
+        )
+        rows = passed.kept + chunk.start
+        result.status[chunk] = passed.status
+        result.status[rows] = status
+        result.score[rows] = score
+        result.p_value[rows] = p_value
+        result.contribution[rows] = residuals.contribution
+        standardizer = self.bundle.standardizer
+        result.expected[rows] = residuals.expected * standardizer.scale + standardizer.mean

@@ -1,0 +1,87 @@
+"""Samples through the network: admitted, stepped in rounds, projected by the head. The one path of scoring and calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.kernels import LstmWeights, admit, advance, project
+from streamlstm.model.network import Network
+from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.state import StreamStates
+from streamlstm.types import GapPolicy, Status
+
+__all__ = ["INPUT_LIMIT", "Forward", "Passed"]
+
+INPUT_LIMIT = 20.0
+"""Standardised inputs are clipped here: 20 deviations saturate the gates, and more would only stay longer in the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What the network made of N samples, late ones left out.
+
+    Shapes: kept int64 [K] rows of the batch; status uint8 [N]; slots int64 [K]; x float32 [K, C]; observed uint8 [K, C];
+    reset uint8 [K]; head float32 [K, C * (1 + p)].
+    """
+
+    kept: NDArray[np.int64]
+    status: NDArray[np.uint8]
+    slots: NDArray[np.int64]
+    x: NDArray[np.float32]
+    observed: NDArray[np.uint8]
+    reset: NDArray[np.uint8]
+    head: NDArray[np.float32]
+
+
+class Forward:
+    """The network with its standardizer, ready to run on the states of streams."""
+
+    def __init__(self, network: Network, standardizer: Standardizer) -> None:
+        self.network = network
+        self.standardizer = standardizer
+        self._weights = LstmWeights([(layer.w_ih, layer.w_hh, layer.bias) for layer in network.layers])
+
+    def run(
+        self,
+        states: StreamStates,
+        slots: NDArray[np.int64],
+        event_time_ms: NDArray[np.int64],
+        values: NDArray[np.float32],
+        gaps: GapPolicy,
+    ) -> Passed:
+        """Advance the streams' network state by N samples in arrival order.
+
+        Shapes: slots, event_time_ms [N]; values [N, C], NaN = missing.
+        """
+        count, channels = values.shape
+        status = np.empty(count, np.uint8)
+        reset = np.empty(count, np.uint8)
+        observed = np.empty((count, channels), np.uint8)
+        x = np.empty((count, channels), np.float32)
+        admit(
+            slots,
+            event_time_ms,
+            values,
+            self.standardizer.mean,
+            self.standardizer.scale,
+            gaps.reset_after_ms,
+            gaps.forget_after_ms,
+            INPUT_LIMIT,
+            states.last_time,
+            states.last,
+            status,
+            reset,
+            observed,
+            x,
+        )
+        kept = np.flatnonzero(status != Status.LATE)
+        if len(kept) < count:
+            slots, x, observed, reset = slots[kept], x[kept], observed[kept], reset[kept]
+        hidden = np.empty((len(kept), self.network.architecture.hidden), np.float32)
+        head = np.empty((len(kept), self.network.architecture.head_outputs), np.float32)
+        advance(self._weights, states.arena, slots, x, reset, hidden)
+        project(hidden, self.network.head_weight, self.network.head_bias, head)
+        return Passed(kept, status, slots, x, observed, reset, head)

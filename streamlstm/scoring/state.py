@@ -1,0 +1,136 @@
+"""Everything one model remembers of its streams: rows in arrays, one a stream, in slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.errors import SnapshotError, UsageError
+from streamlstm.kernels import BASE_SURPRISE, NEVER, StateArena, row_length
+from streamlstm.model.network import Architecture
+
+__all__ = ["StreamStates"]
+
+_FIRST_CAPACITY = 16
+
+
+class StreamStates:
+    """Slots of streams and the arrays behind them; S = capacity.
+
+    Shapes: arena hidden and cell [S, L, H]; last_time int64 [S]; last float32 [S, C]; rows float32 [S, row_length];
+    ages int64 [S]; levels, excesses float64 [S]. A slot that is free holds a new stream's values.
+    """
+
+    def __init__(self, architecture: Architecture, *, max_streams: int) -> None:
+        self.architecture = architecture
+        self.max_streams = max_streams
+        self.slots: dict[str, int] = {}
+        self._free: list[int] = []
+        self._capacity = 0
+        self.arena = StateArena(_FIRST_CAPACITY, layers=architecture.layers, hidden=architecture.hidden)
+        self.last_time = np.empty(0, np.int64)
+        self.last = np.empty((0, architecture.channels), np.float32)
+        self.rows = np.empty((0, row_length(architecture.channels, architecture.forecast)), np.float32)
+        self.ages = np.empty(0, np.int64)
+        self.levels = np.empty(0, np.float64)
+        self.excesses = np.empty(0, np.float64)
+        self._grow(_FIRST_CAPACITY)
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def slots_of(self, stream_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the slot of each stream; a new stream claims one.
+
+        Raises: UsageError when `max_streams` are held.
+        """
+        known = self.slots
+        try:
+            return np.fromiter((known[i] for i in stream_ids), np.int64, count=len(stream_ids))
+        except KeyError:
+            for stream_id in stream_ids:
+                if stream_id not in known:
+                    known[stream_id] = self._claim()
+            return np.fromiter((known[i] for i in stream_ids), np.int64, count=len(stream_ids))
+
+    def has_room(self, new_streams: int) -> bool:
+        """Say whether that many new streams can be claimed."""
+        return len(self.slots) + new_streams <= self.max_streams
+
+    def release(self, stream_ids: Iterable[str]) -> None:
+        """Forget streams; their slots are free again."""
+        gone = [self.slots.pop(i) for i in stream_ids]
+        if gone:
+            slots = np.asarray(gone, np.int64)
+            self.arena.reset(slots)
+            self._clear(slots)
+            self._free.extend(gone)
+
+    def release_older_than(self, event_time_ms: int) -> int:
+        """Forget the streams whose last sample is older; return how many."""
+        gone = [i for i, slot in self.slots.items() if self.last_time[slot] < event_time_ms]
+        self.release(gone)
+        return len(gone)
+
+    def export(self) -> dict[str, NDArray[np.generic]]:
+        """Return the arrays of all streams, in the order of `slots`."""
+        slots = np.fromiter(self.slots.values(), np.int64, count=len(self.slots))
+        hidden, cell = self.arena.export(slots)
+        arrays: dict[str, NDArray[np.generic]] = {"hidden": hidden, "cell": cell}
+        for name in _ARRAYS:
+            arrays[name] = getattr(self, name)[slots]
+        return arrays
+
+    def restore(self, stream_ids: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take over what `export` returned, into these empty states.
+
+        Raises: SnapshotError when an array does not fit this architecture.
+        """
+        slots = self.slots_of(stream_ids)
+        for name in _ARRAYS:
+            own, came = getattr(self, name), arrays.get(name)
+            expected = (len(slots), *own.shape[1:])
+            if came is None or came.shape != expected or came.dtype != own.dtype:
+                got = "nothing" if came is None else f"{came.dtype} {list(came.shape)}"
+                raise SnapshotError(f"state array {name}: expected {own.dtype} {list(expected)}, got {got}")
+        try:
+            self.arena.load(slots, hidden=arrays["hidden"], cell=arrays["cell"])
+        except (KeyError, ValueError) as error:
+            raise SnapshotError(f"state arrays hidden and cell: {error}") from error
+        for name in _ARRAYS:
+            getattr(self, name)[slots] = arrays[name]
+
+    def _claim(self) -> int:
+        if self._free:
+            return self._free.pop()
+        slot = len(self.slots)
+        if slot >= self.max_streams:
+            raise UsageError(f"{self.max_streams} streams are held already; raise state.max_streams to take more")
+        if slot >= self._capacity:
+            self._grow(min(2 * self._capacity, self.max_streams))
+        return slot
+
+    def _grow(self, capacity: int) -> None:
+        before = self._capacity
+        if capacity > self.arena.capacity:
+            self.arena.grow(capacity)
+        for name in _ARRAYS:
+            old = getattr(self, name)
+            new = np.zeros((capacity, *old.shape[1:]), old.dtype)
+            new[:before] = old
+            setattr(self, name, new)
+        self._capacity = capacity
+        self._clear(np.arange(before, capacity))
+
+    def _clear(self, slots: NDArray[np.int64]) -> None:
+        self.last_time[slots] = NEVER
+        self.last[slots] = 0.0
+        self.rows[slots] = 0.0
+        self.ages[slots] = 0
+        self.levels[slots] = BASE_SURPRISE
+        self.excesses[slots] = 1.0
+
+
+_ARRAYS = ("last_time", "last", "rows", "ages", "levels", "excesses")
