@@ -1,0 +1,209 @@
+"""What a configuration may hold, as frozen pydantic models; unknown keys are errors.
+
+Attributes of durations end in `_ms` (integers), while the keys of the file do not: `commit_interval: 100ms`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from streamlstm.config.values import (
+    FIELD_PATTERN,
+    NAME_PATTERN,
+    PREFIX_PATTERN,
+    Count,
+    Duration,
+    FilePath,
+    Period,
+    PositiveDuration,
+    Rate,
+    Servers,
+    duration,
+)
+
+__all__ = [
+    "Alerts",
+    "App",
+    "Config",
+    "Gaps",
+    "Guarantee",
+    "Kafka",
+    "Local",
+    "Model",
+    "Security",
+    "Sinks",
+    "Source",
+    "State",
+    "Threshold",
+    "Time",
+]
+
+Guarantee: TypeAlias = Literal["at_least_once", "exactly_once"]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, attributes may carry a unit that the key does not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class App(Section):
+    """The service itself. `id` names the consumer group and the state."""
+
+    id: str = Field(pattern=NAME_PATTERN, max_length=200)
+    guarantee: Guarantee | None = None
+    """exactly_once is the default on the local transport, at_least_once on Kafka."""
+    commit_interval_ms: PositiveDuration = duration("100ms", key="commit_interval")
+
+
+class Security(Section):
+    """How to reach the brokers."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Security:
+        sasl = {"mechanism": self.mechanism, "username": self.username, "password": self.password}
+        ssl = {"ca_file": self.ca_file, "cert_file": self.cert_file, "key_file": self.key_file}
+        has_sasl, has_ssl = self.protocol.startswith("SASL"), self.protocol.endswith("SSL")
+        faults = []
+        if has_sasl and (absent := [name for name, value in sasl.items() if value is None]):
+            faults.append(f"expected {', '.join(absent)} with protocol {self.protocol}")
+        if not has_sasl and (useless := [name for name, value in sasl.items() if value is not None]):
+            faults.append(f"expected no {', '.join(useless)} with protocol {self.protocol}")
+        if not has_ssl and (useless := [name for name, value in ssl.items() if value is not None]):
+            faults.append(f"expected no {', '.join(useless)} with protocol {self.protocol}")
+        if (self.cert_file is None) != (self.key_file is None):
+            faults.append("expected cert_file and key_file together")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class Kafka(Section):
+    """Apache Kafka as the log."""
+
+    bootstrap_servers: Servers
+    security: Security = Security()
+
+
+class Local(Section):
+    """One SQLite file as the log: no server."""
+
+    path: FilePath = Field(default=Path("streamlstm.db"), validate_default=True)
+
+
+class Time(Section):
+    """Where a sample's event time stands. `record` is the time stamp of the Kafka record, always in ms."""
+
+    path: str = Field(default="$.ts", pattern=rf"^record$|{FIELD_PATTERN}")
+    unit: Literal["rfc3339", "s", "ms", "us", "ns"] = "rfc3339"
+
+    @model_validator(mode="after")
+    def _unit_has_a_use(self) -> Time:
+        if self.path == "record" and "unit" in self.model_fields_set:
+            raise ValueError("expected no unit with path: record, whose unit is ms")
+        return self
+
+
+class Source(Section):
+    """Topics of telemetry and how their records are read."""
+
+    topics: tuple[Annotated[str, Field(pattern=NAME_PATTERN, max_length=249)], ...] = Field(min_length=1)
+    format: Literal["json"] = "json"
+    stream_id: str = Field(default="$.stream_id", pattern=rf"^key$|{FIELD_PATTERN}")
+    ts: Time = Time()
+    start: Literal["earliest", "latest"] = "earliest"
+    """Where a group without a committed offset begins."""
+    max_record_bytes: Count = 1_000_000
+    max_ahead_ms: Duration = duration("1d", key="max_ahead")
+    """How far a sample's time may lie after its record's time stamp."""
+
+
+class Model(Section):
+    """Which streams a bundle scores: `*` stays within one part of an id, `**` crosses slashes. First match counts."""
+
+    match: Annotated[str, Field(min_length=1)]
+    bundle: FilePath
+
+
+class Gaps(Section):
+    """What irregular streams mean."""
+
+    expected_period_ms: Period | None = Field(default=None, alias="expected_period")
+    """The bundle's own period by default."""
+    reset_after_ms: Duration = duration("0s", key="reset_after")
+    """A longer silence starts the stream's state again; 0s: never."""
+    late: Literal["drop"] = "drop"
+
+    @model_validator(mode="after")
+    def _reset_is_longer_than_a_period(self) -> Gaps:
+        if self.expected_period_ms is not None and 0 < self.reset_after_ms <= self.expected_period_ms:
+            raise ValueError("expected reset_after to be longer than expected_period: every sample would be a gap")
+        return self
+
+
+class Threshold(Section):
+    """How the alert threshold is found."""
+
+    method: Literal["spot"] = "spot"
+    false_alarms_per_stream_day: Rate = 0.2
+
+
+class Sinks(Section):
+    """Where results go: PREFIXscores, PREFIXalerts, PREFIXdlq."""
+
+    prefix: str = Field(default="streamlstm.", pattern=PREFIX_PATTERN, max_length=200)
+    scores: Literal["all", "anomalous", "off"] = "all"
+
+
+class Alerts(Section):
+    """When an alert opens and resolves: so many samples over (under) the threshold."""
+
+    open_after: Count = 2
+    resolve_after: Count = 5
+    refractory_ms: Duration = duration("30s", key="refractory")
+
+
+class State(Section):
+    """The state of the streams."""
+
+    snapshot_interval_ms: PositiveDuration = duration("30s", key="snapshot_interval")
+    idle_ttl_ms: PositiveDuration = duration("7d", key="idle_ttl")
+    max_streams: Count = 1_000_000
+
+
+class Config(Section):
+    """A whole configuration. Exactly one of `kafka` and `local` is set."""
+
+    app: App
+    kafka: Kafka | None = None
+    local: Local | None = None
+    sources: tuple[Source, ...] = Field(min_length=1)
+    models: tuple[Model, ...] = Field(min_length=1)
+    gaps: Gaps = Gaps()
+    threshold: Threshold = Threshold()
+    sinks: Sinks = Sinks()
+    alerts: Alerts = Alerts()
+    state: State = State()
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """The delivery guarantee: as written, or the transport's best."""
+        return self.app.guarantee or ("at_least_once" if self.kafka else "exactly_once")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_by_default(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "kafka" not in data and "local" not in data:
+            return {**data, "local": {}}
+        return data

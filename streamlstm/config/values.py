@@ -1,0 +1,86 @@
+"""Kinds of values in a configuration: durations, counts, paths, server lists, names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+
+__all__ = [
+    "FIELD_PATTERN",
+    "NAME_PATTERN",
+    "PREFIX_PATTERN",
+    "Count",
+    "Duration",
+    "FilePath",
+    "Period",
+    "PositiveDuration",
+    "Rate",
+    "Servers",
+    "duration",
+]
+
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+NAME_PATTERN = r"^[a-zA-Z0-9._-]+$"
+FIELD_PATTERN = r"^\$\.[A-Za-z_][A-Za-z0-9_-]*$"
+PREFIX_PATTERN = r"^[a-zA-Z0-9._-]*$"
+
+
+def _duration(value: object) -> float:
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("expected a number with a unit (ms, s, m, h, d) such as 100ms, 30s or 7d")
+    return float(match[1]) * _UNIT_MS[match[2]]
+
+
+def _whole_ms(value: object) -> int:
+    duration = _duration(value)
+    if duration != int(duration):
+        raise ValueError("expected a whole number of milliseconds")
+    return int(duration)
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("expected more than zero")
+    return value
+
+
+def _not_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else Path(folder) / path.expanduser()
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        host, colon, port = server.strip().rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError("expected HOST:PORT, several with commas between")
+    return value
+
+
+_duration_schema = WithJsonSchema(
+    {"type": "string", "pattern": rf"^{_DURATION.pattern}$", "examples": ["100ms", "30s", "7d"]}, mode="validation"
+)
+Duration: TypeAlias = Annotated[int, BeforeValidator(_whole_ms), _duration_schema]
+PositiveDuration: TypeAlias = Annotated[int, AfterValidator(_positive), BeforeValidator(_whole_ms), _duration_schema]
+Period: TypeAlias = Annotated[float, AfterValidator(_positive), BeforeValidator(_duration), _duration_schema]
+Count: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_not_bool)]
+Rate: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_not_bool)]
+Servers: TypeAlias = Annotated[str, AfterValidator(_servers)]
+FilePath: TypeAlias = Annotated[Path, AfterValidator(_beside_the_file)]
+"""A relative path counts from the configuration file's folder."""
+
+
+def duration(default: str, *, key: str) -> Any:
+    """Declare a duration whose attribute carries its unit (`_ms`) while its key in the file does not."""
+    return Field(default=default, alias=key, validate_default=True)
