@@ -1,0 +1,127 @@
+"""Scores, alerts and dead letters as records to publish.
+
+The same score always gives the same bytes: numbers are rounded to a stated precision, keys have one order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.scoring.alerts import Alert, ChannelPart
+from streamlstm.types import Position, Scores, Status
+
+__all__ = ["AlertRecord", "ScoreRecord", "alert_record", "encode", "rfc3339", "score_records"]
+
+encode = msgspec.json.Encoder().encode
+
+
+class ScoreRecord(msgspec.Struct, frozen=True):
+    """One score record (`streamlstm.score/1`). `score` and `p_value` are null where there is none."""
+
+    schema: str
+    stream_id: str
+    ts: str
+    score: float | None
+    p_value: float | None
+    status: str
+    expected: dict[str, float]
+    contribution: dict[str, float]
+    model: str
+    source: Position
+
+
+class PeakRecord(msgspec.Struct, frozen=True):
+    """The highest score of an alert and its time."""
+
+    score: float
+    ts: str
+
+
+class AlertRecord(msgspec.Struct, frozen=True):
+    """One revision of an alert (`streamlstm.alert/1`)."""
+
+    schema: str
+    alert_id: str
+    revision: int
+    state: str
+    kind: str
+    severity: str
+    stream_id: str
+    started_at: str
+    detected_at: str
+    resolved_at: str | None
+    peak: PeakRecord
+    samples: int
+    channels: tuple[ChannelPart, ...]
+    model: str
+    summary: str
+
+
+def rfc3339(event_time_ms: NDArray[np.int64]) -> list[str]:
+    """Return times as RFC 3339 in UTC with milliseconds, e.g. 2026-11-21T01:20:30.250Z."""
+    texts: list[str] = np.datetime_as_string(event_time_ms.astype("datetime64[ms]"), unit="ms").tolist()
+    return [text + "Z" for text in texts]
+
+
+def score_records(
+    rows: NDArray[np.int64],
+    stream_ids: Sequence[str],
+    event_time_ms: NDArray[np.int64],
+    scores: Scores,
+    channels: Sequence[str],
+    model: str,
+    positions: Sequence[Position],
+) -> list[ScoreRecord]:
+    """Make the score records of the given rows. `score` has 6 decimals, other numbers 6 significant digits."""
+    times = rfc3339(event_time_ms[rows])
+    score, p_value = scores.score[rows].tolist(), scores.p_value[rows].tolist()
+    expected, contribution = scores.expected[rows].tolist(), scores.contribution[rows].tolist()
+    labels = [Status(code).label for code in range(len(Status))]
+    records = []
+    for i, row in enumerate(rows.tolist()):
+        has_score = score[i] == score[i]
+        is_late = scores.status[row] == Status.LATE
+        records.append(
+            ScoreRecord(
+                schema="streamlstm.score/1",
+                stream_id=stream_ids[row],
+                ts=times[i],
+                score=round(score[i], 6) if has_score else None,
+                p_value=float(f"{p_value[i]:.6g}") if has_score else None,
+                status=labels[scores.status[row]],
+                expected={} if is_late else {c: float(f"{v:.6g}") for c, v in zip(channels, expected[i], strict=True)},
+                contribution={} if is_late else {c: round(v, 4) for c, v in zip(channels, contribution[i], strict=True)},
+                model=model,
+                source=positions[row],
+            )
+        )
+    return records
+
+
+def alert_record(alert: Alert) -> AlertRecord:
+    """Make the record of an alert's revision."""
+
+    def at(ms: int) -> str:
+        return rfc3339(np.array([ms], np.int64))[0]
+
+    return AlertRecord(
+        schema="streamlstm.alert/1",
+        alert_id=alert.alert_id,
+        revision=alert.revision,
+        state=alert.state,
+        kind=alert.kind,
+        severity=alert.severity,
+        stream_id=alert.stream_id,
+        started_at=at(alert.started_at),
+        detected_at=at(alert.detected_at),
+        resolved_at=None if alert.resolved_at is None else at(alert.resolved_at),
+        peak=PeakRecord(alert.peak.score, at(alert.peak.ts)),
+        samples=alert.samples,
+        channels=alert.channels,
+        model=alert.model,
+        summary=alert.summary,
+    )
