@@ -1,0 +1,88 @@
+"""`run` and `check`: the worker daemon, and everything about it that can be checked without starting it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from streamlstm.cli import app
+from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.wiring import build_service, check_log, load_routes
+from streamlstm.config import Config, json_schema, load_config
+from streamlstm.errors import StreamLstmError, UsageError
+
+__all__ = ["ConfigArgument", "ConfigOption", "SetOption", "check", "configured", "run"]
+
+_log = logging.getLogger(__name__)
+
+ConfigArgument = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML configuration.", show_default=False)]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="The same, as an option.", show_default=False)]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one key; may repeat.")]
+
+
+def configured(argument: Path | None, option: Path | None, overrides: list[str] | None) -> Config:
+    """Load the configuration given as argument or option. Raises: UsageError, ConfigError."""
+    path = argument or option
+    if path is None:
+        raise UsageError("expected a configuration file, got none; e.g. streamlstm run deploy/streamlstm.yaml")
+    return load_config(path, overrides or ())
+
+
+@app.command(epilog="Example: streamlstm run deploy/streamlstm.yaml --set app.id=icu --log-format json")
+def run(
+    config: ConfigArgument = None,
+    config_option: ConfigOption = None,
+    overrides: SetOption = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Run the worker: consume telemetry, publish scores and alerts, until SIGTERM or Ctrl-C."""
+    configure_logging(log_format)
+    loaded = configured(config, config_option, overrides)
+    service = build_service(loaded)
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        _log.info("%s: finishing the round, committing, leaving the group", signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    where = loaded.kafka.bootstrap_servers if loaded.kafka else f"local log {loaded.local and loaded.local.path}"
+    _log.info("streamlstm %s: %s, %d model(s), %s", loaded.app.id, where, len(loaded.models), loaded.guarantee)
+    service.worker.run(stop.is_set)
+    _log.info("stopped")
+
+
+@app.command(epilog="Example: streamlstm check deploy/streamlstm.yaml")
+def check(
+    config: ConfigArgument = None,
+    config_option: ConfigOption = None,
+    overrides: SetOption = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the configuration's JSON Schema and exit.")] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Validate configuration, bundles and access to the log, without starting."""
+    configure_logging(log_format, level=logging.ERROR)
+    if schema:
+        print(json_schema())
+        return
+    loaded = configured(config, config_option, overrides)
+    print(f"ok    configuration {config or config_option}")
+    is_good = True
+    try:
+        for route in load_routes(loaded).routes:
+            bundle = route.bundle
+            print(f"ok    model {bundle.label} for {route.pattern}: {len(bundle.channels)} channels")
+    except StreamLstmError as error:
+        print(f"FAIL  model: {error}")
+        is_good = False
+    for finding in check_log(loaded):
+        print(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.subject}: {finding.detail}")
+        is_good &= finding.is_good
+    raise typer.Exit(0 if is_good else 1)

@@ -1,0 +1,181 @@
+"""`score`: a file or standard input through the worker's own detector and alerts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from streamlstm.cli import app
+from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.progress import Progress
+from streamlstm.errors import DataError, UsageError
+from streamlstm.model.bundle import ModelBundle
+from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
+from streamlstm.scoring.detector import Detector
+from streamlstm.scoring.thresholds import Threshold
+from streamlstm.streaming.encoders import alert_record, encode, rfc3339, score_records
+from streamlstm.training.datasets import Series, read_series
+from streamlstm.types import GapPolicy, Position, Scores, Status
+
+__all__ = ["ScoreFormat", "score"]
+
+_CHUNK = 16_384
+
+
+class ScoreFormat(StrEnum):
+    """How scores are written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@app.command(epilog="Example: streamlstm score vitals.safetensors ward.csv --out scores.csv --alerts alerts.jsonl")
+def score(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model bundle (.safetensors).")],
+    file: Annotated[str, typer.Argument(metavar="[FILE or -]", help="CSV, JSON lines or NPZ; - is standard input.")] = "-",
+    out: Annotated[Path | None, typer.Option(help="Where scores go; standard output by default.")] = None,
+    alerts: Annotated[Path | None, typer.Option(help="Where alerts go, as JSON lines.")] = None,
+    score_format: Annotated[ScoreFormat, typer.Option("--format", help="CSV, or JSON lines of score records.")] = ScoreFormat.CSV,
+    false_alarms: Annotated[float, typer.Option(help="Budget of false alarms a stream and day.")] = 0.2,
+    reset_after: Annotated[float, typer.Option(help="Seconds of silence after which a stream starts again; 0: never.")] = 0.0,
+    open_after: Annotated[int, typer.Option(min=1, help="Samples in a row over the threshold that open an alert.")] = 2,
+    resolve_after: Annotated[int, typer.Option(min=1, help="Samples in a row below it that resolve one.")] = 5,
+    refractory: Annotated[float, typer.Option(help="Seconds after an alert in which only a worse one opens.")] = 30.0,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Score a recording, row by row and causally, and say where alerts would have opened."""
+    configure_logging(log_format)
+    model = ModelBundle.load(bundle)
+    table = _Table.of(read_series(file), model.channels, source=file)
+    detector = Detector(
+        model, gaps=GapPolicy(reset_after_ms=round(reset_after * 1000)), threshold=Threshold(false_alarms)
+    )
+    policy = AlertPolicy(open_after=open_after, resolve_after=resolve_after, refractory_ms=round(refractory * 1000))
+    tracker = AlertTracker(policy, model=model.label, channels=model.channels)
+    opened = 0
+    with _writer(out) as scores_out, _writer(alerts) if alerts else _nowhere() as alerts_out, Progress("score") as progress:
+        if score_format is ScoreFormat.CSV:
+            scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")
+        for part in table.chunks():
+            was_open = {stream_id: tracker.is_open(stream_id) for stream_id in set(part.stream_ids)}
+            scores = detector.score(part.stream_ids, part.event_time_ms, part.values)
+            positions = [Position(file, 0, int(row)) for row in part.rows]
+            changes = list(tracker.update(part.stream_ids, part.event_time_ms, part.values, scores, positions))
+            opened += sum(1 for _, alert in changes if alert.revision == 1)
+            if score_format is ScoreFormat.CSV:
+                _write_csv(scores_out, part, scores, _alert_column(part.stream_ids, was_open, changes))
+            else:
+                every = np.arange(len(part.rows))
+                for record in score_records(
+                    every, part.stream_ids, part.event_time_ms, scores, model.channels, model.label, positions
+                ):
+                    scores_out.write(encode(record).decode() + "\n")
+            if alerts_out:
+                for _, alert in changes:
+                    alerts_out.write(encode(alert_record(alert)).decode() + "\n")
+            progress.update(part.end, len(table.rows), f"{opened} alerts")
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Rows of a file in their order there, with the model's channels."""
+
+    rows: NDArray[np.int64]
+    stream_ids: list[str]
+    event_time_ms: NDArray[np.int64]
+    values: NDArray[np.float32]
+    end: int = 0
+
+    @classmethod
+    def of(cls, series: Sequence[Series], channels: Sequence[str], *, source: str) -> _Table:
+        columns = []
+        for one in series:
+            known = [one.channels.index(c) if c in one.channels else None for c in channels]
+            if all(index is None for index in known):
+                raise DataError(f"{source}: expected channels {list(channels)}, got {list(one.channels)}")
+            values = np.full((len(one.values), len(channels)), np.nan, np.float32)
+            for c, index in enumerate(known):
+                if index is not None:
+                    values[:, c] = one.values[:, index]
+            columns.append(values)
+        rows = np.concatenate([one.rows for one in series])
+        order = np.argsort(rows, kind="stable")
+        ids = np.repeat(np.arange(len(series)), [len(one.values) for one in series])[order]
+        names = [one.stream_id for one in series]
+        return cls(
+            rows=rows[order],
+            stream_ids=[names[i] for i in ids.tolist()],
+            event_time_ms=np.concatenate([one.event_time_ms for one in series])[order],
+            values=np.concatenate(columns)[order],
+        )
+
+    def chunks(self) -> Iterator[_Table]:
+        for begin in range(0, len(self.rows), _CHUNK):
+            part = slice(begin, begin + _CHUNK)
+            end = min(begin + _CHUNK, len(self.rows))
+            yield _Table(self.rows[part], self.stream_ids[part], self.event_time_ms[part], self.values[part], end)
+
+
+def _alert_column(
+    stream_ids: Sequence[str], was_open: dict[str, bool], changes: Sequence[tuple[int, Alert]]
+) -> list[bool]:
+    """Say by row whether its stream has an open alert, the row that opens it included."""
+    changed = {row: alert.state == "open" for row, alert in changes}
+    column = []
+    for row, stream_id in enumerate(stream_ids):
+        if row in changed:
+            was_open[stream_id] = changed[row]
+        column.append(was_open[stream_id])
+    return column
+
+
+def _write_csv(out: TextIO, part: _Table, scores: Scores, is_open: Sequence[bool]) -> None:
+    labels = [status.label for status in Status]
+    columns = zip(
+        part.rows.tolist(),
+        part.stream_ids,
+        rfc3339(part.event_time_ms),
+        scores.score.tolist(),
+        scores.p_value.tolist(),
+        scores.status.tolist(),
+        is_open,
+        strict=True,
+    )
+    out.writelines(
+        f"{row},{_quoted(stream)},{ts},,,{labels[status]},{int(alert)}\n"
+        if score != score
+        else f"{row},{_quoted(stream)},{ts},{score:.6f},{p_value:.6g},{labels[status]},{int(alert)}\n"
+        for row, stream, ts, score, p_value, status, alert in columns
+    )
+
+
+def _quoted(text: str) -> str:
+    if any(c in text for c in ',"\n\r'):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+@contextmanager
+def _writer(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def _nowhere() -> Iterator[None]:
+    yield None

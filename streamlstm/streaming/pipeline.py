@@ -1,0 +1,248 @@
+"""One input partition, from records to outputs: decode, route, score, alert, encode.
+
+Outputs come in the order of the samples that caused them, so they do not depend on how records were batched: this is what
+replay rests on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+
+from streamlstm.errors import SnapshotError
+from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
+from streamlstm.scoring.detector import Detector
+from streamlstm.scoring.thresholds import Threshold
+from streamlstm.streaming.columns import to_columns
+from streamlstm.streaming.decoders import DecodedSample, JsonDecoder, Reason, Rejection, dead_letter
+from streamlstm.streaming.encoders import alert_record, encode, score_records
+from streamlstm.streaming.routing import Router
+from streamlstm.streaming.snapshot_format import ModelState, decode_state, encode_state
+from streamlstm.types import GapPolicy, Output, Position, Record, Scores, Status, TopicPartition
+
+__all__ = ["PartitionPipeline", "PipelineOptions", "ScoresPublished"]
+
+_log = logging.getLogger(__name__)
+
+
+class ScoresPublished(StrEnum):
+    """Which score records go out."""
+
+    ALL = "all"
+    ANOMALOUS = "anomalous"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """How a partition's samples are treated and where outputs go."""
+
+    gaps: GapPolicy = field(default_factory=GapPolicy)
+    threshold: Threshold = field(default_factory=Threshold)
+    alerts: AlertPolicy = field(default_factory=AlertPolicy)
+    scores: ScoresPublished = ScoresPublished.ALL
+    prefix: str = "streamlstm."
+    max_streams: int = 1_000_000
+
+
+class PartitionPipeline:
+    """The state of one partition's streams and what advances it. Implements `PartitionProcessor`."""
+
+    def __init__(self, partition: TopicPartition, router: Router, decoder: JsonDecoder, options: PipelineOptions) -> None:
+        self.partition = partition
+        self.counts: Counter[str] = Counter()
+        self._router = router
+        self._decoder = decoder
+        self._options = options
+        self._routes: dict[str, int | None] = {}
+        self._models = [
+            _ModelStreams(
+                Detector(
+                    route.bundle, gaps=options.gaps, threshold=options.threshold, max_streams=options.max_streams
+                ),
+                AlertTracker(options.alerts, model=route.bundle.label, channels=route.bundle.channels),
+            )
+            for route in router.routes
+        ]
+        self._opened_alert = False
+
+    @property
+    def opened_alert(self) -> bool:
+        """Whether the last `process` opened an alert."""
+        return self._opened_alert
+
+    @property
+    def open_alerts(self) -> list[Alert]:
+        """Alerts of this partition that are open now."""
+        return [alert for model in self._models for alert in model.tracker.open_alerts]
+
+    @property
+    def streams(self) -> int:
+        """Streams held."""
+        return sum(len(model.detector.states) for model in self._models)
+
+    def process(self, records: Sequence[Record]) -> list[Output]:
+        """Advance by records in offset order; return scores, alerts and dead letters in the samples' order."""
+        self._opened_alert = False
+        decoded = self._decoder.decode(records)
+        self.counts["records"] += len(records)
+        rejections = list(decoded.rejected)
+        groups: list[list[DecodedSample]] = [[] for _ in self._models]
+        for sample in decoded.samples:
+            route = self._route(sample.stream_id)
+            if route is None:
+                rejections.append(_rejection(sample, Reason.NO_MODEL, f"no model's pattern matches {sample.stream_id!r}"))
+            else:
+                groups[route].append(sample)
+        placed: list[tuple[int, int, Output]] = []  # offset, order within the record, output
+        for model, samples in zip(self._models, groups, strict=True):
+            if samples:
+                self._score(model, samples, placed, rejections)
+        for rejection in rejections:
+            self.counts[f"dead_letters_{rejection.reason}"] += 1
+            letter = dead_letter(rejection, f"{self._options.prefix}dlq")
+            placed.append((rejection.record.offset, _LAST, letter))
+        placed.sort(key=lambda item: item[:2])
+        return [output for _, _, output in placed]
+
+    def _score(
+        self,
+        model: _ModelStreams,
+        samples: list[DecodedSample],
+        placed: list[tuple[int, int, Output]],
+        rejections: list[Rejection],
+    ) -> None:
+        samples = self._admit_streams(model, samples, rejections)
+        if not samples:
+            return
+        channels = model.detector.bundle.channels
+        values, unknown = to_columns([sample.values for sample in samples], channels)
+        for row, names in unknown:
+            error = f"expected channels among {list(channels)}, got {names[0]!r}; the known channels were scored"
+            rejections.append(_rejection(samples[row], Reason.UNKNOWN_CHANNEL, error))
+        stream_ids = [sample.stream_id for sample in samples]
+        times = np.array([sample.event_time_ms for sample in samples], np.int64)
+        positions = [Position(sample.record.topic, sample.record.partition, sample.record.offset) for sample in samples]
+        scores = model.detector.score(stream_ids, times, values)
+        self._count(scores)
+        for row, record in self._published_scores(scores, stream_ids, times, model, positions):
+            output = Output(f"{self._options.prefix}scores", stream_ids[row].encode(), record)
+            placed.append((samples[row].record.offset, 2 * samples[row].index, output))
+        for row, alert in model.tracker.update(stream_ids, times, values, scores, positions):
+            self._opened_alert |= alert.revision == 1
+            self.counts[f"alerts_{alert.state}"] += alert.revision == 1 or alert.state == "resolved"
+            output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), encode(alert_record(alert)))
+            placed.append((samples[row].record.offset, 2 * samples[row].index + 1, output))
+
+    def _admit_streams(
+        self, model: _ModelStreams, samples: list[DecodedSample], rejections: list[Rejection]
+    ) -> list[DecodedSample]:
+        """Leave out the samples of new streams that have no room, after forgetting streams long gone."""
+        states, forget_after = model.detector.states, self._options.gaps.forget_after_ms
+        new = {sample.stream_id for sample in samples} - states.slots.keys()
+        if states.has_room(len(new)):
+            return samples
+        if forget_after:
+            self.counts["streams_released"] += states.release_older_than(samples[0].event_time_ms - forget_after)
+        admitted, room = [], states.max_streams - len(states)
+        taken: set[str] = set()
+        for sample in samples:
+            if sample.stream_id not in states.slots and sample.stream_id not in taken:
+                if len(taken) >= room:
+                    error = f"{states.max_streams} streams are held already; raise state.max_streams to take more"
+                    rejections.append(_rejection(sample, Reason.TOO_MANY_STREAMS, error))
+                    continue
+                taken.add(sample.stream_id)
+            admitted.append(sample)
+        return admitted
+
+    def _published_scores(
+        self,
+        scores: Scores,
+        stream_ids: list[str],
+        times: np.ndarray[tuple[int], np.dtype[np.int64]],
+        model: _ModelStreams,
+        positions: list[Position],
+    ) -> list[tuple[int, bytes]]:
+        match self._options.scores:
+            case ScoresPublished.OFF:
+                return []
+            case ScoresPublished.ANOMALOUS:
+                rows = np.flatnonzero(scores.score >= 1.0)
+            case ScoresPublished.ALL:
+                rows = np.arange(len(stream_ids))
+        bundle = model.detector.bundle
+        records = score_records(rows, stream_ids, times, scores, bundle.channels, bundle.label, positions)
+        return [(int(row), encode(record)) for row, record in zip(rows, records, strict=True)]
+
+    def _count(self, scores: Scores) -> None:
+        by_status = np.bincount(scores.status, minlength=len(Status))
+        for status in Status:
+            self.counts[f"samples_{status.label}"] += int(by_status[status])
+
+    def _route(self, stream_id: str) -> int | None:
+        try:
+            return self._routes[stream_id]
+        except KeyError:
+            if len(self._routes) > 2 * self._options.max_streams:  # ids that match nothing must not fill the memory
+                self._routes.clear()
+            route = self._routes[stream_id] = self._router.route_of(stream_id)
+            return route
+
+    def export_state(self) -> bytes:
+        """Return the state of every stream as bytes."""
+        models = [
+            ModelState(
+                label=model.detector.bundle.label,
+                digest=model.detector.bundle.digest,
+                streams=list(model.detector.states.slots),
+                alerts=msgspec.Raw(model.tracker.export_state()),
+                arrays=dict(model.detector.states.export()),
+            )
+            for model in self._models
+        ]
+        return encode_state(models, self.counts)
+
+    def import_state(self, payload: bytes) -> None:
+        """Take over a state, model by model. A model that has changed since starts with empty state, and says so.
+
+        Raises: SnapshotError when the bytes are truncated, altered or of another version.
+        """
+        states, counts = decode_state(payload)
+        self.counts.update(counts)
+        by_digest = {state.digest: state for state in states}
+        for model in self._models:
+            bundle = model.detector.bundle
+            state = by_digest.get(bundle.digest)
+            if state is None:
+                if states:
+                    _log.warning("%s: no state of model %s in the snapshot; its streams warm up", self.partition, bundle.label)
+                continue
+            if len(state.streams) > self._options.max_streams:
+                raise SnapshotError(
+                    f"the snapshot holds {len(state.streams)} streams, state.max_streams is {self._options.max_streams}; raise it"
+                )
+            model.detector.states.restore(state.streams, state.arrays)
+            model.tracker.import_state(bytes(state.alerts))
+
+
+_LAST = 1 << 62
+"""Dead letters of a record follow its scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelStreams:
+    """The streams of one model: their state and their alerts."""
+
+    detector: Detector
+    tracker: AlertTracker
+
+
+def _rejection(sample: DecodedSample, reason: Reason, error: str) -> Rejection:
+    return Rejection(sample.record, reason, error)

@@ -1,0 +1,45 @@
+"""Which model serves which stream: the first whose pattern matches.
+
+`*` and `?` match within one part of a stream id, `**` across parts; parts are separated by `/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamlstm.model.bundle import ModelBundle
+
+__all__ = ["ModelRoute", "Router", "glob_to_regex"]
+
+_TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
+
+
+def glob_to_regex(pattern: str) -> re.Pattern[str]:
+    """Compile a glob over stream ids."""
+    wild = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(wild.get(token) or re.escape(token) for token in _TOKENS.findall(pattern)), re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRoute:
+    """Streams whose id matches `pattern` are scored by `bundle`."""
+
+    pattern: str
+    bundle: ModelBundle
+
+
+class Router:
+    """Finds the route of a stream id."""
+
+    def __init__(self, routes: Sequence[ModelRoute]) -> None:
+        self.routes = tuple(routes)
+        self._patterns = [glob_to_regex(route.pattern) for route in routes]
+
+    def route_of(self, stream_id: str) -> int | None:
+        """Return the index of the first route that matches, or None."""
+        for index, pattern in enumerate(self._patterns):
+            if pattern.fullmatch(stream_id):
+                return index
+        return None
