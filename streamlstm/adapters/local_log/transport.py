@@ -161,7 +161,8 @@ class LocalTransport:
         matching = [
             place
             for place in database.partitions()
-            if any(fnmatchcase(place.topic, pattern) for pattern in self._patterns)
+            # A pattern never matches what this worker writes itself: it would feed on its own output.
+            if place.topic not in self._output_topics and any(fnmatchcase(place.topic, p) for p in self._patterns)
         ]
         new = [TopicPartition(place.topic, place.partition) for place in matching]
         new = [partition for partition in new if partition not in self._positions]
