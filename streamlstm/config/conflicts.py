@@ -31,6 +31,8 @@ def _source_conflicts(config: Config) -> Iterator[tuple[KeyPath, str]]:
     seen: set[str] = set()
     for index, source in enumerate(config.sources):
         here = ("sources", index)
+        if source.start != config.sources[0].start:
+            yield (*here, "start"), f"expected one start for all sources, got {source.start!r} after another"
         if source.stream_id == source.ts.path:
             yield (*here, "ts", "path"), f"expected another field than that of stream_id, got {source.ts.path!r}"
         for key, path in ((*here, "stream_id"), source.stream_id), ((*here, "ts", "path"), source.ts.path):

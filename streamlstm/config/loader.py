@@ -14,13 +14,14 @@ from pydantic_core import ErrorDetails
 from streamlstm.config.conflicts import conflicts
 from streamlstm.config.schema import Config
 from streamlstm.config.source import Document, KeyPath, Plain, key_path, read_document
-from streamlstm.config.values import FIELD_PATTERN, NAME_PATTERN, PREFIX_PATTERN
+from streamlstm.config.values import FIELD_PATTERN, NAME_PATTERN, PREFIX_PATTERN, TOPIC_PATTERN
 from streamlstm.errors import ConfigError
 
 __all__ = ["json_schema", "load_config", "parse_config"]
 
 _PATTERNS = {
     NAME_PATTERN: "only letters, digits, '.', '_' and '-'",
+    TOPIC_PATTERN: "only letters, digits, '.', '_' and '-', and the wildcards * and ?",
     PREFIX_PATTERN: "only letters, digits, '.', '_' and '-'",
     f"^key$|{FIELD_PATTERN}": "'key' or a field of the record such as '$.stream_id'",
     f"^record$|{FIELD_PATTERN}": "'record' or a field of the record such as '$.ts'",

@@ -14,6 +14,7 @@ from streamlstm.config.values import (
     FIELD_PATTERN,
     NAME_PATTERN,
     PREFIX_PATTERN,
+    TOPIC_PATTERN,
     Count,
     Duration,
     FilePath,
@@ -116,9 +117,9 @@ class Time(Section):
 
 
 class Source(Section):
-    """Topics of telemetry and how their records are read."""
+    """Topics of telemetry (names, or patterns with * and ?) and how their records are read."""
 
-    topics: tuple[Annotated[str, Field(pattern=NAME_PATTERN, max_length=249)], ...] = Field(min_length=1)
+    topics: tuple[Annotated[str, Field(pattern=TOPIC_PATTERN, max_length=249)], ...] = Field(min_length=1)
     format: Literal["json"] = "json"
     stream_id: str = Field(default="$.stream_id", pattern=rf"^key$|{FIELD_PATTERN}")
     ts: Time = Time()

@@ -12,6 +12,7 @@ __all__ = [
     "FIELD_PATTERN",
     "NAME_PATTERN",
     "PREFIX_PATTERN",
+    "TOPIC_PATTERN",
     "Count",
     "Duration",
     "FilePath",
@@ -26,6 +27,7 @@ _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 NAME_PATTERN = r"^[a-zA-Z0-9._-]+$"
 FIELD_PATTERN = r"^\$\.[A-Za-z_][A-Za-z0-9_-]*$"
+TOPIC_PATTERN = r"^[a-zA-Z0-9._*?-]+$"
 PREFIX_PATTERN = r"^[a-zA-Z0-9._-]*$"
 
 

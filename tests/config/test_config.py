@@ -130,15 +130,17 @@ sources:
   - topics:
       - in
     ts: {path: "$.stream_id"}
+    start: latest
 models: [{match: "a/*", bundle: m}, {match: "a/*", bundle: n}]
 """
     assert [line.partition(", ")[0] for line in refusal(tmp_path, text)] == [
         "app.yaml:3: local: expected one of kafka and local",
         "app.yaml:1: app.guarantee: expected at_least_once with kafka",
         "app.yaml:5: sources[0].topics[1]: expected an input",
+        "app.yaml:9: sources[1].start: expected one start for all sources",
         "app.yaml:8: sources[1].ts.path: expected another field than that of stream_id",
         "app.yaml:7: sources[1].topics[0]: expected each topic once",
-        "app.yaml:9: models[1].match: expected each pattern once",
+        "app.yaml:10: models[1].match: expected each pattern once",
     ]
 
 
