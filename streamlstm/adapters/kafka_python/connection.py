@@ -192,7 +192,7 @@ def _cause(lines: list[str], settings: KafkaSettings) -> str | None:
     if settings.security_protocol.startswith("SASL"):
         after_greeting = (
             f"the broker hung up while user {settings.username!r} was authenticating with {settings.sasl_mechanism}: "
-            "check user name and password"
+            "check user name, password and sasl_mechanism"
         )
     else:
         after_greeting = (

@@ -1,0 +1,104 @@
+"""What every test may use: a real Kafka broker where Java and Maven can provide one, and names that are used once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BROKER = Path(__file__).parents[1] / "deploy" / "kafka" / "broker"
+START_TIMEOUT_S = 240  # the first start fetches 43 MB
+
+_kafka_line = pytest.StashKey[str]()
+
+
+class Broker:
+    """A broker of its own: started on free ports, with data in `folder`."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.folder = folder
+        self._port = str(_two_free_ports())
+        self._flags = flags
+        self.address = ""
+
+    def start(self) -> None:
+        done = self._run("start", str(self.folder), self._port, *self._flags)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no message")
+        self.address = done.stdout.strip().splitlines()[-1]
+
+    def stop(self) -> None:
+        self._run("stop", str(self.folder))
+
+    def kill(self) -> None:
+        self._run("kill", str(self.folder))
+
+    @staticmethod
+    def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(BROKER), *arguments], capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False
+        )
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The session's broker. Skips where none can be had; fails there with STREAMLSTM_REQUIRE_KAFKA=1."""
+    started = Broker(tmp_path_factory.mktemp("kafka"))
+    begin_s = time.monotonic()
+    try:
+        missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+        if missing:
+            raise RuntimeError(f"{' and '.join(missing)} not found")
+        started.start()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        started.kill()
+        reason = f"no Kafka broker: {error}"
+        request.config.stash[_kafka_line] = f"kafka: tests skipped, {reason}"
+        if os.environ.get("STREAMLSTM_REQUIRE_KAFKA") == "1":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    request.config.stash[_kafka_line] = (
+        f"kafka: tested against a real Apache Kafka broker on {started.address}, "
+        f"started in {time.monotonic() - begin_s:.1f} s"
+    )
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def kafka_broker(broker: Broker) -> str:
+    """HOST:PORT of a real broker."""
+    return broker.address
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A name that no other test uses, for topics and groups."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say in one line whether the Kafka tests had a broker."""
+    line = config.stash.get(_kafka_line, None)
+    if line is not None:
+        terminalreporter.write_line(line)
+
+
+def _two_free_ports() -> int:
+    """Return a port that is free together with the next one (clients, controller)."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port

@@ -1,0 +1,193 @@
+"""What only Kafka does: rebalances, fencing, refusals, a broker that goes away. Against a real broker."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings, check
+from streamlstm.errors import FencedError, TransportError, UnreachableError
+from streamlstm.types import Output, TopicPartition
+
+
+def records_of(count, first=0):
+    return [(b"bed%d" % n, b"beat %d" % n) for n in range(first, first + count)]
+
+
+class Worker:
+    """Processes what it is given, one output a record, and commits what it has processed when it must hand back."""
+
+    def __init__(self, log, topic, scores, **more):
+        self.scores = scores
+        self.transport, self.member = log.member([topic], **more)
+        self.pending, self.offsets, self.resumed = [], {}, {}
+        self.member.when_assigned = self.resume
+        self.member.when_revoked = lambda partitions: self.commit()
+
+    def resume(self, partitions):
+        self.resumed.update({partition: self.transport.committed(partition) for partition in partitions})
+
+    def work(self, *, commit):
+        for partition, records in self.transport.poll(max_records=11, timeout_ms=100).items():
+            self.pending += [Output(self.scores, record.key, record.value) for record in records]
+            self.offsets[partition] = records[-1].offset + 1
+        if commit:
+            self.commit()
+
+    def commit(self):
+        if self.offsets:
+            self.transport.commit(self.pending, self.offsets)
+            self.pending, self.offsets = [], {}
+
+
+def test_partitions_move_to_a_second_member_and_back_without_work_repeated(kafka_log):
+    topic, scores = kafka_log.topic("in"), kafka_log.topic("scores")
+    kafka_log.publish(topic, records_of(200), partitions=4)
+    kafka_log.publish(scores, [])
+    first = Worker(kafka_log, topic, scores)
+    while len(first.pending) < 60:
+        first.work(commit=False)
+    second = Worker(kafka_log, topic, scores)
+    deadline_s = time.monotonic() + 30
+    while len(first.member.held) != 2 or len(second.member.held) != 2:
+        assert time.monotonic() < deadline_s, (first.member.events, second.member.events)
+        first.work(commit=False)
+        second.work(commit=True)
+    assert first.member.held.isdisjoint(second.member.held)
+    assert [event for event, _ in first.member.events] == ["assigned", "revoked", "assigned"]
+    assert any(second.resumed.values())
+    for n in range(200, 400, 50):
+        kafka_log.publish(topic, records_of(50, first=n))
+        first.work(commit=True)
+        second.work(commit=True)
+    first.transport.close()
+    assert first.member.events[-1][0] == "revoked"
+    reader = kafka_log.reader()
+    while len(done := [record.value for record in reader.read(scores)]) < 400:
+        assert time.monotonic() < deadline_s, len(done)
+        second.work(commit=True)
+    assert len(second.member.held) == 4
+    assert sorted(done) == sorted(value for _, value in records_of(400))
+
+
+def test_a_member_that_was_silent_for_too_long_is_fenced_and_told_of_its_loss(kafka_log, take):
+    topic, scores = kafka_log.topic("in"), kafka_log.topic("scores")
+    kafka_log.publish(topic, records_of(5))
+    kafka_log.publish(scores, [])
+    transport, member = kafka_log.member([topic], session_timeout_ms=1000)
+    take(transport, 5)
+    # Heartbeats come from the client's network thread: hold it for longer than the session, as a frozen machine would.
+    transport._opened[0]._net.call_soon_threadsafe(lambda: time.sleep(2.5))
+    time.sleep(2.4)
+    with pytest.raises(FencedError, match="the group has moved on"):
+        transport.commit([], {TopicPartition(topic, 0): 5})
+    assert values_after(transport, take) == [value for _, value in records_of(5)]
+    assert [event for event, _ in member.events] == ["assigned", "lost", "assigned"]
+    assert transport.committed(TopicPartition(topic, 0)) is None
+
+
+def values_after(transport, take):
+    return [record.value for records in take(transport, 5).values() for record in records]
+
+
+def test_a_record_too_large_names_topic_and_size_and_commits_nothing(kafka_log, take):
+    topic = kafka_log.topic("in")
+    kafka_log.publish(topic, records_of(2))
+    transport, _ = kafka_log.member([topic])
+    take(transport, 2)
+    with pytest.raises(TransportError, match=rf"record of 3000004 bytes to {topic}"):
+        transport.commit([Output(topic, b"bed1", bytes(3_000_000))], {TopicPartition(topic, 0): 2})
+    assert transport.committed(TopicPartition(topic, 0)) is None
+
+
+def test_a_refusal_that_comes_only_with_the_acknowledgement_fails_the_commit(kafka_log, take):
+    topic, alerts = kafka_log.topic("in"), kafka_log.topic("alerts")
+    kafka_log.publish(topic, records_of(2))
+    transport, _ = kafka_log.member([topic], output_topics={alerts: {"compacted": True}})
+    take(transport, 2)
+    with pytest.raises(TransportError, match=f"record of 8 bytes to {alerts}"):
+        transport.commit([Output(alerts, None, b"no key!!")], {TopicPartition(topic, 0): 2})
+    assert transport.committed(TopicPartition(topic, 0)) is None
+
+
+def test_a_broker_that_is_killed_and_comes_back_is_survived(broker, kafka_log, take):
+    topic, scores = kafka_log.topic("in"), kafka_log.topic("scores")
+    kafka_log.publish(topic, records_of(6), partitions=2)
+    kafka_log.publish(scores, [])
+    worker = Worker(kafka_log, topic, scores)
+    while len(worker.pending) < 6:
+        worker.work(commit=False)
+    broker.kill()
+    assert not worker.transport.poll(max_records=10, timeout_ms=300)
+    restart = threading.Timer(0.5, broker.start)
+    restart.start()
+    worker.commit()
+    restart.join()
+    kafka_log.publish(topic, records_of(4, first=6))
+    deadline_s = time.monotonic() + 30
+    reader = kafka_log.reader()
+    while len(done := {record.value for record in reader.read(scores)}) < 10:
+        assert time.monotonic() < deadline_s, done
+        worker.work(commit=True)
+    assert done == {value for _, value in records_of(10)}
+
+
+def test_a_wrong_password_is_named_as_the_cause(broker, tmp_path):
+    secured = type(broker)(tmp_path, "--sasl")
+    try:
+        secured.start()
+        parts = {
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "username": "streamlstm",
+            "ca_file": str(tmp_path / "ca.pem"),
+        }
+        good = KafkaSettings(secured.address, password="secret", **parts)
+        assert check(good, topics=[])[0].is_good
+        begin_s = time.monotonic()
+        wrong = KafkaSettings(secured.address, password="wr0ng-one", connect_timeout_s=2.0, **parts)
+        with pytest.raises(UnreachableError, match=r"'streamlstm'.* SCRAM-SHA-512: check user name") as caught:
+            KafkaPublisher(wrong).publish("in", key=b"k", value=b"v")
+        assert time.monotonic() - begin_s < 5
+        assert "wr0ng-one" not in str(caught.value) + repr(wrong)
+        untrusting = KafkaSettings(
+            secured.address,
+            connect_timeout_s=1.0,
+            password="secret",
+            **{**parts, "ca_file": None},
+        )
+        assert "certificate is not trusted" in check(untrusting, topics=[])[0].detail
+        plain = KafkaSettings(secured.address, connect_timeout_s=1.0)
+        assert "speaks TLS there, but security_protocol is PLAINTEXT" in check(plain, topics=[])[0].detail
+    finally:
+        secured.kill()
+
+
+def test_nobody_there_is_said_within_the_time_given_and_leaves_no_thread():
+    before = set(threading.enumerate())
+    (finding,) = check(KafkaSettings("127.0.0.1:1", connect_timeout_s=0.5), topics=["in"])
+    assert not finding.is_good
+    assert "cannot reach Kafka at 127.0.0.1:1: nothing listens there" in finding.detail
+    assert set(threading.enumerate()) <= before
+
+
+def test_check_tells_of_every_topic(kafka_log):
+    topic = kafka_log.topic("in")
+    kafka_log.publish(topic, [], partitions=3)
+    findings = check(
+        kafka_log.settings,
+        topics=[topic, kafka_log.topic("*"), kafka_log.topic("missing"), kafka_log.topic("later*")],
+        output_topics={topic: {}, kafka_log.topic("scores"): {"partitions": 2}},
+    )
+    assert [finding.is_good for finding in findings] == [True, True, True, False, True, True, True]
+    assert findings[1].detail == f"{topic} (3 partitions)"
+    assert "will be created" in findings[-1].detail
+
+
+def test_settings_that_cannot_work_are_refused_before_connecting(tmp_path):
+    with pytest.raises(TransportError, match="needs sasl_mechanism, username and password"):
+        KafkaPublisher(KafkaSettings("127.0.0.1:1", "SASL_SSL")).publish("in", key=b"k", value=b"v")
+    with pytest.raises(TransportError, match=r"ca_file .*no\.pem does not exist"):
+        KafkaPublisher(KafkaSettings("127.0.0.1:1", "SSL", ca_file=str(tmp_path / "no.pem"))).ensure_topic("in")

@@ -1,0 +1,168 @@
+"""What only the local log promises: one file, many processes, all or nothing through a SIGKILL."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalTransport, check
+from streamlstm.adapters.local_log.database import Database, Retention
+from streamlstm.errors import FencedError, TransportError
+from streamlstm.types import TopicPartition
+
+ROOT = Path(__file__).parents[2]
+
+COMMIT_FOREVER = """
+import sys
+from streamlstm.adapters.local_log import LocalTransport
+from streamlstm.types import Output, TopicPartition
+class Member:
+    def on_assigned(self, partitions): pass
+    def on_revoked(self, partitions): pass
+    def on_lost(self, partitions): pass
+transport = LocalTransport(sys.argv[1], group="g", topics=["in"])
+transport.open(Member())
+at = transport.committed(TopicPartition("in", 0)) or 0
+print("ready", flush=True)
+while True:
+    at += 1
+    transport.commit([Output("out", b"k", b"%d.%d" % (at, n)) for n in range(7)], {TopicPartition("in", 0): at})
+"""
+
+PUBLISH = """
+import sys
+from streamlstm.adapters.local_log import LocalPublisher
+publisher = LocalPublisher(sys.argv[1])
+publisher.ensure_topic("in", partitions=2)
+for n in range(500):
+    publisher.publish("in", key=b"bed%d" % (n % 3), value=f"{sys.argv[2]}:{n}".encode())
+    if n % 50 == 0:
+        publisher.flush()
+publisher.close()
+"""
+
+
+def python(code, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_a_process_killed_while_committing_leaves_whole_commits(tmp_path):
+    path, randomness = tmp_path / "log.db", random.Random(3)
+    for _ in range(4):
+        worker = python(COMMIT_FOREVER, path)
+        assert worker.stdout.readline() == "ready\n"
+        time.sleep(0.05 + 0.1 * randomness.random())
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        worker.stdout.close()
+    database = Database(path)
+    committed = database.committed("g", TopicPartition("in", 0))
+    database.close()
+    assert committed > 20
+    expected = [b"%d.%d" % (at, n) for at in range(1, committed + 1) for n in range(7)]
+    assert [record.value for record in LocalReader(path).read("out")] == expected
+
+
+def test_many_processes_publish_while_one_worker_reads(local_log, take):
+    processes = [python(PUBLISH, local_log.path, number) for number in range(3)]
+    transport, _ = local_log.member(["in"])
+    taken = take(transport, 1500, max_records=97)
+    for process in processes:
+        assert process.wait(timeout=20) == 0
+        process.stdout.close()
+    for records in taken.values():
+        assert [record.offset for record in records] == list(range(len(records)))
+    values = [record.value.decode().split(":") for records in taken.values() for record in records]
+    for number in range(3):
+        assert sorted(int(n) for name, n in values if name == str(number)) == list(range(500))
+
+
+def test_a_second_worker_is_refused_by_the_pid_of_the_first(local_log):
+    transport, _ = local_log.member(["in"])
+    with pytest.raises(FencedError, match=f"already run by process {os.getpid()};"):
+        local_log.member(["in"])
+    local_log.member(["in"], group="another")
+    transport.close()
+    local_log.member(["in"])
+
+
+def test_a_new_topic_is_read_as_soon_as_it_is_there(local_log, take):
+    transport, member = local_log.member(["tele*"])
+    assert not transport.poll(max_records=5, timeout_ms=0)
+    local_log.publish("telemetry", [(b"k", b"v")])
+    take(transport, 1)
+    assert member.held == {TopicPartition("telemetry", 0)}
+
+
+def test_max_records_is_shared_by_the_partitions(local_log):
+    for topic in ("a", "b", "c"):
+        local_log.publish(topic, [(b"k", b"%d" % n) for n in range(50)])
+    transport, _ = local_log.member(["*"])
+    batches = transport.poll(max_records=10, timeout_ms=0)
+    assert sorted(map(len, batches.values())) == [3, 3, 4]
+
+
+def test_retention_by_number_and_by_age(tmp_path):
+    path = tmp_path / "log.db"
+    now_ms = int(time.time() * 1000)
+    publisher = LocalPublisher(path, retention=Retention(max_records=8, max_age_s=60))
+    for n in range(20):
+        publisher.publish("in", key=b"k", value=b"%d" % n, timestamp_ms=now_ms - (0 if n > 14 else 61_000))
+    publisher.close()
+    assert [record.value for record in LocalReader(path).read("in")] == [b"15", b"16", b"17", b"18", b"19"]
+    publisher = LocalPublisher(path, retention=Retention(max_records=3))
+    publisher.publish("in", key=b"k", value=b"20")
+    publisher.close()
+    assert [record.offset for record in LocalReader(path).read("in")] == [18, 19, 20]
+
+
+def test_a_worker_keeps_its_file_bounded(local_log, take):
+    local_log.publish("in", [(b"k", b"%d" % n) for n in range(30)])
+    transport, _ = local_log.member(["in"], retention=Retention(max_records=10))
+    take(transport, 10)
+    assert transport.bounds(TopicPartition("in", 0)) == (20, 30)
+
+
+def test_foreign_files_and_other_versions_are_refused_with_a_sentence(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a database " * 100)
+    with pytest.raises(TransportError, match=r"notes\.txt: expected a local log of streamlstm, got a file of another"):
+        LocalReader(text).read("in")
+    foreign = tmp_path / "other.db"
+    with sqlite3.connect(foreign) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    with pytest.raises(TransportError, match=r"other\.db: expected a local log of streamlstm, got another SQLite"):
+        LocalReader(foreign).read("in")
+    newer = tmp_path / "newer.db"
+    LocalPublisher(newer).ensure_topic("in")
+    with sqlite3.connect(newer) as connection:
+        connection.execute("PRAGMA user_version = 9")
+    with pytest.raises(TransportError, match=r"expected local log format 1, got 9"):
+        LocalTransport(newer, group="g", topics=["in"]).open(None)
+
+
+def test_check_tells_of_file_and_topics(tmp_path):
+    missing = check(tmp_path / "log.db", topics=["in"])
+    assert [finding.is_good for finding in missing] == [True]
+    assert not (tmp_path / "log.db").exists()
+    assert not check(tmp_path / "no" / "log.db", topics=["in"])[0].is_good
+    LocalPublisher(tmp_path / "log.db").ensure_topic("in", partitions=3)
+    findings = check(tmp_path / "log.db", topics=["in", "tele*"], output_topics=["out"])
+    assert [(finding.subject, finding.detail.split(";")[0]) for finding in findings[1:]] == [
+        ("input in", "in (3 partitions)"),
+        ("input tele*", "no topic yet"),
+        ("output out", "will be created"),
+    ]
