@@ -1,0 +1,1 @@
+"""From recordings to a model bundle: readers, the split by time, the trainer."""
