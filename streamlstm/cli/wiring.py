@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from streamlstm.adapters import kafka_python, local_log
 from streamlstm.config import Config
@@ -19,7 +19,19 @@ from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, Sc
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.types import GapPolicy, TopicPartition
 
-__all__ = ["Service", "build_service", "check_log", "kafka_settings", "load_routes", "open_publisher", "open_reader"]
+__all__ = [
+    "Service",
+    "build_service",
+    "build_snapshots",
+    "build_transport",
+    "check_log",
+    "kafka_settings",
+    "load_routes",
+    "open_publisher",
+    "open_reader",
+    "output_topics",
+    "pipeline_options",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,35 @@ def check_log(config: Config) -> list[Finding]:
         return kafka_python.check(kafka_settings(config.kafka, config.app.id), topics=topics, output_topics=outputs)
     assert config.local is not None
     return local_log.check(config.local.path, topics=topics, output_topics=list(outputs))
+
+
+def output_topics(config: Config) -> dict[str, kafka_python.OutputTopic]:
+    """Name the topics that the worker writes, and how to create those that are missing."""
+    prefix = config.sinks.prefix
+    names: dict[str, kafka_python.OutputTopic] = {f"{prefix}alerts": {"compacted": True}, f"{prefix}dlq": {}}
+    if config.sinks.scores != "off":
+        names[f"{prefix}scores"] = {}
+    return names
+
+
+def kafka_settings(kafka: Kafka, client_id: str) -> kafka_python.KafkaSettings:
+    """Take the connection part of a configuration."""
+    security = kafka.security
+    return kafka_python.KafkaSettings(
+        bootstrap_servers=kafka.bootstrap_servers,
+        security_protocol=security.protocol,
+        sasl_mechanism=security.mechanism,
+        username=security.username,
+        password=security.password.get_secret_value() if security.password else None,
+        ca_file=_text(security.ca_file),
+        cert_file=_text(security.cert_file),
+        key_file=_text(security.key_file),
+        client_id=client_id,
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _source_of(config: Config, topic: str) -> Source:

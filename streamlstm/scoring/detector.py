@@ -48,14 +48,16 @@ class Detector:
         *,
         gaps: GapPolicy | None = None,
         threshold: Threshold | None = None,
+        period_s: float | None = None,
         max_streams: int = 1_000_000,
     ) -> None:
+        """Make a detector with no streams yet. `period_s` is the streams' sampling period, the bundle's own when None."""
         calibration = bundle.calibration
         self.bundle = bundle
         self.gaps = gaps or GapPolicy()
         self.states = StreamStates(bundle.network.architecture, max_streams=max_streams)
         self.alarm_surprise = (threshold or Threshold()).alarm_surprise(
-            period_s=bundle.period_s, cluster_rows=calibration.cluster_rows
+            period_s=bundle.period_s if period_s is None else period_s, cluster_rows=calibration.cluster_rows
         )
         self._forward = Forward(bundle.network, bundle.standardizer)
         self._rate = 1.0 / calibration.horizon

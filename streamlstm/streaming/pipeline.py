@@ -48,6 +48,8 @@ class PipelineOptions:
     alerts: AlertPolicy = field(default_factory=AlertPolicy)
     scores: ScoresPublished = ScoresPublished.ALL
     prefix: str = "streamlstm."
+    period_ms: float | None = None
+    """Sampling period of the streams; the bundle's own when None."""
     max_streams: int = 1_000_000
 
 
@@ -64,7 +66,11 @@ class PartitionPipeline:
         self._models = [
             _ModelStreams(
                 Detector(
-                    route.bundle, gaps=options.gaps, threshold=options.threshold, max_streams=options.max_streams
+                    route.bundle,
+                    gaps=options.gaps,
+                    threshold=options.threshold,
+                    period_s=None if options.period_ms is None else options.period_ms / 1000,
+                    max_streams=options.max_streams,
                 ),
                 AlertTracker(options.alerts, model=route.bundle.label, channels=route.bundle.channels),
             )
@@ -104,7 +110,7 @@ class PartitionPipeline:
         for model, samples in zip(self._models, groups, strict=True):
             if samples:
                 self._score(model, samples, placed, rejections)
-        for rejection in rejections:
+        for rejection in _first_of_each_record(rejections):
             self.counts[f"dead_letters_{rejection.reason}"] += 1
             letter = dead_letter(rejection, f"{self._options.prefix}dlq")
             placed.append((rejection.record.offset, _LAST, letter))
@@ -242,6 +248,11 @@ class _ModelStreams:
 
     detector: Detector
     tracker: AlertTracker
+
+
+def _first_of_each_record(rejections: list[Rejection]) -> list[Rejection]:
+    """Keep one dead letter a record, whatever is wrong with its samples."""
+    return list({rejection.record.offset: rejection for rejection in reversed(rejections)}.values())
 
 
 def _rejection(sample: DecodedSample, reason: Reason, error: str) -> Rejection:

@@ -1,0 +1,114 @@
+"""The score, written out in float64 from its definition: one stream, one sample at a time, no code shared with the package."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+BASE = -math.log(0.02)
+
+
+def sigmoid(z: float) -> float:
+    return 1 / (1 + math.exp(-z))
+
+
+@dataclass
+class OracleStream:
+    """One stream under a bundle of one LSTM layer."""
+
+    bundle: Any
+    alarm_surprise: float
+    age: int = 0
+    hidden: list[float] = field(default_factory=list)
+    cell: list[float] = field(default_factory=list)
+    last: list[float] = field(default_factory=list)
+    forecasts: list[list[list[float]]] = field(default_factory=list)  # by sample: [horizon][channel]
+    means: list[float | None] = field(default_factory=lambda: [None] * 6)
+    level: float = BASE
+    excess: float = 1.0
+
+    def score(self, row: list[float]) -> float | None:
+        network, calibration = self.bundle.network, self.bundle.calibration
+        a, layer = network.architecture, network.layers[0]
+        channels, units = range(a.channels), range(a.hidden)
+        if not self.hidden:
+            self.hidden, self.cell, self.last = [0.0] * a.hidden, [0.0] * a.hidden, [0.0] * a.channels
+        observed = [math.isfinite(v) for v in row]
+        for c in channels:
+            if observed[c]:
+                z = (row[c] - float(self.bundle.standardizer.mean[c])) / float(self.bundle.standardizer.scale[c])
+                self.last[c] = min(max(z, -20.0), 20.0)
+        x = list(self.last)
+
+        def gate(number: int, unit: int) -> float:
+            r = number * a.hidden + unit
+            return (
+                float(layer.bias[r])
+                + sum(float(layer.w_ih[r, c]) * x[c] for c in channels)
+                + sum(float(layer.w_hh[r, u]) * self.hidden[u] for u in units)
+            )
+
+        new_cell, new_hidden = [], []
+        for u in units:
+            c = sigmoid(gate(1, u)) * self.cell[u] + sigmoid(gate(0, u)) * math.tanh(gate(2, u))
+            new_cell.append(c)
+            new_hidden.append(sigmoid(gate(3, u)) * math.tanh(c))
+        self.cell, self.hidden = new_cell, new_hidden
+        head = [
+            float(network.head_bias[d]) + sum(float(network.head_weight[d, u]) * self.hidden[u] for u in units)
+            for d in range(a.head_outputs)
+        ]
+
+        def predictions(kind: int, c: int) -> float | None:
+            if kind == 0:
+                return head[c]
+            made = [self.forecasts[-h][h - 1][c] for h in range(1, min(a.forecast, self.age) + 1)]
+            if not made:
+                return None
+            return made[0] if kind == 1 else sum(made) / len(made)
+
+        seen = [c for c in channels if observed[c]]
+        for kind in range(3):
+            squares = []
+            for c in seen:
+                p = predictions(kind, c)
+                squares.append(0.0 if p is None else min(((x[c] - p) / float(calibration.scales[kind, c])) ** 2, 1e4))
+            for w in range(2):
+                if seen:
+                    alpha = 2 / (float(calibration.widths[w]) + 1)
+                    alpha = alpha if self.age * alpha > 1 else 1 / (self.age + 1)
+                    old = self.means[2 * kind + w] or 0.0
+                    self.means[2 * kind + w] = old + alpha * (sum(squares) / len(seen) - old)
+        self.forecasts.append([[head[h * a.channels + c] for c in channels] for h in range(1, a.forecast + 1)])
+        self.age += 1
+        if self.age <= calibration.warm_up:
+            return None
+        return self._judge()
+
+    def _judge(self) -> float:
+        calibration = self.bundle.calibration
+        total = sum(
+            tail(calibration.part_statistics[k], calibration.part_surprises[k], *calibration.part_fits[k], self.means[k])
+            for k in range(6)
+        )
+        u = tail(calibration.total_statistics, calibration.total_surprises, *calibration.total_fit, total)
+        surprise = u * BASE / self.level if u <= self.level else BASE + (u - self.level) / self.excess
+        rate = 1 / calibration.horizon
+        if u > self.level:
+            if surprise < self.alarm_surprise:
+                self.excess += min(50 * rate, 0.05) * (u - self.level * (1 + 0.98 * rate) - self.excess)
+            self.level *= 1 + 0.98 * rate
+        else:
+            self.level *= 1 - 0.02 * rate
+        self.level, self.excess = min(max(self.level, BASE), 200), min(max(self.excess, 1.0), 50)
+        return surprise / self.alarm_surprise
+
+
+def tail(statistic: Any, surprise: Any, shape: float, scale: float, value: Any) -> float:
+    if value <= statistic[-1]:
+        return float(np.interp(value, statistic, surprise))
+    excess = (value - statistic[-1]) / scale
+    return float(surprise[-1]) + (math.log1p(shape * excess) / shape if shape > 0 else excess)
