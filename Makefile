@@ -1,0 +1,69 @@
+# Everything a newcomer types. PYTHON=python3.12 chooses another interpreter for .venv.
+PYTHON ?= python3
+PY ?= $(PYTHON)
+KAFKA_PORT ?= 9092
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+WHEEL := build/wheel
+SOURCES := setup.py pyproject.toml LICENSE README.md \
+	$(shell find streamlstm src_cython -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
+
+.PHONY: help demo test lint schema kafka inplace clean
+.DELETE_ON_ERROR:
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: .venv/.installed ## install into .venv and run the whole service on this machine
+	$(BIN)/streamlstm demo
+
+test: .venv/.dev ## install into .venv and run every test against what was installed
+	env -u PYTHONPATH STREAMLSTM_TEST_INSTALLED=1 $(BIN)/pytest $(PYTEST_ARGS)
+
+lint: .venv/.dev ## ruff, cython-lint, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint src_cython
+	$(BIN)/mypy
+
+schema: .venv/.installed ## write docs/config.schema.json anew
+	$(BIN)/python -c 'import json; from streamlstm.config import json_schema; print(json.dumps(json_schema(), indent=2))' \
+		> docs/config.schema.json
+
+kafka: ## start a real broker on 127.0.0.1:9092 (KAFKA_PORT), with data in .kafka/
+	deploy/kafka/broker start .kafka $(KAFKA_PORT)
+	@echo "stop it with: deploy/kafka/broker stop .kafka"
+
+inplace: ## build the extensions beside the sources, for work on them
+	$(PY) setup.py build_ext --inplace
+
+clean: ## remove .venv and everything that was built (.kafka/ stays)
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find streamlstm -name '*.so' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "streamlstm needs Python 3.11 or newer, and $(PYTHON) is not; try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# build/lib is setuptools' own copy of the package; what was deleted from the sources would live on in it.
+$(WHEEL)/.built: .venv/bin/python $(SOURCES)
+	@echo "building streamlstm"
+	rm -rf build/lib* $(WHEEL)
+	$(PIP) wheel --no-deps -w $(WHEEL) .
+	@touch $@
+
+# pip keeps an installed package of the same version, so it is told twice: once for what it needs, once for itself.
+.venv/.installed: $(WHEEL)/.built
+	@echo "installing streamlstm into .venv"
+	$(PIP) install "$$(ls $(WHEEL)/streamlstm-*.whl)"
+	$(PIP) install --force-reinstall --no-deps "$$(ls $(WHEEL)/streamlstm-*.whl)"
+	@touch $@
+
+.venv/.dev: .venv/.installed
+	$(PIP) install "$$(ls $(WHEEL)/streamlstm-*.whl)[dev]"
+	@touch $@
