@@ -93,6 +93,11 @@ def topic_prefix() -> str:
     return f"t{uuid.uuid4().hex[:10]}"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let kafka-python be imported where warnings are errors: it reads its message schemas in an old way."""
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say in one line whether the Kafka tests had a broker."""
     line = config.stash.get(_kafka_line, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 
@@ -10,6 +11,16 @@ import pytest
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings, check
 from streamlstm.errors import FencedError, TransportError, UnreachableError
 from streamlstm.types import Output, TopicPartition
+
+
+# kafka-python leaves the sockets of connections that failed to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def no_sockets_left_to_other_tests():
+    yield
+    gc.collect()
 
 
 def records_of(count, first=0):
@@ -90,6 +101,19 @@ def test_a_member_that_was_silent_for_too_long_is_fenced_and_told_of_its_loss(ka
 
 def values_after(transport, take):
     return [record.value for records in take(transport, 5).values() for record in records]
+
+
+def test_polls_that_end_in_the_middle_of_a_join_do_not_lose_it(kafka_log):
+    """Time-outs shorter than a join cut it short at every point; a join that is forgotten would never come back."""
+    topic = kafka_log.topic("in")
+    kafka_log.publish(topic, records_of(1))
+    for number in range(12):
+        transport, member = kafka_log.member([topic], group=f"g{number}")
+        deadline_s = time.monotonic() + 8
+        while not member.held:
+            assert time.monotonic() < deadline_s, f"member {number} never got its partition"
+            transport.poll(max_records=1, timeout_ms=3 + 7 * number)
+        transport.close()
 
 
 def test_a_record_too_large_names_topic_and_size_and_commits_nothing(kafka_log, take):

@@ -16,7 +16,7 @@ import pytest
 from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalTransport, check
 from streamlstm.adapters.local_log.database import Database, Retention
 from streamlstm.errors import FencedError, TransportError
-from streamlstm.types import TopicPartition
+from streamlstm.types import Output, TopicPartition
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,6 +74,16 @@ def test_a_process_killed_while_committing_leaves_whole_commits(tmp_path):
     assert committed > 20
     expected = [b"%d.%d" % (at, n) for at in range(1, committed + 1) for n in range(7)]
     assert [record.value for record in LocalReader(path).read("out")] == expected
+
+
+def test_a_commit_that_fails_at_its_last_step_takes_its_outputs_back(local_log):
+    transport, _ = local_log.member(["in"])
+    partition = TopicPartition("in", 0)
+    transport.commit([Output("out", b"k", b"kept")], {partition: 1})
+    with pytest.raises(TransportError, match=r"could not commit offsets of group .*/g' with output to out: NOT NULL"):
+        transport.commit([Output("out", b"k", b"lost")], {partition: None})
+    assert [record.value for record in local_log.reader().read("out")] == [b"kept"]
+    assert transport.committed(partition) == 1
 
 
 def test_many_processes_publish_while_one_worker_reads(local_log, take):

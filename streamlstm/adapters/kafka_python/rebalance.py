@@ -65,7 +65,7 @@ class RebalanceBridge(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         def run() -> None:
             try:
                 action(ours)
-            except BaseException as failure:  # whatever it is, it belongs to the caller of poll
+            except BaseException as failure:  # noqa: BLE001 - whatever it is, it belongs to the caller of poll
                 self._failure = failure
             finally:
                 self._call_on_network_thread(lambda: done.success(None))

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata
 from kafka import TopicPartition as KafkaPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.coordinator.base import MemberState
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from streamlstm.adapters.kafka_python.administration import OutputTopic, create_missing_topics, is_pattern
@@ -118,6 +119,10 @@ class KafkaTransport:
                 self._seek_to_start(TopicPartition(*partition), offset)
             return {}
         bridge.raise_failure()
+        # kafka-python forgets a join that our timeout cut short if new metadata had asked for it: no heartbeat and no
+        # record would ever come again. Asking again is free, and makes the next poll see the join through.
+        if not batches and consumer.group_metadata().state == MemberState.REBALANCING:
+            consumer._coordinator.request_rejoin()
         return {
             TopicPartition(*partition): [
                 Record(
@@ -162,7 +167,7 @@ class KafkaTransport:
         return int(oldest), int(end)
 
     def commit(self, outputs: Sequence[Output], offsets: Mapping[TopicPartition, int]) -> None:
-        """Publish outputs and commit offsets, in this order:
+        """Publish outputs, then commit offsets.
 
         1. send every output; 2. wait until each is acknowledged, and look at each; 3. commit the offsets with the
         group's generation. On any failure no offset is committed; outputs may then be published again.

@@ -127,10 +127,11 @@ class Database:
 
     def partitions(self, topic: str | None = None) -> list[Partition]:
         """Return the partitions of one topic, or of all, in order."""
-        where, values = ("", ()) if topic is None else ("WHERE topic = ?", (topic,))
         with self._errors("read the topics"):
             rows = self._connection.execute(
-                f"SELECT slot, topic, partition, oldest, end FROM partitions {where} ORDER BY topic, partition", values
+                "SELECT slot, topic, partition, oldest, end FROM partitions WHERE ?1 IS NULL OR topic = ?1 "
+                "ORDER BY topic, partition",
+                (topic,),
             )
             return [Partition(*row) for row in rows]
 

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
@@ -219,8 +220,8 @@ class LocalTransport:
 def check(path: str | os.PathLike[str], *, topics: Sequence[str], output_topics: Sequence[str] = ()) -> list[Finding]:
     """Look at the file and its topics without starting a worker; a file that is missing is not created."""
     subject = f"local log {os.fspath(path)}"
-    if not os.path.exists(path):
-        folder = os.path.dirname(os.path.abspath(path))
+    if not Path(path).exists():
+        folder = Path(path).absolute().parent
         is_good = os.access(folder, os.W_OK)
         detail = "will be created" if is_good else f"cannot be created: {folder} is missing or not writable"
         return [Finding(subject, is_good, detail)]
