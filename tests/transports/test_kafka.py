@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import threading
 import time
 
@@ -11,7 +12,6 @@ import pytest
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings, check
 from streamlstm.errors import FencedError, TransportError, UnreachableError
 from streamlstm.types import Output, TopicPartition
-
 
 # kafka-python leaves the sockets of connections that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <s:ResourceWarning")
@@ -184,7 +184,8 @@ def test_a_wrong_password_is_named_as_the_cause(broker, tmp_path):
         )
         assert "certificate is not trusted" in check(untrusting, topics=[])[0].detail
         plain = KafkaSettings(secured.address, connect_timeout_s=1.0)
-        assert "speaks TLS there, but security_protocol is PLAINTEXT" in check(plain, topics=[])[0].detail
+        # The broker's alert may be lost to its hanging up; the protocol is named either way.
+        assert re.search("security_protocol (is )?PLAINTEXT", check(plain, topics=[])[0].detail)
     finally:
         secured.kill()
 
