@@ -1,36 +1,176 @@
-"""`demo`: the whole service on one machine: simulate or read telemetry, train, run the worker, report what was found."""
+"""`demo`: the whole service on one machine: telemetry, training, the worker, and what it found."""
 
 from __future__ import annotations
 
 import logging
-import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 import typer
+from rich.console import Console
 
 from streamlstm.cli import app
 from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
 from streamlstm.cli.progress import Progress
 from streamlstm.cli.replay import publish_series
-from streamlstm.cli.report import StreamReport, print_report
-from streamlstm.cli.wiring import build_service, open_publisher, open_reader
+from streamlstm.cli.report import Outcome, judge, print_outcome
+from streamlstm.cli.scenario import Group, recorded_group, simulated_groups
+from streamlstm.cli.wiring import Service, build_service, open_publisher, open_reader
 from streamlstm.config import Config, parse_config
-from streamlstm.errors import DataError, UsageError
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.service.ports import TopicReader
-from streamlstm.simulation import Telemetry, load_ecg_excerpt, simulate_pumps, simulate_ward
+from streamlstm.errors import StreamLstmError, TransportError
 from streamlstm.streaming.encoders import AlertRecord
-from streamlstm.training.datasets import Series, read_series
 from streamlstm.training.fit import train
 
 __all__ = ["demo"]
 
-_log = logging.getLogger(__name__)
+_PATIENCE_S = 120.0
+
+
+@app.command(epilog="Example: streamlstm demo --data ward.csv")
+def demo(
+    data: Annotated[str | None, typer.Option(metavar="FILE", help="Do it on a recording instead of the simulation.")] = None,
+    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="On this broker instead of a local file.")] = None,
+    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep bundles, log and configuration there.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation and of training.")] = 1,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Train on the clean part of telemetry, run the worker on the rest, and say which faults it found."""
+    configure_logging(log_format, level=logging.WARNING)
+    console = Console()
+    groups = [recorded_group(data)] if data else simulated_groups(seed)
+    with tempfile.TemporaryDirectory(prefix="streamlstm-demo-") as scratch:
+        folder = keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        for group in groups:
+            _train(group, folder, seed, console)
+        config = _configuration(groups, folder, kafka)
+        alerts, took_s = _run(config, groups, console)
+    samples = sum(len(one.values) for group in groups for one in group.live)
+    console.print(
+        f"\n{samples:,} samples of {sum(len(g.live) for g in groups)} streams scored through the "
+        f"{'Kafka' if kafka else 'local'} log in {took_s:.1f} s ({samples / took_s:,.0f} a second)\n"
+    )
+    for group in groups:
+        print_outcome(_outcome(group, alerts), console)
+        for line in group.remarks(alerts):
+            console.print(line)
+    if keep:
+        console.print(f"bundles, log and configuration: {keep}")
+
+
+def _train(group: Group, folder: Path, seed: int, console: Console) -> None:
+    began = time.monotonic()
+    with Progress("train") as progress:
+        bundle = train(
+            group.training,
+            period_s=group.period_s,
+            channels=group.channels,
+            units=group.units,
+            name=group.name,
+            seed=seed,
+            on_progress=lambda at: progress.update(at.update, at.of, f"{group.name}, loss {at.loss:.4f}"),
+        )
+    bundle.save(folder / f"{group.name}.safetensors")
+    rows = sum(len(values) for values in group.training.values())
+    console.print(
+        f"trained [bold]{group.name}[/bold] on {rows:,} clean samples of {len(group.training)} stream(s) "
+        f"in {time.monotonic() - began:.1f} s"
+    )
+
+
+def _configuration(groups: Sequence[Group], folder: Path, kafka: str | None) -> Config:
+    """Write the configuration as a user would, and load it."""
+    run = f"demo-{uuid.uuid4().hex[:8]}"
+    data: dict[str, Any] = {
+        "app": {"id": run},
+        "sources": [{"topics": [f"{run}.telemetry"]}],
+        "models": [{"match": group.pattern, "bundle": f"{group.name}.safetensors"} for group in groups],
+        "sinks": {"prefix": f"{run}.", "scores": "anomalous"},
+    }
+    data |= {"kafka": {"bootstrap_servers": kafka}} if kafka else {"local": {"path": f"{run}.db"}}
+    (folder / "streamlstm.yaml").write_bytes(msgspec.yaml.encode(data))
+    return parse_config(data, folder=folder)
+
+
+def _run(config: Config, groups: Sequence[Group], console: Console) -> tuple[list[AlertRecord], float]:
+    """Replay the live part while the worker runs beside; return the alerts and how long it took."""
+    service, stop = build_service(config), threading.Event()
+    failures: list[StreamLstmError] = []
+
+    def work() -> None:
+        try:
+            service.worker.run(stop.is_set)
+        except StreamLstmError as error:
+            failures.append(error)
+
+    topic = config.sources[0].topics[0]
+    publisher = open_publisher(config)
+    publisher.ensure_topic(topic)
+    worker = threading.Thread(target=work, name="worker")
+    began = time.monotonic()
+    try:
+        worker.start()
+        with Progress("replay") as progress:
+            done = 0
+            live = sum(len(one.values) for group in groups for one in group.live)
+            for group in groups:
+                for published, _ in publish_series(
+                    publisher, topic, group.live, samples_per_record=group.samples_per_record
+                ):
+                    progress.update(done + published, live, f"{_scored(service):,} scored, {_open(service)} alerts open")
+                done += sum(len(one.values) for one in group.live)
+            _wait_until_scored(service, live, failures, progress)
+        took_s = time.monotonic() - began
+    finally:
+        stop.set()
+        worker.join()
+        publisher.close()
+    if failures:
+        raise failures[0]
+    reader = open_reader(config)
+    try:
+        decode = msgspec.json.Decoder(AlertRecord).decode
+        return [decode(record.value) for record in reader.read(f"{config.sinks.prefix}alerts") if record.value], took_s
+    finally:
+        reader.close()
+
+
+def _wait_until_scored(service: Service, live: int, failures: list[StreamLstmError], progress: Progress) -> None:
+    deadline, seen = time.monotonic() + _PATIENCE_S, -1
+    while (scored := _scored(service)) < live and not failures:
+        if scored > seen:
+            seen, deadline = scored, time.monotonic() + _PATIENCE_S
+        if time.monotonic() > deadline:
+            raise TransportError(f"expected {live:,} samples to be scored, got {scored:,}, and none in {_PATIENCE_S:.0f} s")
+        progress.update(live, live, f"{scored:,} scored, {_open(service)} alerts open")
+        time.sleep(0.05)
+
+
+def _scored(service: Service) -> int:
+    counts = [pipeline.counts for pipeline in list(service.pipelines.values())]
+    return sum(n for count in counts for key, n in list(count.items()) if key.startswith("samples_"))
+
+
+def _open(service: Service) -> int:
+    return sum(len(pipeline.open_alerts) for pipeline in list(service.pipelines.values()))
+
+
+def _outcome(group: Group, alerts: Sequence[AlertRecord]) -> Outcome:
+    streams = tuple(
+        judge(
+            one.stream_id,
+            alerts,
+            group.episodes[one.stream_id],
+            begin_ms=int(one.event_time_ms[0]),
+            end_ms=int(one.event_time_ms[-1]),
+            tolerance_ms=group.tolerance_ms,
+        )
+        for one in group.live
+    )
+    return Outcome(group.title, streams)

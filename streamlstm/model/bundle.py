@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
@@ -70,7 +71,8 @@ class ModelBundle:
             draft.write_bytes(encode_tensors(tensors, metadata=metadata))
             draft.replace(target)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink()
             raise BundleError(f"{target}: cannot be written ({error.strerror}); the file before it, if any, is as it was") from error
 
     @classmethod

@@ -1,0 +1,96 @@
+"""Bundles: whole ones load to the same bits; truncated, altered, foreign and newer ones are refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from streamlstm.errors import BundleError
+from streamlstm.model.bundle import ModelBundle
+
+
+@pytest.fixture
+def saved(tmp_path: Path, tiny_bundle: ModelBundle) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    tiny_bundle.save(path)
+    return path
+
+
+def rewrite(path: Path, change: str, to: str) -> None:
+    """Change the manifest in place, keeping the file well formed."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    manifest = header["__metadata__"]["streamlstm"]
+    assert change in manifest
+    header["__metadata__"]["streamlstm"] = manifest.replace(change, to)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+
+def test_round_trip(saved: Path, tiny_bundle: ModelBundle) -> None:
+    loaded = ModelBundle.load(saved)
+    assert loaded.digest == tiny_bundle.digest
+    assert (loaded.label, loaded.channels, loaded.units) == ("tiny@1", ("flow", "pressure"), ("l/min", "bar"))
+    assert np.array_equal(loaded.network.layers[0].w_hh, tiny_bundle.network.layers[0].w_hh)
+    assert loaded.calibration.warm_up == tiny_bundle.calibration.warm_up
+    loaded.save(saved.with_name("again.safetensors"))
+    assert saved.with_name("again.safetensors").read_bytes() == saved.read_bytes()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.integers(0, 10**9), st.integers(1, 255), st.booleans())
+def test_any_changed_or_missing_byte_is_noticed(saved: Path, place: int, flip: int, cut: bool) -> None:
+    content = saved.read_bytes()
+    place %= len(content)
+    altered = content[:place] if cut else content[:place] + bytes([content[place] ^ flip]) + content[place + 1 :]
+    path = saved.with_name("altered.safetensors")
+    path.write_bytes(altered)
+    try:
+        loaded = ModelBundle.load(path)
+    except BundleError as error:
+        assert str(path) in str(error)
+    else:  # white space of the header is not content
+        assert loaded.digest == ModelBundle.load(saved).digest
+
+
+def test_an_altered_manifest_names_both_digests(saved: Path) -> None:
+    rewrite(saved, '"warm_up":', '"warm_up": ')
+    ModelBundle.load(saved)  # the same content, spaced otherwise
+    rewrite(saved, '"period_s":1.0', '"period_s":2.0')
+    with pytest.raises(BundleError, match=r"digest does not match: the manifest says [0-9a-f]{64}, the content has [0-9a-f]{64}"):
+        ModelBundle.load(saved)
+
+
+def test_a_newer_format_names_both_versions(saved: Path) -> None:
+    rewrite(saved, "streamlstm.bundle/1", "streamlstm.bundle/9")
+    with pytest.raises(BundleError, match=r"this release reads streamlstm\.bundle/1, the file is 'streamlstm\.bundle/9'"):
+        ModelBundle.load(saved)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": np.ones(3, np.float32)}, foreign)
+    with pytest.raises(BundleError, match="without its manifest"):
+        ModelBundle.load(foreign)
+    foreign.write_bytes(b"\x80\x04\x95 a pickle")
+    with pytest.raises(BundleError, match="truncated or foreign"):
+        ModelBundle.load(foreign)
+    with pytest.raises(BundleError, match="cannot be read"):
+        ModelBundle.load(tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_file(saved: Path, tiny_bundle: ModelBundle) -> None:
+    before = saved.read_bytes()
+    with pytest.raises(BundleError, match="cannot be written"):
+        tiny_bundle.save(saved / "inside-a-file.safetensors")
+    assert saved.read_bytes() == before
+    assert [p.name for p in saved.parent.iterdir()] == [saved.name]

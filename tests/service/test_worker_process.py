@@ -1,0 +1,164 @@
+"""The worker as users run it: a process, a configuration file, a real broker, SIGKILL and SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaReader, KafkaSettings
+from streamlstm.model.bundle import ModelBundle
+from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
+from streamlstm.streaming.routing import ModelRoute, Router
+from streamlstm.types import TopicPartition
+
+Pairs = list[tuple[bytes | None, bytes | None]]
+
+CONFIG = """\
+app: {{id: {prefix}, commit_interval: 20ms}}
+kafka: {{bootstrap_servers: "{broker}"}}
+sources: [{{topics: ["{prefix}.telemetry"]}}]
+models: [{{match: "**", bundle: tiny.safetensors}}]
+sinks: {{prefix: "{prefix}."}}
+state: {{snapshot_interval: 200ms}}
+"""
+
+
+class Service:
+    """The processes of one worker, one after another."""
+
+    def __init__(self, folder: Path, broker: str, prefix: str) -> None:
+        self.folder, self.prefix = folder, prefix
+        self.settings = KafkaSettings(broker)
+        self.config = folder / "streamlstm.yaml"
+        self.config.write_text(CONFIG.format(prefix=prefix, broker=broker))
+        self.process: subprocess.Popen[str] | None = None
+        self.log = ""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "streamlstm", "run", str(self.config)]
+        self.process = subprocess.Popen(command, cwd=self.folder, stderr=subprocess.PIPE, text=True)
+
+    def stop(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=30)
+        self.log += errors
+        code, self.process = self.process.returncode, None
+        return code
+
+    def publish(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        publisher = KafkaPublisher(self.settings)
+        publisher.ensure_topic(f"{self.prefix}.telemetry")
+        for key, value in records:
+            publisher.publish(f"{self.prefix}.telemetry", key=key, value=value)
+        publisher.close()
+
+    def read(self, topic: str) -> Pairs:
+        reader = KafkaReader(self.settings)
+        try:
+            return [(record.key, record.value) for record in reader.read(f"{self.prefix}.{topic}")]
+        finally:
+            reader.close()
+
+    def wait(self, is_there: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 40
+        while not is_there():
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"the worker ended: {self.process.stderr and self.process.stderr.read()}")
+            assert time.monotonic() < deadline, "no outputs in 40 s"
+            time.sleep(0.2)
+
+    def newest_source(self) -> int:
+        """Offset of the newest scored record."""
+        try:
+            return max((json.loads(value or b"{}")["source"][2] for _, value in self.read("scores")), default=-1)
+        except Exception as error:  # noqa: BLE001 (the topic is made by the worker, which may not be up yet)
+            assert "scores" in str(error)
+            return -1
+
+
+@pytest.fixture
+def service(tmp_path: Path, kafka_broker: str, topic_prefix: str, tiny_bundle: ModelBundle) -> Iterator[Service]:
+    tiny_bundle.save(tmp_path / "tiny.safetensors")
+    running = Service(tmp_path, kafka_broker, topic_prefix)
+    yield running
+    if running.process is not None:
+        running.process.kill()
+        running.process.communicate()
+
+
+def test_killed_and_stopped_workers_publish_what_an_unbroken_one_would(
+    service: Service, tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    third = len(telemetry) // 3
+    service.publish(telemetry[:third])
+    service.start()
+    service.wait(lambda: service.newest_source() >= third - 50)
+    service.publish(telemetry[third : 2 * third])
+    assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    service.start()
+    service.wait(lambda: service.newest_source() >= 2 * third - 1)
+    assert service.stop(signal.SIGTERM) == 0
+    service.publish(telemetry[2 * third :])
+    service.start()
+    service.wait(lambda: service.newest_source() >= len(telemetry) - 1)
+    assert service.stop(signal.SIGINT) == 0
+    assert "Traceback" not in service.log
+    assert "replaying" in service.log
+
+    expected = _unbroken(service, tiny_bundle)
+    assert _without_repeats(service.read("scores"), _source) == expected["scores"]
+    assert _without_repeats(service.read("alerts"), _revision) == expected["alerts"]
+    assert {value for _, value in service.read("dlq")} == {value for _, value in expected["dlq"]}
+    assert len(expected["alerts"]) >= 2
+
+
+def _unbroken(service: Service, bundle: ModelBundle) -> dict[str, Pairs]:
+    """Outputs of one pipeline over the topic as it lies in Kafka, in one batch."""
+    reader = KafkaReader(service.settings)
+    records = list(reader.read(f"{service.prefix}.telemetry"))
+    reader.close()
+    partition = TopicPartition(f"{service.prefix}.telemetry", 0)
+    options = PipelineOptions(prefix=f"{service.prefix}.")
+    pipeline = PartitionPipeline(partition, Router([ModelRoute("**", bundle)]), JsonDecoder(), options)
+    outputs: dict[str, Pairs] = {"scores": [], "alerts": [], "dlq": []}
+    for output in pipeline.process(records):
+        outputs[output.topic.removeprefix(f"{service.prefix}.")].append((output.key, output.value))
+    return outputs
+
+
+def _without_repeats(pairs: Pairs, identity: Callable[[bytes], object]) -> Pairs:
+    """Drop repeats, as a reader of an at-least-once topic does; a repeat must be equal byte for byte."""
+    first: dict[object, tuple[bytes | None, bytes | None]] = {}
+    for key, value in pairs:
+        kept = first.setdefault(identity(value or b""), (key, value))
+        assert kept == (key, value)
+    return list(first.values())
+
+
+def _source(value: bytes) -> object:
+    return tuple(json.loads(value)["source"])
+
+
+def _revision(value: bytes) -> object:
+    alert = json.loads(value)
+    return alert["alert_id"], alert["revision"]
+
+
+def test_check_says_what_is_there(service: Service) -> None:
+    command = [sys.executable, "-m", "streamlstm", "check", str(service.config)]
+    before = subprocess.run(command, cwd=service.folder, capture_output=True, text=True, timeout=60, check=False)
+    assert before.returncode == 1, before.stdout + before.stderr
+    service.publish([(b"hall/pump0", b"{}")])
+    after = subprocess.run(command, cwd=service.folder, capture_output=True, text=True, timeout=60, check=False)
+    assert after.returncode == 0, after.stdout + after.stderr
+    assert "tiny@1" in after.stdout
