@@ -14,6 +14,7 @@ _STEPS_PER_MILLIVOLT = 200
 
 
 def main(source: str, target: str) -> None:
+    """Write the excerpt of `source` to `target`."""
     with np.load(source, allow_pickle=False) as held:
         hz = round(1 / float(held["period_s"]))
         rows = _MINUTES * 60 * hz

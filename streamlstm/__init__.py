@@ -28,6 +28,6 @@ def __getattr__(name: str) -> Any:
     """Import the public names when they are first used: `streamlstm --help` needs none of them."""
     if name not in _HOMES:
         raise AttributeError(f"module 'streamlstm' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415
+    from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)

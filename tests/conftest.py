@@ -158,7 +158,8 @@ def tiny_bundle() -> ModelBundle:
 
 @pytest.fixture(scope="session")
 def telemetry() -> list[tuple[bytes, bytes]]:
-    """Keys and records of four streams, 300 samples each, interleaved; one with a fault, and three records that are bad."""
+    """Keys and records of four streams, 300 samples each, interleaved; one with a fault, and three records that are
+    bad."""
     series = {f"hall/pump{i}": tiny_series(100 + i, 300) for i in range(4)}
     series["hall/pump2"][200:230] += np.array([15, -0.8], np.float32)
     records: list[tuple[bytes, bytes]] = []

@@ -34,8 +34,12 @@ _PATIENCE_S = 120.0
 
 @app.command(epilog="Example: streamlstm demo --data ward.csv")
 def demo(
-    data: Annotated[str | None, typer.Option(metavar="FILE", help="Do it on a recording instead of the simulation.")] = None,
-    kafka: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="On this broker instead of a local file.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Do it on a recording instead of the simulation.")
+    ] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="On this broker instead of a local file.")
+    ] = None,
     keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep bundles, log and configuration there.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulation and of training.")] = 1,
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -57,9 +61,7 @@ def demo(
         f"{'Kafka' if kafka else 'local'} log in {took_s:.1f} s ({samples / took_s:,.0f} a second)\n"
     )
     for group in groups:
-        print_outcome(_outcome(group, alerts), console)
-        for line in group.remarks(alerts):
-            console.print(line)
+        print_outcome(_outcome(group, alerts), console, counts_only=group.counts_beats)
     if keep:
         console.print(f"bundles, log and configuration: {keep}")
 
@@ -123,7 +125,9 @@ def _run(config: Config, groups: Sequence[Group], console: Console) -> tuple[lis
                 for published, _ in publish_series(
                     publisher, topic, group.live, samples_per_record=group.samples_per_record
                 ):
-                    progress.update(done + published, live, f"{_scored(service):,} scored, {_open(service)} alerts open")
+                    progress.update(
+                        done + published, live, f"{_scored(service):,} scored, {_open(service)} alerts open"
+                    )
                 done += sum(len(one.values) for one in group.live)
             _wait_until_scored(service, live, failures, progress)
         took_s = time.monotonic() - began
@@ -147,7 +151,9 @@ def _wait_until_scored(service: Service, live: int, failures: list[StreamLstmErr
         if scored > seen:
             seen, deadline = scored, time.monotonic() + _PATIENCE_S
         if time.monotonic() > deadline:
-            raise TransportError(f"expected {live:,} samples to be scored, got {scored:,}, and none in {_PATIENCE_S:.0f} s")
+            raise TransportError(
+                f"expected {live:,} samples to be scored, got {scored:,}, and none in {_PATIENCE_S:.0f} s"
+            )
         progress.update(live, live, f"{scored:,} scored, {_open(service)} alerts open")
         time.sleep(0.05)
 

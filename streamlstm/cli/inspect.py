@@ -25,7 +25,8 @@ def inspect(bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model
     lines = [
         ("model", f"{model.label}, made {model.created_at or 'at an unknown time'}"),
         ("digest", f"sha256 {model.digest} (verified)"),
-        ("network", f"{a.cell}, {a.layers} layer(s) of {a.hidden}, forecast {a.forecast}, reconstruct {a.reconstruct} (training)"),
+        ("network", f"{a.cell}, {a.layers} layer(s) of {a.hidden}, forecast {a.forecast} samples"),
+        ("trained", f"beside a reconstruction of the last {a.reconstruct} samples"),
         ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
         ("sampling", rate),
         ("warm-up", f"{calibration.warm_up} samples"),

@@ -40,7 +40,9 @@ class Progress:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -50,4 +52,6 @@ class Progress:
             self._bar.update(self._task, completed=done, total=total, detail=detail)
         elif time.monotonic() - self._said_at >= _PLAIN_EVERY_S:
             self._said_at = time.monotonic()
-            print(f"{self._what}: {done:,} of {total:,} ({done / max(total, 1):.0%}) {detail}".rstrip(), file=sys.stderr)
+            print(
+                f"{self._what}: {done:,} of {total:,} ({done / max(total, 1):.0%}) {detail}".rstrip(), file=sys.stderr
+            )

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from streamlstm.streaming.encoders import AlertRecord
 
-__all__ = ["Episode", "Outcome", "StreamOutcome", "episodes_of", "judge", "print_outcome"]
+__all__ = ["Episode", "Outcome", "StreamOutcome", "Verdict", "judge", "print_outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,20 @@ class _Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """One episode: how long after its start an alert opened in it (None: none did), and whether one was open."""
+
+    episode: Episode
+    delay_s: float | None
+    is_covered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StreamOutcome:
-    """One stream: each episode with the delay of its first alert (None: not found), and alerts that met none."""
+    """One stream: what became of each episode, and alerts that met none."""
 
     stream_id: str
-    found: tuple[tuple[Episode, float | None], ...]
+    verdicts: tuple[Verdict, ...]
     false_alarms: int
     alerts: int
     days: float
@@ -56,7 +65,7 @@ class Outcome:
         return sum(stream.false_alarms for stream in self.streams) / days if days > 0 else 0.0
 
 
-def episodes_of(alerts: Iterable[AlertRecord], stream_id: str, *, end_ms: int) -> list[_Span]:
+def _spans_of(alerts: Iterable[AlertRecord], stream_id: str, *, end_ms: int) -> list[_Span]:
     """Reduce an alert's revisions to one span; an alert that is still open lasts to the end."""
     spans: dict[str, _Span] = {}
     for alert in alerts:
@@ -77,35 +86,51 @@ def judge(
 ) -> StreamOutcome:
     """Hold one stream's alerts against its known episodes.
 
-    An episode is found by an alert that opens inside [start, end + tolerance]; an alert that touches no episode is false.
+    An episode is found by an alert that opens inside [start, end + tolerance]; an alert that touches no episode is
+    false.
     """
-    spans = episodes_of(alerts, stream_id, end_ms=end_ms)
-    found = []
+    spans = _spans_of(alerts, stream_id, end_ms=end_ms)
+    verdicts = []
     for episode in episodes:
-        hits = [s for s in spans if episode.start_ms <= s.detected_ms <= episode.end_ms + tolerance_ms]
-        found.append((episode, (hits[0].detected_ms - episode.start_ms) / 1000 if hits else None))
+        last_ms = episode.end_ms + tolerance_ms
+        opened = [s.detected_ms for s in spans if episode.start_ms <= s.detected_ms <= last_ms]
+        covered = any(s.detected_ms <= last_ms and episode.start_ms <= s.end_ms for s in spans)
+        delay_s = (opened[0] - episode.start_ms) / 1000 if opened else None
+        verdicts.append(Verdict(episode, delay_s, covered))
     false = sum(
         1
         for span in spans
         if not any(e.start_ms <= span.end_ms and span.start_ms <= e.end_ms + tolerance_ms for e in episodes)
     )
-    return StreamOutcome(stream_id, tuple(found), false, len(spans), (end_ms - begin_ms) / 86_400_000)
+    return StreamOutcome(stream_id, tuple(verdicts), false, len(spans), (end_ms - begin_ms) / 86_400_000)
 
 
-def print_outcome(outcome: Outcome, console: Console) -> None:
-    """Print a group's table: a row a fault, then the false alarms."""
+def print_outcome(outcome: Outcome, console: Console, *, counts_only: bool = False) -> None:
+    """Print a group's table, a row a fault (or only how many were found), then the false alarms."""
+    if counts_only:
+        console.print(f"[bold]{outcome.name}[/bold]")
+        for stream in outcome.streams:
+            covered = sum(verdict.is_covered for verdict in stream.verdicts)
+            console.print(
+                f"  {stream.stream_id}: {covered} of {len(stream.verdicts)} labelled beats or spans alerted on"
+            )
+    else:
+        console.print(_table(outcome))
+    false, days = sum(s.false_alarms for s in outcome.streams), sum(s.days for s in outcome.streams)
+    rate = f"{outcome.false_alarms_per_stream_day:.1f} a stream-day"
+    console.print(f"false alarms: {false} in {days:.2f} stream-days ({rate})\n")
+
+
+def _table(outcome: Outcome) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title=outcome.name, title_justify="left", title_style="bold")
     for heading in ("stream", "fault", "found", "after"):
         table.add_column(heading, justify="right" if heading == "after" else "left")
     for stream in outcome.streams:
-        for episode, delay in stream.found:
-            verdict = "[green]yes[/green]" if delay is not None else "[red]no[/red]"
-            table.add_row(stream.stream_id, episode.name, verdict, "" if delay is None else f"{delay:.1f} s")
-    if table.rows:
-        console.print(table)
-    false, days = sum(s.false_alarms for s in outcome.streams), sum(s.days for s in outcome.streams)
-    rate = f"{outcome.false_alarms_per_stream_day:.1f} a stream-day"
-    console.print(f"false alarms: {false} in {days:.2f} stream-days ({rate})\n")
+        for verdict in stream.verdicts:
+            found = "[red]no[/red]" if verdict.delay_s is None else "[green]yes[/green]"
+            after = "" if verdict.delay_s is None else f"{verdict.delay_s:.1f} s"
+            table.add_row(stream.stream_id, verdict.episode.name, found, after)
+    return table
 
 
 def _ms(text: str) -> int:

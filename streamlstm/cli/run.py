@@ -21,7 +21,9 @@ __all__ = ["ConfigArgument", "ConfigOption", "SetOption", "check", "configured",
 
 _log = logging.getLogger(__name__)
 
-ConfigArgument = Annotated[Path | None, typer.Argument(metavar="CONFIG", help="YAML configuration.", show_default=False)]
+ConfigArgument = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG", help="YAML configuration.", show_default=False)
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="The same, as an option.", show_default=False)]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one key; may repeat.")]
 

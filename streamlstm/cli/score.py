@@ -41,12 +41,18 @@ class ScoreFormat(StrEnum):
 @app.command(epilog="Example: streamlstm score vitals.safetensors ward.csv --out scores.csv --alerts alerts.jsonl")
 def score(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model bundle (.safetensors).")],
-    file: Annotated[str, typer.Argument(metavar="[FILE or -]", help="CSV, JSON lines or NPZ; - is standard input.")] = "-",
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE or -]", help="CSV, JSON lines or NPZ; - is standard input.")
+    ] = "-",
     out: Annotated[Path | None, typer.Option(help="Where scores go; standard output by default.")] = None,
     alerts: Annotated[Path | None, typer.Option(help="Where alerts go, as JSON lines.")] = None,
-    score_format: Annotated[ScoreFormat, typer.Option("--format", help="CSV, or JSON lines of score records.")] = ScoreFormat.CSV,
+    score_format: Annotated[
+        ScoreFormat, typer.Option("--format", help="CSV, or JSON lines of score records.")
+    ] = ScoreFormat.CSV,
     false_alarms: Annotated[float, typer.Option(help="Budget of false alarms a stream and day.")] = 0.2,
-    reset_after: Annotated[float, typer.Option(help="Seconds of silence after which a stream starts again; 0: never.")] = 0.0,
+    reset_after: Annotated[
+        float, typer.Option(help="Seconds of silence after which a stream starts again; 0: never.")
+    ] = 0.0,
     open_after: Annotated[int, typer.Option(min=1, help="Samples in a row over the threshold that open an alert.")] = 2,
     resolve_after: Annotated[int, typer.Option(min=1, help="Samples in a row below it that resolve one.")] = 5,
     refractory: Annotated[float, typer.Option(help="Seconds after an alert in which only a worse one opens.")] = 30.0,
@@ -62,7 +68,11 @@ def score(
     policy = AlertPolicy(open_after=open_after, resolve_after=resolve_after, refractory_ms=round(refractory * 1000))
     tracker = AlertTracker(policy, model=model.label, channels=model.channels)
     opened = 0
-    with _writer(out) as scores_out, _writer(alerts) if alerts else _nowhere() as alerts_out, Progress("score") as progress:
+    with (
+        _writer(out) as scores_out,
+        _writer(alerts) if alerts else _nowhere() as alerts_out,
+        Progress("score") as progress,
+    ):
         if score_format is ScoreFormat.CSV:
             scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")
         for part in table.chunks():

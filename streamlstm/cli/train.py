@@ -24,16 +24,22 @@ __all__ = ["train", "training_values"]
 
 @app.command(epilog="Example: streamlstm train ward.csv --out models/vitals.safetensors --name vitals")
 def train(
-    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="CSV, JSON lines or NPZ; several files make one model.")],
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA...", help="CSV, JSON lines or NPZ; several files make one model.")
+    ],
     out: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("model.safetensors"),
     name: Annotated[str | None, typer.Option(help="Name of the model; the file's by default.")] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
     rows: Annotated[int | None, typer.Option(min=1, help="Train on the first rows of each stream only.")] = None,
-    period: Annotated[float | None, typer.Option(min=0, help="Seconds between samples; from the data by default.")] = None,
+    period: Annotated[
+        float | None, typer.Option(min=0, help="Seconds between samples; from the data by default.")
+    ] = None,
     hidden: Annotated[int | None, typer.Option(min=1, help="Hidden units; 32 by default.")] = None,
     layers: Annotated[int | None, typer.Option(min=1, help="Layers; 1 by default.")] = None,
     forecast: Annotated[int | None, typer.Option(min=1, help="Samples ahead that are forecast; 16 by default.")] = None,
-    reconstruct: Annotated[int | None, typer.Option(min=1, help="Samples back that are rebuilt; a period by default.")] = None,
+    reconstruct: Annotated[
+        int | None, typer.Option(min=1, help="Samples back that are rebuilt; a period by default.")
+    ] = None,
     updates: Annotated[int | None, typer.Option(min=1, help="Most updates of the weights.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weights, bit for bit.")] = 1,
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -49,7 +55,8 @@ def train(
     with Progress("train") as progress:
 
         def on_progress(at: TrainingProgress) -> None:
-            detail = f"loss {at.loss:.4f}, validation {at.validation_loss:.4f}, {at.rows_per_s:,.0f} rows/s, {at.seconds_left:.0f} s left"
+            losses = f"loss {at.loss:.4f}, validation {at.validation_loss:.4f}"
+            detail = f"{losses}, {at.rows_per_s:,.0f} rows/s, {at.seconds_left:.0f} s left"
             progress.update(at.update, at.of, detail)
 
         bundle = fit_bundle(
@@ -77,7 +84,9 @@ def train(
     )
 
 
-def training_values(series: list[Series], *, rows: int | None) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
+def training_values(
+    series: list[Series], *, rows: int | None
+) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
     """Return the rows to train on by stream: before `train_len` where the file says so, and the first `rows` at most.
 
     Raises: DataError when files disagree about their channels.
@@ -86,7 +95,8 @@ def training_values(series: list[Series], *, rows: int | None) -> dict[str, np.n
     for number, one in enumerate(series):
         if one.channels != series[0].channels:
             raise DataError(
-                f"{one.stream_id}: expected the channels of the first stream {list(series[0].channels)}, got {list(one.channels)}"
+                f"{one.stream_id}: expected the channels of the first stream {list(series[0].channels)}, "
+                f"got {list(one.channels)}"
             )
         key = one.stream_id if one.stream_id not in values else f"{one.stream_id}#{number}"
         end = min(len(one.values), one.train_len or len(one.values), rows or len(one.values))

@@ -73,7 +73,9 @@ class ModelBundle:
         except OSError as error:
             with suppress(OSError):
                 draft.unlink()
-            raise BundleError(f"{target}: cannot be written ({error.strerror}); the file before it, if any, is as it was") from error
+            raise BundleError(
+                f"{target}: cannot be written ({error.strerror}); the file before it, if any, is as it was"
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -88,12 +90,17 @@ class ModelBundle:
         except OSError as error:
             raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from error
         except SafetensorError as error:
-            raise BundleError(f"{path}: expected a whole safetensors file, got one that is truncated or foreign ({error})") from error
+            raise BundleError(
+                f"{path}: expected a whole safetensors file, got one that is truncated or foreign ({error})"
+            ) from error
         manifest = _read_manifest(path, metadata)
         claimed = manifest.pop("digest", None)
         found = _digest(tensors, manifest)
         if claimed != found:
-            raise BundleError(f"{path}: the digest does not match: the manifest says {claimed}, the content has {found}; the file was altered")
+            raise BundleError(
+                f"{path}: the digest does not match: the manifest says {claimed}, the content has {found}; "
+                "the file was altered"
+            )
         try:
             return cls._assemble(manifest, tensors)
         except (KeyError, TypeError, ShapeError) as error:

@@ -14,9 +14,10 @@ __all__ = ["Calibration"]
 class Calibration:
     """Residual scales, widths of the running means, and their tails on clean data.
 
-    Shapes: scales float32 [3, C] by residual (newest, one-step, ensemble); widths float32 [2] in samples; part_statistics and
-    part_surprises float64 [6, K], part_fits [6, 2] (shape, scale): the tail of each mean, residual by residual, narrow width
-    first; total_statistics and total_surprises float64 [K], total_fit [2]: the tail of their sum.
+    Shapes: scales float32 [3, C] by residual (newest, one-step, ensemble); widths float32 [2] in samples;
+    part_statistics and part_surprises float64 [6, K], part_fits [6, 2] (shape, scale): the tail of each mean,
+    residual by residual, narrow width first; total_statistics and total_surprises float64 [K], total_fit [2]: the
+    tail of their sum.
     Units: cluster_rows is how many samples in a row pass a high level together; warm_up and horizon are in samples.
     """
 

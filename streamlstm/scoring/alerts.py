@@ -108,7 +108,7 @@ class AlertTracker:
     @property
     def open_alerts(self) -> list[Alert]:
         """Alerts that are open now."""
-        return [life.alert for life in self._lives.values() if life.alert is not None]
+        return [life.alert for life in list(self._lives.values()) if life.alert is not None]
 
     def is_open(self, stream_id: str) -> bool:
         """Say whether the stream has an open alert."""

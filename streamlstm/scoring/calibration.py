@@ -1,6 +1,7 @@
 """Fits the calibration of a network on clean data that its training did not see.
 
-The network runs over the whole series with carried state, as it will when it scores; only rows from `start` on are used.
+The network runs over the whole series with carried state, as it will when it scores; only rows from `start` on are
+used.
 
 1. residuals of those rows -> their scale by channel;
 2. running means of the squared, scaled residuals over a fraction of the period -> a tail each;
@@ -30,8 +31,8 @@ __all__ = ["CalibrationSeries", "calibrate", "widths_for"]
 
 _DEFAULT_PERIOD = 64
 _SCALE_FLOOR = 0.01
-"""In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter) has no
-error to measure, and without a floor the first rounding would be an alarm."""
+"""In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter)
+has no error to measure, and without a floor the first rounding would be an alarm."""
 _CHUNK = 4096
 
 
@@ -73,7 +74,9 @@ def calibrate(
             [_means(network, one, scales, widths)[start:] for one, start in zip(passes, starts, strict=True)]
         )
     if len(means) < 20:
-        raise DataError(f"calibration: expected at least 20 rows after the first {warm_up}, got {len(means)}; give more data")
+        raise DataError(
+            f"calibration: expected at least 20 rows after the first {warm_up}, got {len(means)}; give more data"
+        )
     parts = [fit_tail(means[:, k].astype(np.float64)) for k in range(means.shape[1])]
     statistics, surprises, fits = _stack(parts)
     total = np.empty(len(means))

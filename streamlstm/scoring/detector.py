@@ -27,7 +27,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, slots=True)
 class ScoreResult:
-    """The score of one sample. `score` and `p_value` are None while the stream is warming, after a gap, and when late."""
+    """The score of one sample; `score` and `p_value` are None while warming, after a gap, and when late."""
 
     score: float | None
     p_value: float | None
@@ -51,7 +51,7 @@ class Detector:
         period_s: float | None = None,
         max_streams: int = 1_000_000,
     ) -> None:
-        """Make a detector with no streams yet. `period_s` is the streams' sampling period, the bundle's own when None."""
+        """Make a detector with no streams yet; `period_s` is their sampling period, the bundle's own when None."""
         calibration = bundle.calibration
         self.bundle = bundle
         self.gaps = gaps or GapPolicy()
@@ -103,9 +103,13 @@ class Detector:
         rows = np.ascontiguousarray(values, np.float32)
         channels = len(self.bundle.channels)
         if rows.ndim != 2 or rows.shape[1] != channels:
-            raise ShapeError(f"values: expected [N, {channels}] for channels {list(self.bundle.channels)}, got {list(rows.shape)}")
+            raise ShapeError(
+                f"values: expected [N, {channels}] for channels {list(self.bundle.channels)}, got {list(rows.shape)}"
+            )
         if not len(stream_ids) == len(times) == len(rows):
-            raise ShapeError(f"expected as many stream ids and times as the {len(rows)} rows, got {len(stream_ids)} and {len(times)}")
+            raise ShapeError(
+                f"expected as many stream ids and times as the {len(rows)} rows, got {len(stream_ids)} and {len(times)}"
+            )
         slots = self.states.slots_of(stream_ids)
         result = Scores(
             score=np.full(len(rows), np.nan),

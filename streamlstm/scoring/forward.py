@@ -1,4 +1,4 @@
-"""Samples through the network: admitted, stepped in rounds, projected by the head. The one path of scoring and calibration."""
+"""Samples through the network: admitted, stepped, projected by the head. Scoring and calibration share this path."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from streamlstm.types import GapPolicy, Status
 __all__ = ["INPUT_LIMIT", "Forward", "Passed"]
 
 INPUT_LIMIT = 20.0
-"""Standardised inputs are clipped here: 20 deviations saturate the gates, and more would only stay longer in the state."""
+"""Standardised inputs are clipped here: 20 deviations saturate the gates, and more would stay in the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
     """What the network made of N samples, late ones left out.
 
-    Shapes: kept int64 [K] rows of the batch; status uint8 [N]; slots int64 [K]; x float32 [K, C]; observed uint8 [K, C];
-    reset uint8 [K]; head float32 [K, C * (1 + p)].
+    Shapes: kept int64 [K] rows of the batch; status uint8 [N]; slots int64 [K]; x float32 [K, C]; observed uint8
+    [K, C]; reset uint8 [K]; head float32 [K, C * (1 + p)].
     """
 
     kept: NDArray[np.int64]

@@ -59,7 +59,9 @@ def fit_tail(values: NDArray[np.float64]) -> Tail:
     count = len(values)
     quantile = float(np.clip(1.0 - _WANTED_EXCESSES / count, 0.8, _HIGHEST_QUANTILE))
     body, top = TAIL_KNOTS - 8, 8
-    levels = np.concatenate([np.linspace(0.0, 0.9 * quantile, body), np.linspace(0.9 * quantile, quantile, top + 1)[1:]])
+    levels = np.concatenate(
+        [np.linspace(0.0, 0.9 * quantile, body), np.linspace(0.9 * quantile, quantile, top + 1)[1:]]
+    )
     knots = np.maximum.accumulate(np.quantile(values, levels))
     excesses = values[values > knots[-1]] - knots[-1]
     if len(excesses) >= 8:
@@ -72,9 +74,10 @@ def fit_tail(values: NDArray[np.float64]) -> Tail:
 def grimshaw(excesses: NDArray[np.float64]) -> tuple[float, float]:
     """Return shape and scale of the generalised Pareto distribution most likely to give these excesses.
 
-    Shapes: excesses [N], all > 0. With theta = shape / scale the likelihood has one free parameter: given theta, the best
-    shape is mean(ln(1 + theta * excess)). The profile is searched over a fixed set of theta on excesses of mean 1, the
-    exponential (theta = 0) among them. The shape is kept in [0, 0.5]: a bounded tail would call a fault impossible.
+    Shapes: excesses [N], all > 0. With theta = shape / scale the likelihood has one free parameter: given theta, the
+    best shape is mean(ln(1 + theta * excess)). The profile is searched over a fixed set of theta on excesses of mean
+    1, the exponential (theta = 0) among them. The shape is kept in [0, 0.5]: a bounded tail would call a fault
+    impossible.
     """
     mean = float(excesses.mean())
     y = excesses / mean

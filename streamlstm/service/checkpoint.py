@@ -11,11 +11,12 @@ While it runs:
 When a partition is assigned:
 
 4. The newest complete snapshot gives the state at S, the group's offset gives C.
-5. Records S .. C are processed again *without publishing*: their outputs are out already. Scores depend on event time and
-   order alone, so this ends in the very state the worker had at C.
+5. Records S .. C are processed again *without publishing*: their outputs are out already. Scores depend on event
+   time and order alone, so this ends in the very state the worker had at C.
 6. From C on outputs are published. What was published after C and not committed is published again, byte for byte.
 
-What step 5 rests on is guarded: a group that never committed saves its empty state first, so that S exists from the start.
+What step 5 rests on is guarded: a group that never committed saves its empty state first, so that S exists from the
+start.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class PartitionProcessor(Protocol):
 class ProcessorFactory(Protocol):
     """Makes the processor of a partition, with empty state."""
 
-    def __call__(self, partition: TopicPartition) -> PartitionProcessor: ...
+    def __call__(self, partition: TopicPartition) -> PartitionProcessor:
+        """Return a processor that has seen no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Checkpoint:
             self._saved.pop(partition, None)
 
     def recover(self, partition: TopicPartition, processor: PartitionProcessor) -> Recovery:
-        """Steps 4 and 5: restore the state, seek to where it belongs, and say from where to publish."""
+        """Restore the state, seek to where it belongs, and say from where to publish (steps 4 and 5)."""
         name = f"{partition.topic}-{partition.partition}"
         committed = self._transport.committed(partition)
         snapshot = self._snapshots.load(partition)
@@ -135,7 +137,9 @@ class Checkpoint:
             return Recovery(start, start)
         oldest, _ = self._transport.bounds(partition)
         if snapshot is None or snapshot.offset > committed:
-            why = "no snapshot" if snapshot is None else f"the snapshot (offset {snapshot.offset}) is ahead of the group"
+            why = (
+                "no snapshot" if snapshot is None else f"the snapshot (offset {snapshot.offset}) is ahead of the group"
+            )
             _log.warning("%s: %s; streams warm up again from offset %d", name, why, max(committed, oldest))
             start = committed
         else:

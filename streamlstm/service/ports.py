@@ -1,7 +1,7 @@
 """What the worker needs of the outside, as protocols. Two transports satisfy them: Kafka and the local log.
 
-Offsets follow Kafka: the offset of a record counts from 0 in its partition, and a *committed* offset is that of the next
-record to read.
+Offsets follow Kafka: the offset of a record counts from 0 in its partition, and a *committed* offset is that of the
+next record to read.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Transport(Protocol):
         """Return the oldest offset still held and the end offset (that of the next record to be written)."""
 
     def commit(self, outputs: Sequence[Output], offsets: Mapping[TopicPartition, int]) -> None:
-        """Publish outputs and commit input offsets, in this order:
+        """Publish outputs and commit input offsets, in this order.
 
         1. send every output; 2. wait until each is acknowledged; 3. commit the offsets.
 

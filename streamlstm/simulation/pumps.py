@@ -1,4 +1,4 @@
-"""A hall of pumps, once a second: load steps a few times an hour, vibration follows speed, heat follows load with a lag."""
+"""A hall of pumps, once a second: load steps, vibration that follows speed, heat that follows load with a lag."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ _BEARING_LAG_S = 240.0
 _SPIN_UP_S = 8.0
 
 
-def simulate_pumps(seed: int, *, pumps: int = 3, clean_minutes: float = 240, live_minutes: float = 180) -> list[Telemetry]:
+def simulate_pumps(
+    seed: int, *, pumps: int = 3, clean_minutes: float = 240, live_minutes: float = 180
+) -> list[Telemetry]:
     """Simulate vibration on two axes, bearing temperature, motor current and flow."""
-    return [_pump(np.random.default_rng([seed, 3, pump]), pump, clean_minutes, live_minutes) for pump in range(1, pumps + 1)]
+    return [
+        _pump(np.random.default_rng([seed, 3, pump]), pump, clean_minutes, live_minutes) for pump in range(1, pumps + 1)
+    ]
 
 
 def _lag(values: NDArray[np.float64], seconds: float) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ __all__ = ["load_ecg_excerpt"]
 
 
 def load_ecg_excerpt(stream_id: str = "ward3/bed9/ecg-recorded") -> Telemetry:
-    """Load the excerpt: five minutes to train on, then ten with every labelled ventricular or ectopic beat as a fault."""
+    """Load the excerpt: five minutes to train on, then ten whose labelled beats are the faults."""
     with (files(__package__) / "data" / "mitdb-119.npz").open("rb") as file, np.load(file, allow_pickle=False) as held:
         values = held["values"].astype(np.float32) * np.float32(held["millivolts"])
         hz, live_from, channels = float(held["hz"]), int(held["live_from"]), tuple(map(str, held["channels"]))

@@ -41,7 +41,7 @@ class Telemetry:
 
 
 def drift(rng: np.random.Generator, rows: int, *, correlation_rows: float) -> NDArray[np.float64]:
-    """Return a stationary random movement of deviation 1 that is correlated over so many rows (first-order autoregression)."""
+    """Return a stationary first-order autoregression of deviation 1, correlated over so many rows."""
     keep = np.exp(-1.0 / correlation_rows)
     noise = rng.normal(0.0, np.sqrt(1.0 - keep**2), rows)
     noise[0] = rng.normal()

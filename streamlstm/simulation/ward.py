@@ -21,9 +21,13 @@ _NORMAL = ((-0.20, 0.12, 0.025), (-0.035, -0.10, 0.010), (0.0, 1.05, 0.011), (0.
 _VENTRICULAR = ((-0.01, 1.30, 0.045), (0.11, -0.55, 0.050), (0.34, -0.35, 0.070))
 
 
-def simulate_vitals(seed: int, *, beds: int = 3, clean_minutes: float = 120, live_minutes: float = 120) -> list[Telemetry]:
-    """Simulate heart rate, oxygen saturation, respiration and arterial pressure, once a second, as monitors round them."""
-    return [_vitals(np.random.default_rng([seed, 1, bed]), bed, clean_minutes, live_minutes) for bed in range(1, beds + 1)]
+def simulate_vitals(
+    seed: int, *, beds: int = 3, clean_minutes: float = 120, live_minutes: float = 120
+) -> list[Telemetry]:
+    """Simulate heart rate, oxygen saturation, respiration and arterial pressure, rounded as monitors do."""
+    return [
+        _vitals(np.random.default_rng([seed, 1, bed]), bed, clean_minutes, live_minutes) for bed in range(1, beds + 1)
+    ]
 
 
 def _vitals(rng: np.random.Generator, bed: int, clean_minutes: float, live_minutes: float) -> Telemetry:
@@ -33,7 +37,9 @@ def _vitals(rng: np.random.Generator, bed: int, clean_minutes: float, live_minut
     respiration = 15 + 1.5 * effort + 0.5 * drift(rng, rows, correlation_rows=30)
     breath = np.cumsum(respiration / 60)
     heart_rate = 72 + 5 * effort + 1.5 * drift(rng, rows, correlation_rows=20) + 1.2 * np.sin(2 * np.pi * breath)
-    pressure = 88 + 4 * drift(rng, rows, correlation_rows=500) + 0.5 * (heart_rate - 72) + 1.0 * np.sin(2 * np.pi * breath)
+    pressure = (
+        88 + 4 * drift(rng, rows, correlation_rows=500) + 0.5 * (heart_rate - 72) + 1.0 * np.sin(2 * np.pi * breath)
+    )
     saturation = 97 - 0.4 * effort + 0.4 * drift(rng, rows, correlation_rows=120)
     faults = []
     at = live_from + int((rows - live_from) * 0.15) + int(rng.integers(0, 120))
@@ -56,7 +62,8 @@ def _vitals(rng: np.random.Generator, bed: int, clean_minutes: float, live_minut
         faults.append(Fault(kind, at, at + length))
         at += length + int((rows - live_from) * 0.25)
     values = np.stack(
-        [np.round(heart_rate), np.round(np.minimum(saturation, 100), 1), np.round(respiration), np.round(pressure)], axis=1
+        [np.round(heart_rate), np.round(np.minimum(saturation, 100), 1), np.round(respiration), np.round(pressure)],
+        axis=1,
     )
     return Telemetry(
         stream_id=f"ward3/bed{bed}/vitals",

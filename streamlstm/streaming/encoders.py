@@ -94,7 +94,9 @@ def score_records(
                 p_value=float(f"{p_value[i]:.6g}") if has_score else None,
                 status=labels[scores.status[row]],
                 expected={} if is_late else {c: float(f"{v:.6g}") for c, v in zip(channels, expected[i], strict=True)},
-                contribution={} if is_late else {c: round(v, 4) for c, v in zip(channels, contribution[i], strict=True)},
+                contribution={}
+                if is_late
+                else {c: round(v, 4) for c, v in zip(channels, contribution[i], strict=True)},
                 model=model,
                 source=positions[row],
             )

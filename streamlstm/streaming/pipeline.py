@@ -1,7 +1,7 @@
 """One input partition, from records to outputs: decode, route, score, alert, encode.
 
-Outputs come in the order of the samples that caused them, so they do not depend on how records were batched: this is what
-replay rests on.
+Outputs come in the order of the samples that caused them, so they do not depend on how records were batched: this is
+what replay rests on.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class PipelineOptions:
 class PartitionPipeline:
     """The state of one partition's streams and what advances it. Implements `PartitionProcessor`."""
 
-    def __init__(self, partition: TopicPartition, router: Router, decoder: JsonDecoder, options: PipelineOptions) -> None:
+    def __init__(
+        self, partition: TopicPartition, router: Router, decoder: JsonDecoder, options: PipelineOptions
+    ) -> None:
         self.partition = partition
         self.counts: Counter[str] = Counter()
         self._router = router
@@ -103,7 +105,9 @@ class PartitionPipeline:
         for sample in decoded.samples:
             route = self._route(sample.stream_id)
             if route is None:
-                rejections.append(_rejection(sample, Reason.NO_MODEL, f"no model's pattern matches {sample.stream_id!r}"))
+                rejections.append(
+                    _rejection(sample, Reason.NO_MODEL, f"no model's pattern matches {sample.stream_id!r}")
+                )
             else:
                 groups[route].append(sample)
         placed: list[tuple[int, int, Output]] = []  # offset, order within the record, output
@@ -228,11 +232,14 @@ class PartitionPipeline:
             state = by_digest.get(bundle.digest)
             if state is None:
                 if states:
-                    _log.warning("%s: no state of model %s in the snapshot; its streams warm up", self.partition, bundle.label)
+                    _log.warning(
+                        "%s: no state of model %s in the snapshot; its streams warm up", self.partition, bundle.label
+                    )
                 continue
             if len(state.streams) > self._options.max_streams:
                 raise SnapshotError(
-                    f"the snapshot holds {len(state.streams)} streams, state.max_streams is {self._options.max_streams}; raise it"
+                    f"the snapshot holds {len(state.streams)} streams, and state.max_streams is "
+                    f"{self._options.max_streams}; raise it"
                 )
             model.detector.states.restore(state.streams, state.arrays)
             model.tracker.import_state(bytes(state.alerts))

@@ -28,14 +28,14 @@ class ModelState(msgspec.Struct):
     digest: str
     streams: list[str]
     alerts: msgspec.Raw
-    arrays: dict[str, Any] = {}  # noqa: RUF012 (msgspec copies it)
+    arrays: dict[str, Any] = {}
 
 
 class _Manifest(msgspec.Struct):
     format: str
     library: str
     models: list[ModelState]
-    counts: dict[str, int] = {}  # noqa: RUF012
+    counts: dict[str, int] = {}
 
 
 def encode_state(models: list[ModelState], counts: Mapping[str, int]) -> bytes:

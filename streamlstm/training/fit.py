@@ -50,7 +50,8 @@ def train(
     """Train one model on one stream or on many.
 
     Shapes: values float [T, C], NaN = missing, or {stream id: such an array}; rows in time order, `period_s` apart.
-    Units: period_s in seconds, 0 = unknown. What is not given is chosen from the data, and each choice said to `on_choice`.
+    Units: period_s in seconds, 0 = unknown. What is not given is chosen from the data, and each choice said to
+    `on_choice`.
     State: the arguments alone decide the result: the same seed gives the same bundle, bit for bit, on one machine.
     Raises: DataError when there are too few rows, or no channel holds two different values.
     """
@@ -69,7 +70,9 @@ def train(
         rows=len(training_values),
         channels=count,
         period_rows=period_rows,
-        given={k: v for k, v in given.items() if v is not None} | {"seed": seed} | ({} if max_updates is None else {"max_updates": max_updates}),
+        given={k: v for k, v in given.items() if v is not None}
+        | {"seed": seed}
+        | ({} if max_updates is None else {"max_updates": max_updates}),
     )
     for sentence in said:
         say(sentence)
@@ -81,7 +84,10 @@ def train(
         validation.append(Segment(segment.x[first:], segment.observed[first:]))
     fit = fit_network(training, validation, options, progress=on_progress)
     calibration = calibrate(
-        fit.network, standardizer, [CalibrationSeries(v, cuts[key][1]) for key, v in series.items()], period_rows=period_rows
+        fit.network,
+        standardizer,
+        [CalibrationSeries(v, cuts[key][1]) for key, v in series.items()],
+        period_rows=period_rows,
     )
     return ModelBundle(
         network=fit.network,
@@ -123,7 +129,9 @@ def _series(values: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray[np
 def _check(series: Mapping[str, NDArray[np.float32]], channels: Sequence[str], say: Callable[[str], None]) -> None:
     for key, values in series.items():
         if len(values) < _LEAST_ROWS:
-            raise DataError(f"{key}: expected at least {_LEAST_ROWS} rows to train, validate and calibrate on, got {len(values)}")
+            raise DataError(
+                f"{key}: expected at least {_LEAST_ROWS} rows to train, validate and calibrate on, got {len(values)}"
+            )
         if values.shape[1] != len(channels):
             raise DataError(f"{key}: expected {len(channels)} channels {list(channels)}, got {values.shape[1]}")
     varies = np.zeros(len(channels), bool)
@@ -133,7 +141,9 @@ def _check(series: Mapping[str, NDArray[np.float32]], channels: Sequence[str], s
         lowest = np.where(observed, values, np.inf).min(axis=0)
         varies |= highest > lowest
     if not varies.any():
-        raise DataError(f"expected a channel with two different values, got only constant or missing ones: {list(channels)}")
+        raise DataError(
+            f"expected a channel with two different values, got only constant or missing ones: {list(channels)}"
+        )
     if not varies.all():
         constant = [name for name, moves in zip(channels, varies, strict=True) if not moves]
         say(f"constant or missing in training, so any change will stand out: {', '.join(constant)}")

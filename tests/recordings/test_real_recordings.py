@@ -1,4 +1,5 @@
-"""Real recordings from file to alert: train, replay onto a real broker, score by the worker, hold alerts against labels.
+"""Real recordings from file to alert: train, replay onto a real broker, score by the worker, hold alerts against
+labels.
 
 An alert hits an event when it opens inside it (or the tolerance after it). Chance is what the same alerts would hit if
 they stood anywhere else: the whole pattern of alerts is shifted around the recording, a thousand times.

@@ -1,4 +1,5 @@
-"""The score, written out in float64 from its definition: one stream, one sample at a time, no code shared with the package."""
+"""The score, written out in float64 from its definition: one stream, one sample at a time, no code shared with the
+package."""
 
 from __future__ import annotations
 
@@ -91,7 +92,9 @@ class OracleStream:
     def _judge(self) -> float:
         calibration = self.bundle.calibration
         total = sum(
-            tail(calibration.part_statistics[k], calibration.part_surprises[k], *calibration.part_fits[k], self.means[k])
+            tail(
+                calibration.part_statistics[k], calibration.part_surprises[k], *calibration.part_fits[k], self.means[k]
+            )
             for k in range(6)
         )
         u = tail(calibration.total_statistics, calibration.total_surprises, *calibration.total_fit, total)

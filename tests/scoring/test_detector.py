@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,12 @@ from streamlstm.errors import BundleError, ShapeError
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
+from streamlstm.training.fit import train
 from streamlstm.types import GapPolicy, Scores, Status
 
 _spec = importlib.util.spec_from_file_location("oracle", Path(__file__).with_name("oracle.py"))
 assert _spec and _spec.loader
 _oracle = importlib.util.module_from_spec(_spec)
-import sys  # noqa: E402
-
 sys.modules["oracle"] = _oracle
 _spec.loader.exec_module(_oracle)
 
@@ -80,7 +80,8 @@ def test_bits_depend_on_the_stream_alone(tiny_bundle: ModelBundle, sizes: list[i
         for key in ids:
             rows.append(seen[key])
             seen[key] += 1
-        scores = detector.score(ids, np.array(rows) * 1000, np.array([series[k][r] for k, r in zip(ids, rows, strict=True)]))
+        values = np.array([series[key][row] for key, row in zip(ids, rows, strict=True)])
+        scores = detector.score(ids, np.array(rows) * 1000, values)
         for place, (key, row) in enumerate(zip(ids, rows, strict=True)):
             for column in ("score", "p_value", "status", "expected", "contribution"):
                 found, want = getattr(scores, column)[place], getattr(alone[key], column)[row]
@@ -141,8 +142,6 @@ def test_a_lasting_shift_alarms_and_then_becomes_the_new_normal(tiny_bundle: Mod
 def test_a_flat_stream_does_not_alarm_until_it_moves() -> None:
     """On a model trained on a constant: expected equals actual is no anomaly, any movement is."""
     rng = np.random.default_rng(1)
-    from streamlstm.training.fit import train  # noqa: PLC0415
-
     values = np.stack([np.full(600, 7.0), rng.normal(0, 1, 600)], axis=1).astype(np.float32)
     bundle = train(values, max_updates=30)
     live = np.stack([np.full(400, 7.0), rng.normal(0, 1, 400)], axis=1).astype(np.float32)

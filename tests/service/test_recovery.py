@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -113,7 +114,7 @@ def _fill(log: Path, records: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def _sorted_by_partition(outputs: list[tuple[bytes | None, bytes | None]]) -> list[tuple[bytes | None, bytes | None]]:
-    return sorted(outputs, key=lambda pair: (pair[0] or b""))
+    return sorted(outputs, key=lambda pair: pair[0] or b"")
 
 
 @pytest.fixture(scope="module")
@@ -176,9 +177,5 @@ def test_without_snapshots_streams_warm_up_again_and_nothing_is_lost(
 
 
 def _forget_snapshots(log: Path) -> None:
-    import sqlite3  # noqa: PLC0415
-
     with sqlite3.connect(log) as connection:
         connection.execute("DELETE FROM snapshots")
-
-

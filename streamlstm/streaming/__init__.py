@@ -1,0 +1,1 @@
+"""From records to outputs: decoding, columns, and the pipeline of one input partition."""
