@@ -1,0 +1,93 @@
+"""What the trainer is told, and how it is chosen from the data where nobody says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from streamlstm.errors import UsageError
+
+__all__ = ["TrainerOptions", "choose_options"]
+
+_WINDOW_OUTPUTS = 512
+"""Most outputs k * C of the long head: four times as many as rows of a layer's gates at 32 units, beyond which the head
+would cost more than the LSTM. A state of 32 cannot copy a tenth of that, so it has to model."""
+_ROWS_A_BATCH = 0.25
+"""Share of the data that one update sees at most, so that an epoch is several updates and lanes run over several of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerOptions:
+    """Sizes of the network and of its training. Time is counted in rows and updates, never in seconds."""
+
+    hidden: int = 32
+    layers: int = 1
+    forecast: int = 16
+    reconstruct: int = 128
+    segment: int = 128
+    """Rows a lane runs, and gradients reach back, at one update."""
+    batch: int = 64
+    """Lanes."""
+    stretch: int = 1024
+    """Rows a lane runs over before its state starts again from zero."""
+    burn_in: int = 16
+    """First rows of a stretch, whose state has seen too little to be judged."""
+    learning_rate: float = 1e-2
+    """Peak of the schedule: linear for the first twentieth, then half a cosine."""
+    weight_decay: float = 1e-2
+    clip_norm: float = 1.0
+    max_updates: int = 800
+    validate_every: int = 25
+    """Updates between two looks at the validation part."""
+    patience: int = 8
+    """Looks in a row without a better validation loss after which training stops."""
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            least = 0 if field.name in ("burn_in", "seed", "weight_decay") else 1
+            if field.name in ("learning_rate", "clip_norm"):
+                if not value > 0:
+                    raise UsageError(f"{field.name}: expected a positive number, got {value!r}")
+            elif not value >= least:
+                raise UsageError(f"{field.name}: expected at least {least}, got {value!r}")
+
+
+def choose_options(
+    *, rows: int, channels: int, period_rows: int, given: Mapping[str, int | float]
+) -> tuple[TrainerOptions, list[str]]:
+    """Choose what is not given from the size of the training part, and say why, a sentence a choice.
+
+    Units: rows of the training part, all streams together; period_rows in rows, 0 = none found.
+    """
+    said = []
+    reconstruct = min(128, period_rows or 128, max(_WINDOW_OUTPUTS // channels, 2), max(rows // 8, 2))
+    forecast = min(16, max(rows // 16, 1))
+    if "reconstruct" not in given:
+        why = {
+            128: "the most that pays",
+            period_rows: "one detected period",
+            rows // 8: f"an eighth of {rows:,} rows",
+            max(_WINDOW_OUTPUTS // channels, 2): f"with {channels} channels {reconstruct * channels} outputs",
+        }[reconstruct]
+        said.append(f"reconstructs the last {reconstruct} rows ({why})")
+    if "forecast" not in given:
+        said.append(f"forecasts the next {forecast} rows" + ("" if forecast == 16 else f" (a sixteenth of {rows:,})"))
+    segment = max(min(128, rows // 4), 8)
+    batch = max(min(64, int(rows * _ROWS_A_BATCH) // segment), 4)
+    max_updates = 800 if rows >= 4096 else 400
+    chosen: dict[str, int | float] = {
+        "reconstruct": reconstruct,
+        "forecast": forecast,
+        "segment": segment,
+        "batch": batch,
+        "burn_in": min(16, rows // 32),
+        "max_updates": max_updates,
+    }
+    options = TrainerOptions(**(chosen | dict(given)))  # type: ignore[arg-type]
+    said.append(
+        f"trains at most {options.max_updates:,} updates of {options.batch} lanes x {options.segment} rows "
+        f"({options.batch * options.segment / max(rows, 1):.0%} of the training part an update)"
+    )
+    return options, said

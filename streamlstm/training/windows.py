@@ -1,0 +1,151 @@
+"""Series laid on one track, and the lanes that training runs over it with carried state (truncated BPTT).
+
+    track   | k-1 blank | series 0 | T+p blank | k-1 blank | series 1 | T+p blank | ...
+    lane b  a stretch of one series, T rows at an update; the state goes on to the next T rows, and is zero at its start
+
+What row t is to be compared with, x[t-k+1 .. t+p], is C * (k + p) neighbouring floats of the track: a view, never a copy of
+the whole. The blank rows are unobserved, so no window reaches from one series into another.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from streamlstm.errors import DataError, ShapeError
+
+__all__ = ["Batch", "Lanes", "Segment", "Stretch", "Track"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of one series, in time order.
+
+    Shapes: x float32 [T, C], standardised, a missing value carried forward from the one before; observed bool [T, C],
+    False where it was missing.
+    """
+
+    x: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.x.ndim != 2 or self.x.dtype != np.float32:
+            raise ShapeError(f"x: expected float32 [T, C], got {self.x.dtype} {list(self.x.shape)}")
+        if self.observed.shape != self.x.shape or self.observed.dtype != np.bool_:
+            raise ShapeError(
+                f"observed: expected bool {list(self.x.shape)} like x, got {self.observed.dtype} "
+                f"{list(self.observed.shape)}"
+            )
+        if not np.isfinite(self.x).all():
+            row = int(np.argmax(~np.isfinite(self.x).all(axis=1)))
+            raise DataError(f"x: row {row}: expected finite numbers; carry missing values forward first")
+
+
+class Stretch(NamedTuple):
+    """Rows of the track that a lane runs over: from `begin`, at least to `until`; `end` is that of the series."""
+
+    begin: int
+    until: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Where each lane stands for one update.
+
+    Shapes: rows int64 [T, B], rows of the track; begin, end int64 [B], of the lane's stretch and of its series; fresh bool
+    [B], True where the lane begins a stretch and its state is zero.
+    """
+
+    rows: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    fresh: NDArray[np.bool_]
+
+
+class Track:
+    """Series laid end to end, blank rows between them.
+
+    Shapes: R rows; values, observed float32 [R, C] (observed 1 or 0); windows and observed_windows float32 [R - k - p + 1,
+    C * (k + p)], views: the window of row r is number r - k + 1, oldest sample first. observed_before int64 [R + 1] counts
+    the observed values in the rows before.
+    """
+
+    def __init__(self, segments: Sequence[Segment], *, reconstruct: int, forecast: int, segment: int) -> None:
+        channels = segments[0].x.shape[1] if segments else 1
+        before, after = reconstruct - 1, segment + forecast
+        rows = sum(before + len(part.x) + after for part in segments) or before + 1 + forecast
+        self.values = np.zeros((rows, channels), np.float32)
+        self.observed = np.zeros((rows, channels), np.float32)
+        self.series: list[tuple[int, int]] = []
+        """First row and row after the last of each series."""
+        at = 0
+        for part in segments:
+            begin, end = at + before, at + before + len(part.x)
+            self.values[begin:end] = part.x
+            self.observed[begin:end] = part.observed
+            self.series.append((begin, end))
+            at = end + after
+        width = channels * (reconstruct + forecast)
+        self.windows = sliding_window_view(self.values.ravel(), width)[::channels]
+        self.observed_windows = sliding_window_view(self.observed.ravel(), width)[::channels]
+        self.observed_before = np.concatenate(([0], np.cumsum(self.observed.sum(axis=1), dtype=np.int64)))
+
+    def cut(self, *, stretch: int, least: int, phase: Callable[[], int]) -> list[Stretch]:
+        """Cut every series into stretches of about `stretch` rows, the first cut after phase() of them.
+
+        No stretch has fewer than `least` rows, unless the series has.
+        """
+        stretches = []
+        for begin, end in self.series:
+            cuts = range(begin + phase(), end, stretch)
+            edges = [begin, *(cut for cut in cuts if cut >= begin + least and cut <= end - least), end]
+            stretches += [Stretch(a, b, end) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+        return stretches
+
+
+class Lanes:
+    """B lanes over a track. A lane whose stretch is over takes the next one that waits; `refill` brings more.
+
+    State: the stretches that wait, in order, and where each lane stands. When `refill` brings nothing the lanes that are
+    over stand on the blank rows at the track's end, where nothing is observed.
+    """
+
+    def __init__(self, track: Track, *, batch: int, segment: int, refill: Callable[[], Sequence[Stretch]]) -> None:
+        self._rows = np.arange(segment)[:, None]
+        self._segment = segment
+        self._refill = refill
+        self._waiting: deque[Stretch] = deque()
+        blank = track.series[-1][1] if track.series else 0
+        self._blank = Stretch(blank, blank, blank)
+        self._lanes = [self._blank] * batch
+        self._at = [blank] * batch
+
+    def advance(self) -> Batch | None:
+        """Return the next T rows of every lane; None when all lanes are over and nothing waits."""
+        fresh = [False] * len(self._lanes)
+        for lane, stretch in enumerate(self._lanes):
+            if self._at[lane] >= stretch.until:
+                if not self._waiting:
+                    self._waiting.extend(self._refill())
+                stretch = self._lanes[lane] = self._waiting.popleft() if self._waiting else self._blank
+                self._at[lane] = stretch.begin
+                fresh[lane] = True
+        if all(stretch is self._blank for stretch in self._lanes):
+            return None
+        at = np.array(self._at, np.int64)
+        self._at = [
+            one if lane is self._blank else one + self._segment for one, lane in zip(self._at, self._lanes, strict=True)
+        ]
+        return Batch(
+            rows=at + self._rows,
+            begin=np.array([stretch.begin for stretch in self._lanes], np.int64),
+            end=np.array([stretch.end for stretch in self._lanes], np.int64),
+            fresh=np.array(fresh),
+        )
