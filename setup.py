@@ -1,0 +1,90 @@
+"""The extensions of streamlstm; everything else stands in pyproject.toml.
+
+    STREAMLSTM_DEBUG_BUILD=1   bounds checks and negative indices checked, no optimisation
+    STREAMLSTM_SANITIZE=1      address and undefined-behaviour sanitizers (run with libasan preloaded)
+"""
+
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+SOURCES = Path("src_cython/streamlstm/kernels")
+KERNELS = ("weights", "state_arena", "step", "unroll", "admission", "residuals")
+
+IS_DEBUG = os.environ.get("STREAMLSTM_DEBUG_BUILD") == "1"
+IS_SANITIZED = os.environ.get("STREAMLSTM_SANITIZE") == "1"
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": IS_DEBUG,
+    "wraparound": IS_DEBUG,
+    "initializedcheck": IS_DEBUG,
+    "cdivision": not IS_DEBUG,
+    "embedsignature": True,
+}
+
+# -fwrapv, which CPython's own flags hold, would keep gcc from vectorising the gates: the loops use Py_ssize_t indices, and
+# the switch is taken back here. No -ffast-math: it deletes NaN checks. No -march=native: what is shipped must run anywhere.
+COMPILE = ["-O0", "-g"] if IS_DEBUG else ["-O3", "-fno-wrapv"]
+COMPILE += ["-fno-math-errno", "-fno-trapping-math"]
+LINK: list[str] = []
+if IS_SANITIZED:
+    COMPILE += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
+    LINK += ["-fsanitize=address,undefined"]
+
+
+def stop_when_missing() -> None:
+    """End the build with one sentence that says what is missing and how to get it."""
+    missing = []
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    if os.name == "posix" and shutil.which(compiler) is None:
+        missing.append(f"a C compiler ({compiler}; Debian: apt install gcc)")
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        missing.append(f"the headers of Python {version} (Python.h; Debian: apt install python{version}-dev)")
+    for module, requirement in (("Cython", "Cython>=3.1"), ("numpy", "numpy>=2"), ("scipy", "scipy")):
+        try:
+            __import__(module)
+        except ImportError:
+            missing.append(f"{module} (pip install '{requirement}')")
+    if missing:
+        sys.exit(f"streamlstm cannot be built: missing {', and '.join(missing)}.")
+
+
+class BuildKernels(build_ext):
+    """Check what is needed, translate with Cython, compile."""
+
+    def finalize_options(self) -> None:
+        stop_when_missing()
+        from Cython.Build import cythonize
+
+        self.distribution.ext_modules = cythonize(
+            self.distribution.ext_modules,
+            build_dir="build/cython",
+            include_path=["src_cython"],
+            compiler_directives=DIRECTIVES,
+            force=IS_DEBUG or IS_SANITIZED,
+        )
+        super().finalize_options()
+
+
+setup(
+    cmdclass={"build_ext": BuildKernels},
+    ext_modules=[
+        Extension(
+            f"streamlstm.kernels.{name}",
+            [str(SOURCES / f"{name}.pyx")],
+            include_dirs=[str(SOURCES)],
+            depends=[str(SOURCES / "gates.h")],
+            extra_compile_args=COMPILE,
+            extra_link_args=LINK,
+        )
+        for name in KERNELS
+    ],
+)

@@ -1,0 +1,49 @@
+"""Compiled kernels: arrays in, arrays out. Nothing here knows of streams, units or files.
+
+Dimension letters, the same everywhere: `B` streams in a round, `S` slots, `T` steps, `C` channels of a sample, `I` inputs of
+a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` outputs of a head.
+"""
+
+try:
+    from streamlstm.kernels.admission import NEVER, admit
+    from streamlstm.kernels.residuals import (
+        BASE_SURPRISE,
+        STATISTICS,
+        advance_residuals,
+        combine_tails,
+        row_length,
+        score_streams,
+    )
+    from streamlstm.kernels.state_arena import StateArena
+    from streamlstm.kernels.step import X_LIMIT, advance, project, step
+    from streamlstm.kernels.unroll import Gradients, Trace, backward, unroll
+    from streamlstm.kernels.weights import LstmWeights
+except ImportError as error:
+    raise ImportError(
+        f"the compiled kernels of streamlstm are not built ({error}); install the package with `pip install .`, "
+        "or build them in place with `make inplace`"
+    ) from error
+
+from streamlstm.kernels.threads import single_thread
+
+__all__ = [
+    "BASE_SURPRISE",
+    "NEVER",
+    "STATISTICS",
+    "X_LIMIT",
+    "Gradients",
+    "LstmWeights",
+    "StateArena",
+    "Trace",
+    "admit",
+    "advance",
+    "advance_residuals",
+    "backward",
+    "combine_tails",
+    "project",
+    "row_length",
+    "score_streams",
+    "single_thread",
+    "step",
+    "unroll",
+]
