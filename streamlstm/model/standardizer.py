@@ -63,9 +63,10 @@ class Standardizer:
         return cls(mean.astype(np.float32), scale.clip(_SMALLEST, _LARGEST).astype(np.float32))
 
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (values - mean) / scale; NaN stays NaN.
+        """Return (values - mean) / scale; NaN stays NaN, and what overflows is infinite.
 
         Shapes: values float32 [..., C].
         """
-        standardized: NDArray[np.float32] = (values - self.mean) / self.scale
+        with np.errstate(over="ignore"):
+            standardized: NDArray[np.float32] = (values - self.mean) / self.scale
         return standardized

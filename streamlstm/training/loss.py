@@ -34,7 +34,12 @@ class Squares(NamedTuple):
 
     def plus(self, other: Squares) -> Squares:
         """Return the sums over both."""
-        return Squares(*(one + two for one, two in zip(self, other, strict=True)))
+        return Squares(
+            self.reconstruction + other.reconstruction,
+            self.reconstructed + other.reconstructed,
+            self.forecast + other.forecast,
+            self.forecasted + other.forecasted,
+        )
 
     @property
     def loss(self) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
+from scipy.ndimage import uniform_filter1d
 
 __all__ = ["detect_period"]
 
@@ -16,6 +17,7 @@ _LEAST_RISE = 0.15
 """How far a peak must stand above the lowest value before it: on a slow drift the autocorrelation only falls."""
 _NEAR_HIGHEST = 0.85
 """Multiples of a period correlate about as well as the period itself; half of it clearly worse."""
+_WIDTHS = (1, 4, 16)
 _HUMP = 1.25
 """The first lag near the highest may be on the slope of a broad hump; its top lies within a quarter of the lag."""
 
@@ -24,29 +26,37 @@ def detect_period(values: NDArray[Any]) -> int:
     """Return the rows of one period, 0 where none is seen. At most a third of the rows: it must be seen three times.
 
     Shapes: values float [T] or [T, C], NaN = missing; of several channels the mean of their autocorrelations counts.
+    A period is sought in the series as it is, then in its means of 4 and of 16 rows, where noise hides less of it.
     """
-    columns = values.reshape(len(values), -1)
+    columns = values.reshape(len(values), -1).astype(np.float64)
     longest = len(columns) // 3
-    if longest < 4:
-        return 0
-    correlations = [_autocorrelation(columns[:, channel], longest) for channel in range(columns.shape[1])]
-    seen = [one for one in correlations if one is not None]
-    return _first_peak(np.mean(seen, axis=0), len(columns)) if seen else 0
+    for width in _WIDTHS:
+        if longest < 4 * width:
+            break
+        correlations = [_autocorrelation(columns[:, c], longest, width) for c in range(columns.shape[1])]
+        seen = [one for one in correlations if one is not None]
+        period = _first_peak(np.mean(seen, axis=0), len(columns), width) if seen else 0
+        if period:
+            return period
+    return 0
 
 
-def _autocorrelation(column: NDArray[Any], longest: int) -> NDArray[np.float64] | None:
-    """Return the correlation of a channel with itself at lags 0 .. longest, trend removed; None if it is constant."""
-    x = column.astype(np.float64)
-    observed = np.isfinite(x)
+def _autocorrelation(column: NDArray[np.float64], longest: int, width: int) -> NDArray[np.float64] | None:
+    """Return the correlation of a channel with itself at lags 0 .. longest, trend removed, in means of `width` rows; None if it is constant."""
+    x, observed = column, np.isfinite(column)
     if observed.sum() < 2 * longest:
         return None
+    low, high = np.quantile(x[observed], (0.01, 0.99))
+    if high > low:  # a single spike must be neither the trend nor all that correlates
+        x = np.clip(x, low - (high - low), high + (high - low))
     time = np.arange(len(x)) / len(x)
     slope, level = np.polyfit(time[observed], x[observed], 1)
     x = np.where(observed, x - (slope * time + level), 0.0)
     deviation = np.sqrt(np.square(x).sum() / observed.sum())
     if not deviation > 1e-6 * (abs(level) + abs(slope)):
         return None
-    x = np.clip(x / deviation, -5, 5)  # a single spike must not be all that correlates
+    if width > 1:
+        x = uniform_filter1d(x, width)
     size = next_fast_len(len(x) + longest + 1, real=True)
     products = irfft(np.square(np.abs(rfft(x, size))), size)[: longest + 1]
     pairs = irfft(np.square(np.abs(rfft(observed.astype(np.float64), size))), size)[: longest + 1]
@@ -54,16 +64,18 @@ def _autocorrelation(column: NDArray[Any], longest: int) -> NDArray[np.float64] 
     return correlation
 
 
-def _first_peak(correlation: NDArray[np.float64], rows: int) -> int:
+def _first_peak(correlation: NDArray[np.float64], rows: int, width: int) -> int:
     valley = np.minimum.accumulate(correlation)
     lags = np.arange(1, len(correlation) - 1)
     is_peak = (correlation[lags] >= correlation[lags - 1]) & (correlation[lags] > correlation[lags + 1])
-    # Five standard errors of white noise, which has only chance peaks.
-    least = max(_LEAST_HEIGHT, 5 / np.sqrt(rows))
+    # Five standard errors of white noise, which has only chance peaks; neighbouring means share their rows.
+    least = max(_LEAST_HEIGHT, 5 / np.sqrt(rows / width))
     is_peak &= (correlation[lags] >= least) & (correlation[lags] - valley[lags] >= _LEAST_RISE)
-    peaks = lags[is_peak & (lags >= 2)]
+    peaks = lags[is_peak & (lags >= max(2, 3 * width))]
     if not len(peaks):
         return 0
     near = peaks[correlation[peaks] >= _NEAR_HIGHEST * correlation[peaks].max()]
-    hump = peaks[(peaks >= near[0]) & (peaks <= _HUMP * near[0])]
-    return int(hump[np.argmax(correlation[hump])])
+    # Noise leaves small peaks on a broad hump: its top is that of the means of a sixteenth of the lag.
+    smooth = uniform_filter1d(correlation, max(near[0] // 16, 1))
+    hump = lags[(lags >= near[0]) & (lags <= _HUMP * near[0])]
+    return int(hump[np.argmax(smooth[hump])])

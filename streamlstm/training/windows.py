@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -106,15 +107,15 @@ class Track:
         for begin, end in self.series:
             cuts = range(begin + phase(), end, stretch)
             edges = [begin, *(cut for cut in cuts if cut >= begin + least and cut <= end - least), end]
-            stretches += [Stretch(a, b, end) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+            stretches += [Stretch(a, b, end) for a, b in pairwise(edges) if b > a]
         return stretches
 
 
 class Lanes:
     """B lanes over a track. A lane whose stretch is over takes the next one that waits; `refill` brings more.
 
-    State: the stretches that wait, in order, and where each lane stands. When `refill` brings nothing the lanes that are
-    over stand on the blank rows at the track's end, where nothing is observed.
+    State: the stretches that wait, in order, and where each lane stands. When `refill` brings nothing, lanes that are over
+    stand on the blank rows at the track's end, where nothing is observed.
     """
 
     def __init__(self, track: Track, *, batch: int, segment: int, refill: Callable[[], Sequence[Stretch]]) -> None:

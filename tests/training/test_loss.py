@@ -1,0 +1,175 @@
+"""The loss of both heads and its gradient, against an oracle of plain loops in float64."""
+
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from streamlstm.kernels import backward, unroll
+from streamlstm.model.network import Architecture
+from streamlstm.training.loss import HeadLoss
+from streamlstm.training.parameters import Parameters, initial_parameters, lstm_weights
+from streamlstm.training.windows import Batch, Lanes, Segment, Track
+
+C, H, L, K, P, T, B, BURN_IN = 2, 3, 2, 4, 2, 5, 3, 2
+Doubles = dict[str, NDArray[np.float64]]
+
+
+def sigmoid(z: float) -> float:
+    return 1 / (1 + math.exp(-z))
+
+
+def oracle_loss(
+    parameters: Doubles,
+    lanes: list[tuple[int, int, int]],
+    parts: list[Segment],
+    state: NDArray[np.float64],
+) -> float:
+    """Loss of one update, sample by sample. lanes: (series, first row of stretch, row now); state [2, L, B, H]."""
+    past = future = 0.0
+    n_past = n_future = 0
+    for b, (index, begin, at) in enumerate(lanes):
+        x, observed = parts[index].x.astype(np.float64), parts[index].observed
+        h = [list(state[0, layer, b]) for layer in range(L)]
+        c = [list(state[1, layer, b]) for layer in range(L)]
+        for row in range(at, at + T):
+            inputs = list(x[row]) if row < len(x) else [0.0] * C
+            for layer in range(L):
+                w_ih, w_hh, bias = (parameters[f"lstm.{layer}.{part}"] for part in ("w_ih", "w_hh", "bias"))
+                z = [
+                    bias[j]
+                    + sum(w_ih[j, i] * inputs[i] for i in range(len(inputs)))
+                    + sum(w_hh[j, i] * h[layer][i] for i in range(H))
+                    for j in range(4 * H)
+                ]
+                for j in range(H):
+                    c[layer][j] = sigmoid(z[H + j]) * c[layer][j] + sigmoid(z[j]) * math.tanh(z[2 * H + j])
+                h[layer] = [sigmoid(z[3 * H + j]) * math.tanh(c[layer][j]) for j in range(H)]
+                inputs = h[layer]
+            if row >= len(x) or row - begin < BURN_IN:
+                continue
+            for distance in range(-K + 1, P + 1):
+                other = row + distance
+                if other < begin or other >= len(x):
+                    continue
+                for channel in range(C):
+                    if not observed[other, channel]:
+                        continue
+                    output = (distance + K - 1) * C + channel
+                    guess = parameters["head.bias"][output] + float(parameters["head.weight"][output] @ h[-1])
+                    error = guess - x[other, channel]
+                    if distance <= 0:
+                        past, n_past = past + error * error, n_past + 1
+                    else:
+                        future, n_future = future + error * error, n_future + 1
+    return 0.5 * (past / n_past + future / n_future)
+
+
+def setting() -> tuple[list[Segment], Track, HeadLoss, Parameters]:
+    rng = np.random.default_rng(4)
+    parts = []
+    for rows in (9, 14):
+        observed = rng.random((rows, C)) > 0.2
+        parts.append(Segment(rng.normal(0.3, 1, (rows, C)).astype(np.float32), observed))
+    track = Track(parts, reconstruct=K, forecast=P, segment=T)
+    loss = HeadLoss(track, reconstruct=K, forecast=P, burn_in=BURN_IN)
+    parameters = initial_parameters(Architecture(C, H, L, P, K), rng)
+    for array in parameters.values():
+        array += rng.normal(0, 0.2, array.shape).astype(np.float32)
+    return parts, track, loss, parameters
+
+
+def batch_at(track: Track, lanes: list[tuple[int, int, int]]) -> Batch:
+    first = np.array([track.series[index][0] for index, _, _ in lanes])
+    begin = first + [lane[1] for lane in lanes]
+    return Batch(
+        rows=first + [lane[2] for lane in lanes] + np.arange(T)[:, None],
+        begin=begin,
+        end=np.array([track.series[index][1] for index, _, _ in lanes]),
+        fresh=np.zeros(B, bool),
+    )
+
+
+# A stretch in its first rows (burn-in, young windows), one in the middle of another series, one that passes its end.
+LANES = [(0, 1, 1), (1, 0, 5), (1, 3, 11)]
+
+
+def test_loss_and_gradient_of_every_parameter_equal_the_oracle() -> None:
+    parts, track, loss, parameters = setting()
+    batch = batch_at(track, LANES)
+    state = np.random.default_rng(8).normal(0, 0.4, (2, L, B, H)).astype(np.float32)
+    weights = lstm_weights(parameters, L)
+    trace = unroll(weights, track.values[batch.rows], hidden=state[0].copy(), cell=state[1].copy())
+    squares, head = loss.differentiate(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
+    gradients = {"head.weight": head.d_weight, "head.bias": head.d_bias}
+    for i, layer in enumerate(backward(weights, trace, head.d_y).layers):
+        gradients |= {f"lstm.{i}.{part}": d for part, d in zip(("w_ih", "w_hh", "bias"), layer, strict=True)}
+
+    doubles: Doubles = {name: array.astype(np.float64) for name, array in parameters.items()}
+    assert squares.loss == pytest.approx(oracle_loss(doubles, LANES, parts, state.astype(np.float64)), rel=1e-5)
+    assert loss.measure(trace.y, parameters["head.weight"], parameters["head.bias"], batch).loss == squares.loss
+    step = 1e-5
+    rng = np.random.default_rng(2)
+    for name, array in doubles.items():
+        flat, analytic = array.reshape(-1), gradients[name].reshape(-1)
+        for index in rng.choice(flat.size, min(flat.size, 12), replace=False):
+            kept = flat[index]
+            around = []
+            for sign in (1, -1):
+                flat[index] = kept + sign * step
+                around.append(oracle_loss(doubles, LANES, parts, state.astype(np.float64)))
+            flat[index] = kept
+            numeric = (around[0] - around[1]) / (2 * step)
+            assert analytic[index] == pytest.approx(numeric, rel=2e-3, abs=2e-6), f"{name}[{index}]"
+
+
+def test_a_missing_value_changes_nothing() -> None:
+    """What stands where nothing was observed is no target. (As an input it would count: it is carried forward.)"""
+    parts, track, loss, parameters = setting()
+    batch = batch_at(track, LANES)
+    y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
+    squares, head = loss.differentiate(y, parameters["head.weight"], parameters["head.bias"], batch)
+    changed = [Segment(np.where(part.observed, part.x, np.float32(1e4)), part.observed) for part in parts]
+    other_track = Track(changed, reconstruct=K, forecast=P, segment=T)
+    other_loss = HeadLoss(other_track, reconstruct=K, forecast=P, burn_in=BURN_IN)
+    again, other_head = other_loss.differentiate(y, parameters["head.weight"], parameters["head.bias"], batch)
+    assert again == squares
+    for one, two in zip(head, other_head, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_nothing_observed_is_no_loss_and_exactly_no_gradient() -> None:
+    parts, _, _, parameters = setting()
+    blind = Track(
+        [Segment(part.x, np.zeros_like(part.observed)) for part in parts], reconstruct=K, forecast=P, segment=T
+    )
+    loss = HeadLoss(blind, reconstruct=K, forecast=P, burn_in=BURN_IN)
+    y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
+    squares, head = loss.differentiate(y, parameters["head.weight"], parameters["head.bias"], batch_at(blind, LANES))
+    assert squares == (0.0, 0, 0.0, 0)
+    assert squares.loss == 0
+    assert not any(array.any() for array in head)
+
+
+def test_sums_do_not_depend_on_how_the_rows_are_batched() -> None:
+    """The validation loss of one lane over everything equals that of the stretches side by side."""
+    parts, _, _, parameters = setting()
+    totals = []
+    for segment in (3, 7):
+        track = Track(parts, reconstruct=K, forecast=P, segment=segment)
+        loss = HeadLoss(track, reconstruct=K, forecast=P, burn_in=BURN_IN)
+        waiting = [track.cut(stretch=100, least=1, phase=lambda: 50)]
+        lanes = Lanes(track, batch=2, segment=segment, refill=lambda w=waiting: w.pop() if w else [])  # type: ignore[misc]
+        state = np.zeros((2, L, 2, H), np.float32)
+        total = 0.0
+        count = 0
+        for batch in iter(lanes.advance, None):
+            trace = unroll(lstm_weights(parameters, L), track.values[batch.rows], hidden=state[0], cell=state[1])
+            state = np.stack([trace.hidden, trace.cell])
+            squares = loss.measure(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
+            total += squares.reconstruction + squares.forecast
+            count += squares.reconstructed + squares.forecasted
+        totals.append((total, count))
+    assert totals[0][1] == totals[1][1]
+    assert totals[0][0] == pytest.approx(totals[1][0], rel=1e-5)

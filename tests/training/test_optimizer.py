@@ -1,0 +1,79 @@
+"""AdamW, clipping and the schedule, against PyTorch's ten steps and by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamlstm.kernels import LstmWeights, backward, single_thread, unroll
+from streamlstm.training.optimizer import AdamW, clip_gradients, cosine_rate
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "torch_adamw_10_steps.npz"
+
+
+def test_ten_steps_equal_pytorch() -> None:
+    golden = np.load(GOLDEN)
+    x = np.ascontiguousarray(golden["x"].transpose(1, 0, 2))  # [T, B, 3]; the file is batch first
+    target = np.ascontiguousarray(golden["target"].transpose(1, 0, 2))
+    parameters = {name[3:]: golden[name].copy() for name in golden.files if name.startswith("w0.")}
+    optimizer = AdamW(parameters, weight_decay=1e-2)
+    zeros = np.zeros((2, 8, 16), np.float32)
+    losses, norms = [], []
+    with single_thread():
+        for _ in range(10):
+            layers = [
+                (
+                    parameters[f"lstm.weight_ih_l{i}"],
+                    parameters[f"lstm.weight_hh_l{i}"],
+                    # PyTorch keeps two biases of equal gradient; only their sum acts
+                    parameters[f"lstm.bias_ih_l{i}"] + parameters[f"lstm.bias_hh_l{i}"],
+                )
+                for i in range(2)
+            ]
+            weights = LstmWeights(layers)
+            trace = unroll(weights, x, hidden=zeros, cell=zeros)
+            error = trace.y @ parameters["head.weight"].T + parameters["head.bias"] - target
+            losses.append(float(np.square(error).mean()))
+            d_error = 2 * error / error.size
+            gradients = {
+                "head.weight": np.einsum("tbo,tbh->oh", d_error, trace.y),
+                "head.bias": d_error.sum(axis=(0, 1)),
+            }
+            for i, (d_w_ih, d_w_hh, d_bias) in enumerate(
+                backward(weights, trace, d_error @ parameters["head.weight"]).layers
+            ):
+                gradients |= {f"lstm.weight_ih_l{i}": d_w_ih, f"lstm.weight_hh_l{i}": d_w_hh}
+                gradients |= {f"lstm.bias_ih_l{i}": d_bias.copy(), f"lstm.bias_hh_l{i}": d_bias.copy()}
+            norms.append(clip_gradients(gradients, 1.0))
+            optimizer.update(gradients, learning_rate=1e-2)
+    np.testing.assert_allclose(losses, golden["losses"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(norms, golden["grad_norms"], rtol=0, atol=1e-5)
+    for name, parameter in parameters.items():
+        np.testing.assert_allclose(parameter, golden[f"w10.{name}"], rtol=0, atol=1e-4, err_msg=name)
+
+
+def test_clipping_scales_to_the_norm_and_leaves_small_gradients() -> None:
+    gradients = {"a": np.array([3.0, -6.0], np.float32), "b": np.array([[2.0]], np.float32)}
+    assert clip_gradients(gradients, 3.5) == pytest.approx(7.0)
+    np.testing.assert_allclose(gradients["a"], [1.5, -3.0], rtol=1e-6)
+    np.testing.assert_allclose(gradients["b"], [[1.0]], rtol=1e-6)
+    before = gradients["a"].copy()
+    assert clip_gradients(gradients, 3.6) == pytest.approx(3.5)
+    np.testing.assert_array_equal(gradients["a"], before)
+
+
+def test_decay_alone_shrinks_a_weight_of_zero_gradient() -> None:
+    weight = np.array([2.0, -4.0], np.float32)
+    optimizer = AdamW({"w": weight}, weight_decay=0.5)
+    optimizer.update({"w": np.zeros(2, np.float32)}, learning_rate=0.1)
+    np.testing.assert_allclose(weight, [1.9, -3.8], rtol=1e-6)
+
+
+def test_the_rate_rises_then_falls_to_a_hundredth() -> None:
+    rates = [cosine_rate(update, peak=0.02, warm_up=10, of=110) for update in range(1, 111)]
+    assert rates[0] == pytest.approx(0.002)
+    assert rates[9] == pytest.approx(0.02)
+    assert rates[59] == pytest.approx(0.02 * 0.505)  # half-way down
+    assert rates[-1] == pytest.approx(0.0002)
+    assert np.all(np.diff(rates[:10]) > 0)
+    assert np.all(np.diff(rates[9:]) < 0)
