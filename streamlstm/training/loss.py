@@ -3,9 +3,9 @@
     e_t = y_t W' + b - x[t-k+1 .. t+p]              for every row and lane, masked
     loss = (mean of e^2 over the k reconstructed samples + mean of e^2 over the p forecast ones) / 2
 
-Each mean is over what counts, so both heads weigh the same, and 1.0 is what predicting every channel's mean would give. What
-counts: observed values of the series, in rows past the burn-in of the lane's stretch; of the past only samples that the
-state has seen, those of the stretch.
+Each mean is over what counts, so both heads weigh the same, and 1.0 is what predicting every channel's mean gives.
+What counts: observed values of the series, in rows past the burn-in of the lane's stretch; of the past only samples
+that the state has seen, those of the stretch.
 """
 
 from __future__ import annotations

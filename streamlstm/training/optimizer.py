@@ -72,7 +72,7 @@ def clip_gradients(gradients: Mapping[str, NDArray[np.float32]], max_norm: float
 
 
 def cosine_rate(update: int, *, peak: float, warm_up: int, of: int) -> float:
-    """Return the learning rate of update 1 .. of: linear up to the peak, then half a cosine down to a hundredth of it."""
+    """Return the rate of update 1 .. of: linear up to the peak, then half a cosine down to a hundredth of it."""
     if update <= warm_up:
         return peak * update / warm_up
     done = (update - warm_up) / max(of - warm_up, 1)

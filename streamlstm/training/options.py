@@ -13,7 +13,7 @@ _WINDOW_OUTPUTS = 512
 """Most outputs k * C of the long head: four times as many as rows of a layer's gates at 32 units, beyond which the head
 would cost more than the LSTM. A state of 32 cannot copy a tenth of that, so it has to model."""
 _ROWS_A_BATCH = 0.25
-"""Share of the data that one update sees at most, so that an epoch is several updates and lanes run over several of them."""
+"""Share of the data that one update sees at most: an epoch is several updates, and lanes run over several of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The trainer's parameters: named arrays, their first values, and the network they make.
 
-Names: lstm.INDEX.w_ih [4H, I], lstm.INDEX.w_hh [4H, H], lstm.INDEX.bias [4H], head.weight [C * (k + p), H], head.bias. The
-head's rows are the last k samples, oldest first, then the next p, C each: the network's own head, the newest sample and the
-forecasts, is the end of it.
+Names: lstm.INDEX.w_ih [4H, I], lstm.INDEX.w_hh [4H, H], lstm.INDEX.bias [4H], head.weight [C * (k + p), H], head.bias.
+The head's rows are the last k samples, oldest first, then the next p, C each: the network's own head, the newest sample
+and the forecasts, is the end of it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Parameters: TypeAlias = dict[str, NDArray[np.float32]]
 def initial_parameters(architecture: Architecture, rng: np.random.Generator) -> Parameters:
     """Draw the first values.
 
-    w_ih is Xavier uniform and w_hh orthogonal, gate by gate; biases are zero but the forget gate's, which is 1: the state
-    remembers before it has learned what to forget. Source: Jozefowicz et al., ICML 2015 (forget bias).
+    w_ih is Xavier uniform and w_hh orthogonal, gate by gate; biases are zero but the forget gate's, which is 1: the
+    state remembers before it has learned what to forget. Source: Jozefowicz et al., ICML 2015 (forget bias).
     """
     a = architecture
     parameters: Parameters = {}

@@ -12,7 +12,7 @@ from scipy.ndimage import uniform_filter1d
 __all__ = ["detect_period"]
 
 _LEAST_HEIGHT = 0.25
-"""Autocorrelation below which a peak is no period. A server's day, in its noise, reaches 0.3 to 0.6; a beat 0.5 to 0.9."""
+"""Autocorrelation below which a peak is no period. A server's day, in its noise, reaches 0.3 to 0.6, a beat 0.9."""
 _LEAST_RISE = 0.15
 """How far a peak must stand above the lowest value before it: on a slow drift the autocorrelation only falls."""
 _NEAR_HIGHEST = 0.85
@@ -42,7 +42,7 @@ def detect_period(values: NDArray[Any]) -> int:
 
 
 def _autocorrelation(column: NDArray[np.float64], longest: int, width: int) -> NDArray[np.float64] | None:
-    """Return the correlation of a channel with itself at lags 0 .. longest, trend removed, in means of `width` rows; None if it is constant."""
+    """Return the autocorrelation of a channel's means of `width` rows at lags 0 .. longest; None if it is constant."""
     x, observed = column, np.isfinite(column)
     if observed.sum() < 2 * longest:
         return None
@@ -75,7 +75,7 @@ def _first_peak(correlation: NDArray[np.float64], rows: int, width: int) -> int:
     if not len(peaks):
         return 0
     near = peaks[correlation[peaks] >= _NEAR_HIGHEST * correlation[peaks].max()]
-    # Noise leaves small peaks on a broad hump: its top is that of the means of a sixteenth of the lag.
-    smooth = uniform_filter1d(correlation, max(near[0] // 16, 1))
+    # Noise leaves small peaks on a broad hump: its top is that of the means over an eighth of the lag.
+    smooth = uniform_filter1d(correlation, max(near[0] // 8, 1))
     hump = lags[(lags >= near[0]) & (lags <= _HUMP * near[0])]
     return int(hump[np.argmax(smooth[hump])])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamlstm.errors import DataError
-from streamlstm.kernels import LstmWeights, backward, single_thread, unroll
+from streamlstm.kernels import backward, single_thread, unroll
 from streamlstm.model.network import Architecture, Network
 from streamlstm.training.loss import HeadLoss, Squares
 from streamlstm.training.optimizer import AdamW, clip_gradients, cosine_rate

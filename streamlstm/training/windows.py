@@ -3,8 +3,8 @@
     track   | k-1 blank | series 0 | T+p blank | k-1 blank | series 1 | T+p blank | ...
     lane b  a stretch of one series, T rows at an update; the state goes on to the next T rows, and is zero at its start
 
-What row t is to be compared with, x[t-k+1 .. t+p], is C * (k + p) neighbouring floats of the track: a view, never a copy of
-the whole. The blank rows are unobserved, so no window reaches from one series into another.
+What row t is to be compared with, x[t-k+1 .. t+p], is C * (k + p) neighbouring floats of the track: a view, never a
+copy of the whole. The blank rows are unobserved, so no window reaches from one series into another.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Stretch(NamedTuple):
 class Batch:
     """Where each lane stands for one update.
 
-    Shapes: rows int64 [T, B], rows of the track; begin, end int64 [B], of the lane's stretch and of its series; fresh bool
-    [B], True where the lane begins a stretch and its state is zero.
+    Shapes: rows int64 [T, B], rows of the track; begin, end int64 [B], of the lane's stretch and of its series; fresh
+    bool [B], True where the lane begins a stretch and its state is zero.
     """
 
     rows: NDArray[np.int64]
@@ -73,9 +73,9 @@ class Batch:
 class Track:
     """Series laid end to end, blank rows between them.
 
-    Shapes: R rows; values, observed float32 [R, C] (observed 1 or 0); windows and observed_windows float32 [R - k - p + 1,
-    C * (k + p)], views: the window of row r is number r - k + 1, oldest sample first. observed_before int64 [R + 1] counts
-    the observed values in the rows before.
+    Shapes: R rows; values, observed float32 [R, C] (observed 1 or 0); windows, observed_windows float32 [R - k - p + 1,
+    C * (k + p)], views: the window of row r is number r - k + 1, oldest sample first; observed_before int64 [R + 1], how
+    many values are observed in the rows before.
     """
 
     def __init__(self, segments: Sequence[Segment], *, reconstruct: int, forecast: int, segment: int) -> None:
@@ -114,8 +114,8 @@ class Track:
 class Lanes:
     """B lanes over a track. A lane whose stretch is over takes the next one that waits; `refill` brings more.
 
-    State: the stretches that wait, in order, and where each lane stands. When `refill` brings nothing, lanes that are over
-    stand on the blank rows at the track's end, where nothing is observed.
+    State: the stretches that wait, in order, and where each lane stands. When `refill` brings nothing, lanes that are
+    over stand on the blank rows at the track's end, where nothing is observed.
     """
 
     def __init__(self, track: Track, *, batch: int, segment: int, refill: Callable[[], Sequence[Stretch]]) -> None:

@@ -81,7 +81,7 @@ def test_segments_refuse_what_they_cannot_hold() -> None:
     with pytest.raises(ShapeError, match=r"observed: expected bool \[4, 2\]"):
         Segment(x, np.ones((4, 1), bool))
     with pytest.raises(ShapeError, match="float64"):
-        Segment(x.astype(np.float64), np.ones((4, 2), bool))  # type: ignore[arg-type]
+        Segment(x.astype(np.float64), np.ones((4, 2), bool))
     x[2, 1] = np.nan
     with pytest.raises(DataError, match="row 2: expected finite"):
         Segment(x, np.ones((4, 2), bool))
