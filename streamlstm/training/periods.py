@@ -15,7 +15,7 @@ _LEAST_HEIGHT = 0.25
 """Autocorrelation below which a peak is no period. A server's day, in its noise, reaches 0.3 to 0.6, a beat 0.9."""
 _LEAST_RISE = 0.15
 """How far a peak must stand above the lowest value before it: on a slow drift the autocorrelation only falls."""
-_NEAR_HIGHEST = 0.85
+_NEAR_HIGHEST = 0.75
 """Multiples of a period correlate about as well as the period itself; half of it clearly worse."""
 _WIDTHS = (1, 4, 16)
 _HUMP = 1.25

@@ -74,8 +74,8 @@ class Track:
     """Series laid end to end, blank rows between them.
 
     Shapes: R rows; values, observed float32 [R, C] (observed 1 or 0); windows, observed_windows float32 [R - k - p + 1,
-    C * (k + p)], views: the window of row r is number r - k + 1, oldest sample first; observed_before int64 [R + 1], how
-    many values are observed in the rows before.
+    C * (k + p)], views: the window of row r is number r - k + 1, oldest sample first; observed_before int64 [R + 1],
+    how many values are observed in the rows before.
     """
 
     def __init__(self, segments: Sequence[Segment], *, reconstruct: int, forecast: int, segment: int) -> None:

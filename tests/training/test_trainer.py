@@ -126,7 +126,14 @@ def test_nothing_to_train_on_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("rows", "channels", "period", "reconstruct", "forecast"),
-    [(64_800, 2, 300, 128, 16), (14_216, 38, 0, 13, 16), (240, 8, 0, 30, 15), (362, 1, 24, 24, 16), (60, 700, 0, 2, 3)],
+    [
+        (64_800, 2, 300, 128, 16),
+        (14_216, 38, 0, 13, 16),
+        (240, 8, 0, 30, 15),
+        (362, 1, 24, 24, 16),
+        (362, 1, 5, 16, 16),
+        (60, 700, 0, 2, 3),
+    ],
 )
 def test_sizes_follow_from_the_data(rows: int, channels: int, period: int, reconstruct: int, forecast: int) -> None:
     options, said = choose_options(rows=rows, channels=channels, period_rows=period, given={})
