@@ -78,7 +78,8 @@ def fit_network(
         raise DataError("expected rows to train on, got none")
     architecture = Architecture(training[0].x.shape[1], o.hidden, o.layers, o.forecast, o.reconstruct)
     first_values, cuts = np.random.default_rng(o.seed).spawn(2)
-    parameters = initial_parameters(architecture, first_values)
+    with single_thread():
+        parameters = initial_parameters(architecture, first_values)
     optimizer = AdamW(parameters, weight_decay=o.weight_decay)
     track, loss = _prepare(training, o)
     judge = _Judge(validation, o)
