@@ -56,7 +56,7 @@ def train(
 
         def on_progress(at: TrainingProgress) -> None:
             losses = f"loss {at.loss:.4f}, validation {at.validation_loss:.4f}"
-            detail = f"{losses}, {at.rows_per_s:,.0f} rows/s, {at.seconds_left:.0f} s left"
+            detail = f"{losses}, {at.rows_per_second:,.0f} rows/s, {at.seconds_left:.0f} s left"
             progress.update(at.update, at.of, detail)
 
         bundle = fit_bundle(

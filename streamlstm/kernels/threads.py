@@ -20,7 +20,7 @@ def single_thread() -> Iterator[None]:
     The products are small: a second thread costs more in waiting than it saves, and collapses when the other core is busy. And
     with one thread sums keep one order, so results keep their bits. Re-entrant: only the outermost call switches.
     """
-    global _controller, _depth  # noqa: PLW0603 (process-wide, as the setting itself)
+    global _controller, _depth
     if _depth:
         yield
         return

@@ -29,7 +29,7 @@ __all__ = ["FORMAT", "ModelBundle"]
 
 FORMAT = "streamlstm.bundle/1"
 _KEY = "streamlstm"
-_SCALARS = ("cluster_rows", "warm_up", "horizon")
+_SCALARS = ("rows", "cluster_rows", "settle", "warm_up", "horizon")
 
 
 @dataclass(frozen=True)

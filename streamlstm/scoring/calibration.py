@@ -33,6 +33,13 @@ _DEFAULT_PERIOD = 64
 _SCALE_FLOOR = 0.01
 """In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter)
 has no error to measure, and without a floor the first rounding would be an alarm."""
+_LIGHTEST_PART = 0.15
+"""A mean of squared errors has a heavier tail than its clean sample shows; an exponential one would make a thousand
+nats of a stream that has shifted. The sum of surprises is what -ln p is of, exponential by nature, and needs no such
+bound."""
+_FAR = 4.0
+"""In nats: one clean recording in 50 holds a row so far beyond its own bulk."""
+_MOST_FAULTY = 0.15
 _CHUNK = 4096
 
 
@@ -51,10 +58,11 @@ def widths_for(period_rows: int) -> NDArray[np.float32]:
     """Return the narrow and the wide mean's width in samples: an eighth and a half of the period.
 
     Half a period covers a beat or a working day; an eighth keeps the shape of what happens within one. Without a period
-    (0) 64 samples stand in. Bounds keep a mean a mean (4) and its memory shorter than most faults (256).
+    (0) 64 samples stand in. Bounds keep a mean a mean (8), also where a short period is chance, and its memory
+    shorter than most faults (256).
     """
     period = period_rows or _DEFAULT_PERIOD
-    return np.array([np.clip(period / 8, 4, 64), np.clip(period / 2, 16, 256)], np.float32)
+    return np.array([np.clip(period / 8, 8, 64), np.clip(period / 2, 32, 256)], np.float32)
 
 
 def calibrate(
@@ -65,19 +73,21 @@ def calibrate(
     Raises: DataError when fewer than 20 rows are left to calibrate on.
     """
     widths = widths_for(period_rows)
-    warm_up = max(network.architecture.forecast, int(widths[1]))
+    settle = max(network.architecture.forecast, int(widths[1]) // 2)
+    warm_up = settle + int(widths[1])
     with single_thread():
         passes = [_pass(network, standardizer, one) for one in series]
         starts = [_usable_start(one, warm_up) for one in series]
         scales = _residual_scales(network, passes, starts)
         means = np.concatenate(
-            [_means(network, one, scales, widths)[start:] for one, start in zip(passes, starts, strict=True)]
+            [_means(network, one, scales, widths, settle)[start:] for one, start in zip(passes, starts, strict=True)]
         )
     if len(means) < 20:
         raise DataError(
             f"calibration: expected at least 20 rows after the first {warm_up}, got {len(means)}; give more data"
         )
-    parts = [fit_tail(means[:, k].astype(np.float64)) for k in range(means.shape[1])]
+    means = means[_plausible_rows(means)]
+    parts = [fit_tail(means[:, k].astype(np.float64), lightest=_LIGHTEST_PART) for k in range(means.shape[1])]
     statistics, surprises, fits = _stack(parts)
     total = np.empty(len(means))
     combine_tails(means, statistics, surprises, fits, total)
@@ -91,7 +101,9 @@ def calibrate(
         total_statistics=tail.statistic,
         total_surprises=tail.surprise,
         total_fit=np.array([tail.shape, tail.scale]),
+        rows=len(means),
         cluster_rows=_cluster_rows(tail.surprise_of(total), gap=int(widths[1])),
+        settle=settle,
         warm_up=warm_up,
         horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
     )
@@ -135,11 +147,31 @@ def _residual_scales(network: Network, passes: list[list[Passed]], starts: list[
 
 
 def _means(
-    network: Network, chunks: list[Passed], scales: NDArray[np.float32], widths: NDArray[np.float32]
+    network: Network, chunks: list[Passed], scales: NDArray[np.float32], widths: NDArray[np.float32], settle: int
 ) -> NDArray[np.float32]:
     states = StreamStates(network.architecture, max_streams=16)
     states.slots_of(["calibration"])
-    return np.concatenate([run_residuals(states, one, scales=scales, widths=widths).means for one in chunks])
+    return np.concatenate(
+        [run_residuals(states, one, scales=scales, widths=widths, settle=settle).means for one in chunks]
+    )
+
+
+def _plausible_rows(means: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Say which rows are no part of a fault: recordings that are called clean hold some too.
+
+    The median and the 90 % quantile of each mean foretell the rest by an exponential tail. In N rows the highest
+    surprise is about ln N; an excursion (rows in a row above half of that) which goes _FAR beyond it is a fault. If
+    that were more than a share _MOST_FAULTY of all rows, the data are just like that, and all stay.
+    """
+    median, high = np.quantile(means, (0.5, 0.9), axis=0)
+    scale = np.maximum((high - median) / np.log(5.0), 1e-9)
+    surprise = (np.log(10.0) + (means - high) / scale).max(axis=1)
+    expected = np.log(len(means))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], surprise > expected / 2, [False]]).astype(np.int8)))
+    faulty = np.zeros(len(means), bool)
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        faulty[begin:end] = surprise[begin:end].max() > expected + _FAR
+    return ~faulty if faulty.mean() <= _MOST_FAULTY else np.ones(len(means), bool)
 
 
 def _cluster_rows(surprise: NDArray[np.float64], *, gap: int) -> float:

@@ -56,7 +56,7 @@ class Detector:
         self.bundle = bundle
         self.gaps = gaps or GapPolicy()
         self.states = StreamStates(bundle.network.architecture, max_streams=max_streams)
-        self.alarm_surprise = (threshold or Threshold()).alarm_surprise(
+        self.budget_surprise = (threshold or Threshold()).budget_surprise(
             period_s=bundle.period_s if period_s is None else period_s, cluster_rows=calibration.cluster_rows
         )
         self._forward = Forward(bundle.network, bundle.standardizer)
@@ -135,7 +135,9 @@ class Detector:
         calibration, states = self.bundle.calibration, self.states
         passed = self._forward.run(states, slots, times, values, self.gaps)
         kept = len(passed.kept)
-        residuals = run_residuals(states, passed, scales=calibration.scales, widths=calibration.widths)
+        residuals = run_residuals(
+            states, passed, scales=calibration.scales, widths=calibration.widths, settle=calibration.settle
+        )
         combined = np.empty(kept)
         combine_tails(
             residuals.means, calibration.part_statistics, calibration.part_surprises, calibration.part_fits, combined
@@ -150,7 +152,9 @@ class Detector:
             calibration.total_statistics,
             calibration.total_surprises,
             calibration.total_fit,
-            self.alarm_surprise,
+            self.budget_surprise,
+            float(calibration.rows),
+            calibration.cluster_rows,
             self._rate,
             calibration.warm_up,
             states.levels,

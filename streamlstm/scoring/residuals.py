@@ -25,11 +25,17 @@ class Residuals:
 
 
 def run_residuals(
-    states: StreamStates, passed: Passed, *, scales: NDArray[np.float32], widths: NDArray[np.float32]
+    states: StreamStates,
+    passed: Passed,
+    *,
+    scales: NDArray[np.float32],
+    widths: NDArray[np.float32],
+    settle: int,
 ) -> Residuals:
     """Advance the streams' residual rows by what the network made of K samples.
 
     Shapes: scales [3, C]; widths [2] in samples.
+    Units: settle in samples: those of a younger stream enter no mean.
     """
     count, channels = passed.x.shape
     result = Residuals(
@@ -46,6 +52,7 @@ def run_residuals(
         passed.head,
         scales,
         (2.0 / (widths + 1.0)).astype(np.float32),
+        settle,
         states.rows,
         states.ages,
         result.ages,

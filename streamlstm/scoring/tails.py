@@ -24,7 +24,7 @@ _HIGHEST_QUANTILE = 0.98
 _WANTED_EXCESSES = 40
 """Fewer excesses leave the fitted shape to chance: on short data the threshold moves down to have them."""
 
-_SHAPE_LIMIT = 0.5
+_HEAVIEST = 0.5
 """A heavier tail has no variance; short samples suggest one by accident, and every fault would then look likely."""
 
 _CANDIDATES = 200
@@ -50,11 +50,11 @@ class Tail:
         return np.asarray(body + beyond)
 
 
-def fit_tail(values: NDArray[np.float64]) -> Tail:
+def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0) -> Tail:
     """Fit the tail of a statistic on clean data.
 
     Shapes: values [N], N >= 1, finite. With too few excesses, or none above the threshold (a constant statistic), the
-    excess is exponential with the scale of the sample's own spread: wide rather than eager.
+    scale is the sample's own spread: wide rather than eager. The shape is at least `lightest`.
     """
     count = len(values)
     quantile = float(np.clip(1.0 - _WANTED_EXCESSES / count, 0.8, _HIGHEST_QUANTILE))
@@ -65,19 +65,18 @@ def fit_tail(values: NDArray[np.float64]) -> Tail:
     knots = np.maximum.accumulate(np.quantile(values, levels))
     excesses = values[values > knots[-1]] - knots[-1]
     if len(excesses) >= 8:
-        shape, scale = grimshaw(excesses)
+        shape, scale = grimshaw(excesses, lightest=lightest)
     else:
-        shape, scale = 0.0, float(max(values.max() - knots[-1], np.ptp(values), abs(knots[-1]), 1e-9))
+        shape, scale = lightest, float(max(values.max() - knots[-1], np.ptp(values), abs(knots[-1]), 1e-9))
     return Tail(statistic=knots, surprise=-np.log1p(-levels), shape=shape, scale=scale)
 
 
-def grimshaw(excesses: NDArray[np.float64]) -> tuple[float, float]:
+def grimshaw(excesses: NDArray[np.float64], *, lightest: float = 0.0) -> tuple[float, float]:
     """Return shape and scale of the generalised Pareto distribution most likely to give these excesses.
 
     Shapes: excesses [N], all > 0. With theta = shape / scale the likelihood has one free parameter: given theta, the
     best shape is mean(ln(1 + theta * excess)). The profile is searched over a fixed set of theta on excesses of mean
-    1, the exponential (theta = 0) among them. The shape is kept in [0, 0.5]: a bounded tail would call a fault
-    impossible.
+    1, the exponential (theta = 0) among them; a shape outside [lightest, 0.5] is held at the bound.
     """
     mean = float(excesses.mean())
     y = excesses / mean
@@ -85,9 +84,8 @@ def grimshaw(excesses: NDArray[np.float64]) -> tuple[float, float]:
     shape = np.log1p(theta[:, None] * y[None, :]).mean(axis=1)
     likelihood = -np.log(shape / theta) - shape - 1.0
     best = int(np.argmax(likelihood))
-    if likelihood[best] <= -1.0:  # the exponential's: -ln 1 - mean(y)
-        return 0.0, mean
-    if shape[best] <= _SHAPE_LIMIT:
+    if likelihood[best] > -1.0 and lightest <= shape[best] <= _HEAVIEST:  # -1: the exponential's, -ln 1 - mean(y)
         return float(shape[best]), float(shape[best] / theta[best] * mean)
-    # Keep the mean excess of the data, which is scale / (1 - shape), when the shape is held back.
-    return _SHAPE_LIMIT, mean * (1.0 - _SHAPE_LIMIT)
+    # Held at a bound, the fit keeps the mean excess of the data, which is scale / (1 - shape).
+    held = _HEAVIEST if likelihood[best] > -1.0 and shape[best] > _HEAVIEST else lightest
+    return held, mean * (1.0 - held)

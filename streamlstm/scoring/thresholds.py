@@ -10,8 +10,6 @@ from streamlstm.errors import UsageError
 __all__ = ["Threshold"]
 
 _ROWS_PER_DAY_WITHOUT_CLOCK = 10_000
-_LOWEST_SURPRISE = 4.0
-"""A sample more likely than exp(-4) = 2 % is no alarm, whatever the budget allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,12 @@ class Threshold:
                 f"false_alarms_per_stream_day: expected a number above 0, got {self.false_alarms_per_stream_day!r}"
             )
 
-    def alarm_surprise(self, *, period_s: float, cluster_rows: float) -> float:
-        """Return the surprise (-ln p of a sample) at which the score is 1.
+    def budget_surprise(self, *, period_s: float, cluster_rows: float) -> float:
+        """Return the surprise (-ln p of a sample) that the budget allows to be passed.
 
         Samples above a high level come in clusters, and a cluster is one alarm: with r samples a day and clusters of n,
         budget = r * p / n.
         """
         rows_per_day = 86_400.0 / period_s if period_s > 0 else _ROWS_PER_DAY_WITHOUT_CLOCK
         probability = self.false_alarms_per_stream_day * cluster_rows / rows_per_day
-        return max(-math.log(probability), _LOWEST_SURPRISE)
+        return -math.log(min(probability, 1.0))

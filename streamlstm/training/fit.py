@@ -20,8 +20,10 @@ from streamlstm.model.bundle import ModelBundle
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 from streamlstm.scoring.forward import INPUT_LIMIT
+from streamlstm.training.options import choose_options
 from streamlstm.training.periods import detect_period
-from streamlstm.training.trainer import Progress, Segment, choose_options, fit_network
+from streamlstm.training.trainer import Progress, fit_network
+from streamlstm.training.windows import Segment
 
 __all__ = ["train"]
 
@@ -65,15 +67,21 @@ def train(
     standardizer = Standardizer.fit(training_values)
     longest = max(series.values(), key=len)
     period_rows = detect_period(longest[: int(len(longest) * _VALIDATION)])
-    given = {"hidden": hidden, "layers": layers, "forecast": forecast, "reconstruct": reconstruct}
+    asked = {
+        "hidden": hidden,
+        "layers": layers,
+        "forecast": forecast,
+        "reconstruct": reconstruct,
+        "max_updates": max_updates,
+        "seed": seed,
+    }
     options, said = choose_options(
         rows=len(training_values),
         channels=count,
         period_rows=period_rows,
-        given={k: v for k, v in given.items() if v is not None}
-        | {"seed": seed}
-        | ({} if max_updates is None else {"max_updates": max_updates}),
+        given={key: value for key, value in asked.items() if value is not None},
     )
+    say(f"period of {period_rows} rows" if period_rows else "no period found")
     for sentence in said:
         say(sentence)
     training, validation = [], []

@@ -21,7 +21,7 @@ class OracleStream:
     """One stream under a bundle of one LSTM layer."""
 
     bundle: Any
-    alarm_surprise: float
+    budget_surprise: float
     age: int = 0
     hidden: list[float] = field(default_factory=list)
     cell: list[float] = field(default_factory=list)
@@ -76,21 +76,24 @@ class OracleStream:
             squares = []
             for c in seen:
                 p = predictions(kind, c)
-                squares.append(0.0 if p is None else min(((x[c] - p) / float(calibration.scales[kind, c])) ** 2, 1e4))
+                squares.append(0.0 if p is None else min(((x[c] - p) / float(calibration.scales[kind, c])) ** 2, 400.0))
             for w in range(2):
-                if seen:
+                if seen and self.age >= calibration.settle:
+                    measured = self.age - calibration.settle
                     alpha = 2 / (float(calibration.widths[w]) + 1)
-                    alpha = alpha if self.age * alpha > 1 else 1 / (self.age + 1)
+                    alpha = alpha if measured * alpha > 1 else 1 / (measured + 1)
                     old = self.means[2 * kind + w] or 0.0
                     self.means[2 * kind + w] = old + alpha * (sum(squares) / len(seen) - old)
         self.forecasts.append([[head[h * a.channels + c] for c in channels] for h in range(1, a.forecast + 1)])
         self.age += 1
         if self.age <= calibration.warm_up:
             return None
-        return self._judge()
+        return self._judge(self.age - 1)
 
-    def _judge(self) -> float:
+    def _judge(self, age: int) -> float:
         calibration = self.bundle.calibration
+        known = math.log(5 * (calibration.rows + age) / calibration.cluster_rows)
+        alarm = min(self.budget_surprise, max(known, 4.0))
         total = sum(
             tail(
                 calibration.part_statistics[k], calibration.part_surprises[k], *calibration.part_fits[k], self.means[k]
@@ -101,13 +104,15 @@ class OracleStream:
         surprise = u * BASE / self.level if u <= self.level else BASE + (u - self.level) / self.excess
         rate = 1 / calibration.horizon
         if u > self.level:
-            if surprise < self.alarm_surprise:
-                self.excess += min(50 * rate, 0.05) * (u - self.level * (1 + 0.98 * rate) - self.excess)
+            if surprise < alarm:
+                self.excess += min(50 * rate / calibration.cluster_rows, 0.05) * (
+                    u - self.level * (1 + 0.98 * rate) - self.excess
+                )
             self.level *= 1 + 0.98 * rate
         else:
             self.level *= 1 - 0.02 * rate
         self.level, self.excess = min(max(self.level, BASE), 200), min(max(self.excess, 1.0), 50)
-        return surprise / self.alarm_surprise
+        return surprise / alarm
 
 
 def tail(statistic: Any, surprise: Any, shape: float, scale: float, value: Any) -> float:

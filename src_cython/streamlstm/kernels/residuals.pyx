@@ -11,10 +11,14 @@ t + h, and sums and means over observed channels only:
     surprise    u = tail_all(sum over kinds and widths of tail(m))                  tail(m) = -ln P(statistic > m)
     stream      w = u * BASE / level                      u <= level                peaks over threshold, by stream
                 w = BASE + (u - level) / excess           u >  level
-    score       w / alarm_surprise;  p_value = exp(-w)
+    alarm       v = min(budget_surprise, ln(TRUST (calibration rows + age) / cluster rows)), at least LOWEST_ALARM
+    score       w / v;  p_value = exp(-w)
 
 A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the batch.
 Score before learning: level and excess move after the score is final, and excess only by samples that do not alarm.
+
+The alarm level is the budget's, but never rarer than what is known can bear: a level that was to be passed once in TRUST
+times all that was seen. A tail fitted on a minute says nothing of a day; the stream's own age lifts the level to the budget.
 
 State by stream (float32 row): next [C] | ring [p, C] | means [6] | attention [C]; age, level and excess beside it.
 """
@@ -32,9 +36,11 @@ BASE_SURPRISE = -log(0.02)
 """Surprise at the calibrated 98 % quantile: where a stream's own level starts, and below which it does not go."""
 
 cdef double BASE = -log(0.02)
+cdef double TRUST = 5.0
+cdef double LOWEST_ALARM = 4.0   # a sample more likely than exp(-4) = 2 % is no alarm, whatever the budget allows
 cdef double LEVEL_LIMIT = 200.0
 cdef double EXCESS_LIMIT = 50.0
-cdef float SQUARE_LIMIT = 1e4  # 100 scales: beyond that a residual is as wrong as it can be, and the mean must come down again
+cdef float SQUARE_LIMIT = 400.0  # 20 scales: beyond, a residual is as wrong as can be, and its means must come down again
 
 # Values of streamlstm.types.Status.
 cdef unsigned char READY = 0
@@ -76,6 +82,7 @@ def advance_residuals(
     const float[:, ::1] head,
     const float[:, ::1] scales,
     const float[::1] alphas,
+    long long settle,
     float[:, ::1] rows,
     long long[::1] ages,
     long long[::1] row_ages,
@@ -86,13 +93,14 @@ def advance_residuals(
     """Advance residual rows by N samples; write row_ages [N], means [N, 6], contribution [N, C] and expected [N, C].
 
     Shapes: head [N, C * (1 + p)]; scales [3, C] (newest, one-step, ensemble); alphas [2]; rows [S, row_length].
-    Units: expected is dimensionless (the forecast made one sample ago; 0 for a stream's first sample).
+    Units: settle in samples: younger streams' residuals are the start's, not the stream's, and enter no mean; expected is
+    dimensionless (the forecast made one sample ago; 0 for a stream's first sample).
     State: ages [S] counts samples since the stream began, row_ages those before row n; a stream is zeroed where reset is set.
     """
     cdef Py_ssize_t count = slots.shape[0], channels = x.shape[1], n, c, h, k, w
     cdef Py_ssize_t horizon = head.shape[1] // channels - 1
     cdef Py_ssize_t ring_index, seen
-    cdef long long s
+    cdef long long s, settled
     cdef float* next_one
     cdef float* ring
     cdef float* mean
@@ -112,6 +120,7 @@ def advance_residuals(
             mean = ring + horizon * channels
             attention = mean + PARTS
             ring_index = <Py_ssize_t>(ages[s] % horizon)
+            settled = ages[s] - settle if ages[s] > settle else 0
             seen = <Py_ssize_t>(ages[s] if ages[s] < horizon else horizon)
             slot_of = ring + ring_index * channels
             for k in range(KINDS):
@@ -138,13 +147,13 @@ def advance_residuals(
                         square = SQUARE_LIMIT
                     sums[k] += square
                     total += square
-                alpha = alphas[0] if ages[s] * alphas[0] > 1.0 else <float>1.0 / (ages[s] + 1)
+                alpha = alphas[0] if settled * alphas[0] > 1.0 else <float>1.0 / (settled + 1)
                 attention[c] += alpha * (total - attention[c])
-            if w > 0:
+            if w > 0 and ages[s] >= settle:
                 for k in range(KINDS):
                     for h in range(WIDTHS):
                         # A running mean until the width is full, so a young stream's mean is not pulled to zero.
-                        alpha = alphas[h] if ages[s] * alphas[h] > 1.0 else <float>1.0 / (ages[s] + 1)
+                        alpha = alphas[h] if settled * alphas[h] > 1.0 else <float>1.0 / (settled + 1)
                         mean[k * WIDTHS + h] += alpha * (sums[k] / w - mean[k * WIDTHS + h])
             total = 0.0
             for c in range(channels):
@@ -194,7 +203,9 @@ def score_streams(
     const double[::1] statistic,
     const double[::1] surprise,
     const double[::1] fit,
-    double alarm_surprise,
+    double budget_surprise,
+    double calibration_rows,
+    double cluster_rows,
     double rate,
     long long warm_up,
     double[::1] levels,
@@ -210,9 +221,11 @@ def score_streams(
     Units: rate in 1/samples: how fast a stream's own level follows it.
     """
     cdef Py_ssize_t n, knots = statistic.shape[0]
-    cdef double u, w, level, excess
-    cdef double excess_rate = 50.0 * rate if rate < 1e-3 else 0.05  # one sample in 50 passes the level
+    cdef double u, w, level, excess, alarm
+    cdef double excess_rate = 50.0 * rate / cluster_rows  # one sample in 50 passes the level, a cluster of them is one event
     cdef long long s
+    if excess_rate > 0.05:
+        excess_rate = 0.05
     with nogil:
         for n in range(slots.shape[0]):
             score[n] = NAN
@@ -230,11 +243,13 @@ def score_streams(
             level = levels[s]
             excess = excesses[s]
             w = u * BASE / level if u <= level else BASE + (u - level) / excess
-            score[n] = w / alarm_surprise
+            alarm = log(TRUST * (calibration_rows + row_ages[n]) / cluster_rows)
+            alarm = budget_surprise if alarm > budget_surprise else (LOWEST_ALARM if alarm < LOWEST_ALARM else alarm)
+            score[n] = w / alarm
             p_value[n] = exp(-w)
             if u > level:
                 level *= 1.0 + 0.98 * rate
-                if w < alarm_surprise:
+                if w < alarm:
                     excess += excess_rate * (u - level - excess)
             else:
                 level *= 1.0 - 0.02 * rate
