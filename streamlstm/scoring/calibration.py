@@ -37,9 +37,6 @@ _LIGHTEST_PART = 0.15
 """A mean of squared errors has a heavier tail than its clean sample shows; an exponential one would make a thousand
 nats of a stream that has shifted. The sum of surprises is what -ln p is of, exponential by nature, and needs no such
 bound."""
-_FAR = 4.0
-"""In nats: one clean recording in 50 holds a row so far beyond its own bulk."""
-_MOST_FAULTY = 0.15
 _CHUNK = 4096
 
 
@@ -86,7 +83,6 @@ def calibrate(
         raise DataError(
             f"calibration: expected at least 20 rows after the first {warm_up}, got {len(means)}; give more data"
         )
-    means = means[_plausible_rows(means)]
     parts = [fit_tail(means[:, k].astype(np.float64), lightest=_LIGHTEST_PART) for k in range(means.shape[1])]
     statistics, surprises, fits = _stack(parts)
     total = np.empty(len(means))
@@ -154,24 +150,6 @@ def _means(
     return np.concatenate(
         [run_residuals(states, one, scales=scales, widths=widths, settle=settle).means for one in chunks]
     )
-
-
-def _plausible_rows(means: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Say which rows are no part of a fault: recordings that are called clean hold some too.
-
-    The median and the 90 % quantile of each mean foretell the rest by an exponential tail. In N rows the highest
-    surprise is about ln N; an excursion (rows in a row above half of that) which goes _FAR beyond it is a fault. If
-    that were more than a share _MOST_FAULTY of all rows, the data are just like that, and all stay.
-    """
-    median, high = np.quantile(means, (0.5, 0.9), axis=0)
-    scale = np.maximum((high - median) / np.log(5.0), 1e-9)
-    surprise = (np.log(10.0) + (means - high) / scale).max(axis=1)
-    expected = np.log(len(means))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], surprise > expected / 2, [False]]).astype(np.int8)))
-    faulty = np.zeros(len(means), bool)
-    for begin, end in zip(edges[::2], edges[1::2], strict=True):
-        faulty[begin:end] = surprise[begin:end].max() > expected + _FAR
-    return ~faulty if faulty.mean() <= _MOST_FAULTY else np.ones(len(means), bool)
 
 
 def _cluster_rows(surprise: NDArray[np.float64], *, gap: int) -> float:
