@@ -55,7 +55,7 @@ def train(
     Units: period_s in seconds, 0 = unknown. What is not given is chosen from the data, and each choice said to
     `on_choice`.
     State: the arguments alone decide the result: the same seed gives the same bundle, bit for bit, on one machine.
-    Raises: DataError when there are too few rows, or no channel holds two different values.
+    Raises: DataError when there are too few rows, or no numbers at all.
     """
     say = on_choice or (lambda _: None)
     series = _series(values)
@@ -148,10 +148,8 @@ def _check(series: Mapping[str, NDArray[np.float32]], channels: Sequence[str], s
         highest = np.where(observed, values, -np.inf).max(axis=0)
         lowest = np.where(observed, values, np.inf).min(axis=0)
         varies |= highest > lowest
-    if not varies.any():
-        raise DataError(
-            f"expected a channel with two different values, got only constant or missing ones: {list(channels)}"
-        )
+    if not any(np.isfinite(values).any() for values in series.values()):
+        raise DataError(f"expected numbers in at least one channel, got none: {list(channels)} are all missing")
     if not varies.all():
         constant = [name for name, moves in zip(channels, varies, strict=True) if not moves]
         say(f"constant or missing in training, so any change will stand out: {', '.join(constant)}")

@@ -84,7 +84,7 @@ def test_alerts_hit_labelled_events_better_than_chance(
     recording = {
         "mitbih": lambda: npz("mitbih/119.npz", tolerance=360),
         "smd": lambda: npz("smd/machine-1-2.npz", tolerance=10),
-        "nab": lambda: nab("realAWSCloudwatch/rds_cpu_utilization_e47b3b.csv"),
+        "nab": lambda: nab("realTweets/Twitter_volume_PFE.csv"),
     }[kind]()
     limit = ["--rows", recording.begin] if kind == "nab" else []
     streamlstm(tmp_path, "train", recording.file, "--out", "model.safetensors", *limit)
