@@ -149,9 +149,7 @@ def test_a_flat_stream_does_not_alarm_until_it_moves() -> None:
     live = values[2000:].copy()
     live[300:, 0] = 7.5
     scores = score_stream(Detector(bundle), live)
-    warm_up = bundle.calibration.warm_up
     assert (scores.score[:300] >= 1).mean() < 0.02
-    assert scores.contribution[warm_up:300, 0].max() < 0.2
     assert scores.score[300:310].min() > 1
     assert scores.contribution[310, 0] > 0.8
 
