@@ -58,7 +58,8 @@ def demo(
     samples = sum(len(one.values) for group in groups for one in group.live)
     console.print(
         f"\n{samples:,} samples of {sum(len(g.live) for g in groups)} streams scored through the "
-        f"{'Kafka' if kafka else 'local'} log in {took_s:.1f} s ({samples / took_s:,.0f} a second)\n"
+        f"{'Kafka' if kafka else 'local'} log in {took_s:.1f} s ({samples / took_s:,.0f} a second)\n",
+        soft_wrap=True,
     )
     for group in groups:
         print_outcome(_outcome(group, alerts), console, counts_only=group.counts_beats)
