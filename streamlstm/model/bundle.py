@@ -113,7 +113,9 @@ class ModelBundle:
             LayerWeights(*(tensors[f"lstm.{part}_l{index}"] for part in ("weight_ih", "weight_hh", "bias")))
             for index in range(architecture.layers)
         )
-        arrays = {f.name: tensors[f"calibration.{f.name}"] for f in fields(Calibration) if f.name not in _SCALARS}
+        arrays: dict[str, Any] = {
+            f.name: tensors[f"calibration.{f.name}"] for f in fields(Calibration) if f.name not in _SCALARS
+        }
         return cls(
             network=Network(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
             standardizer=Standardizer(tensors["standardizer.mean"], tensors["standardizer.scale"]),

@@ -110,20 +110,8 @@ def alert_record(alert: Alert) -> AlertRecord:
     def at(ms: int) -> str:
         return rfc3339(np.array([ms], np.int64))[0]
 
-    return AlertRecord(
-        schema="streamlstm.alert/1",
-        alert_id=alert.alert_id,
-        revision=alert.revision,
-        state=alert.state,
-        kind=alert.kind,
-        severity=alert.severity,
-        stream_id=alert.stream_id,
-        started_at=at(alert.started_at),
-        detected_at=at(alert.detected_at),
-        resolved_at=None if alert.resolved_at is None else at(alert.resolved_at),
-        peak=PeakRecord(alert.peak.score, at(alert.peak.ts)),
-        samples=alert.samples,
-        channels=alert.channels,
-        model=alert.model,
-        summary=alert.summary,
-    )
+    fields = {name: getattr(alert, name) for name in AlertRecord.__struct_fields__ if name != "schema"}
+    times = {name: at(fields[name]) for name in ("started_at", "detected_at")}
+    resolved_at = None if alert.resolved_at is None else at(alert.resolved_at)
+    peak = PeakRecord(alert.peak.score, at(alert.peak.ts))
+    return AlertRecord(schema="streamlstm.alert/1", **(fields | times | {"resolved_at": resolved_at, "peak": peak}))
