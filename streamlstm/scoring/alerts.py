@@ -234,7 +234,7 @@ class AlertTracker:
         return resolved
 
     def _channel_parts(self, row: int, values: NDArray[np.float32], scores: Scores) -> tuple[ChannelPart, ...]:
-        order = np.argsort(-scores.contribution[row], kind="stable")[:_NAMED_CHANNELS].tolist()
+        order = [int(c) for c in np.argsort(-scores.contribution[row], kind="stable")[:_NAMED_CHANNELS]]
         return tuple(
             ChannelPart(
                 name=self._channels[c],
