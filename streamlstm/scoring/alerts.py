@@ -130,7 +130,7 @@ class AlertTracker:
         above = scores.score >= 1.0  # NaN is not
         if not self._lives and not above.any():
             return
-        concerned = {stream_ids[row] for row in np.flatnonzero(above)} | self._lives.keys()
+        concerned = {stream_ids[row] for row in np.flatnonzero(above).tolist()} | self._lives.keys()
         for row, stream_id in enumerate(stream_ids):
             if stream_id not in concerned or scores.status[row] == Status.LATE:
                 continue

@@ -1,0 +1,88 @@
+"""The demo as a newcomer runs it, and the judgement it prints."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamlstm.cli.report import Episode, judge
+from streamlstm.scoring.alerts import Alert, Peak
+from streamlstm.streaming.encoders import AlertRecord, alert_record
+
+
+def run_demo(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "streamlstm", "demo", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_the_demo_finds_most_faults_and_ends_by_itself(tmp_path: Path) -> None:
+    report = run_demo(tmp_path)
+    found, missed = len(re.findall(r"\byes\b", report)), len(re.findall(r"\bno\b", report))
+    assert found + missed == 24
+    assert found >= 16
+    assert re.search(r"bed9/ecg-recorded: \d+ of 117 labelled beats", report)
+    rates = [float(rate) for rate in re.findall(r"\(([\d.]+) a stream-day\)", report)]
+    assert len(rates) == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_runs_on_a_real_broker_and_on_a_recording(tmp_path: Path, kafka_broker: str) -> None:
+    rng = np.random.default_rng(3)
+    values = np.sin(2 * np.pi * np.arange(4000)[:, None] / 50 + [0.0, 1.0]) + rng.normal(0, 0.05, (4000, 2))
+    values[3000:3020, 0] += 2.5
+    label = np.zeros(4000, np.uint8)
+    label[3000:3020] = 1
+    np.savez(tmp_path / "pump.npz", values=values.astype(np.float32), label=label, period_s=1.0, train_len=2000)
+    report = run_demo(tmp_path, "--data", "pump.npz", "--kafka", kafka_broker, "--keep", "kept")
+    assert "through the Kafka log" in report
+    assert re.search(r"pump +labelled +yes", report)
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"recorded.safetensors", "streamlstm.yaml"}
+
+
+def alert(name: str, start: int, end: int | None) -> AlertRecord:
+    return alert_record(
+        Alert(
+            alert_id=name,
+            revision=2,
+            state="open" if end is None else "resolved",
+            kind="residual",
+            severity="low",
+            stream_id="s",
+            started_at=start - 100,
+            detected_at=start,
+            resolved_at=end,
+            peak=Peak(2.0, start),
+            samples=3,
+            channels=(),
+            model="m@1",
+            summary="",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("alerts", "delay_s", "is_covered", "false_alarms"),
+    [
+        ([], None, False, 0),
+        ([alert("a", 12_000, 13_000)], 2.0, True, 0),
+        ([alert("a", 20_900, 30_000)], 10.9, True, 0),
+        ([alert("a", 8_000, 11_000)], None, True, 0),
+        ([alert("a", 5_000, 6_000), alert("b", 30_000, None)], None, False, 2),
+        ([alert("a", 15_000, 16_000), alert("b", 11_000, 12_000)], 1.0, True, 0),
+    ],
+)
+def test_an_episode_is_found_by_an_alert_that_opens_in_it(
+    alerts: list[AlertRecord], delay_s: float | None, is_covered: bool, false_alarms: int
+) -> None:
+    outcome = judge("s", alerts, [Episode("e", 10_000, 20_000)], begin_ms=0, end_ms=86_400_000, tolerance_ms=1_000)
+    (verdict,) = outcome.verdicts
+    assert (verdict.delay_s, verdict.is_covered, outcome.false_alarms) == (delay_s, is_covered, false_alarms)
+    assert outcome.days == 1.0
