@@ -1,7 +1,7 @@
 """The extensions of streamlstm; everything else stands in pyproject.toml.
 
-    STREAMLSTM_DEBUG_BUILD=1   bounds checks and negative indices checked, no optimisation
-    STREAMLSTM_SANITIZE=1      address and undefined-behaviour sanitizers (run with libasan preloaded)
+STREAMLSTM_DEBUG_BUILD=1   bounds checks and negative indices checked, no optimisation
+STREAMLSTM_SANITIZE=1      address and undefined-behaviour sanitizers (run with libasan preloaded)
 """
 
 import os
@@ -29,8 +29,9 @@ DIRECTIVES = {
     "embedsignature": True,
 }
 
-# -fwrapv, which CPython's own flags hold, would keep gcc from vectorising the gates: the loops use Py_ssize_t indices, and
-# the switch is taken back here. No -ffast-math: it deletes NaN checks. No -march=native: what is shipped must run anywhere.
+# -fwrapv, which CPython's own flags hold, would keep gcc from vectorising the gates: the loops use Py_ssize_t indices,
+# and the switch is taken back here. No -ffast-math: it deletes NaN checks. No -march=native: what is shipped must run
+# anywhere.
 COMPILE = ["-O0", "-g"] if IS_DEBUG else ["-O3", "-fno-wrapv"]
 COMPILE += ["-fno-math-errno", "-fno-trapping-math"]
 LINK: list[str] = []

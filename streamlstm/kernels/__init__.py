@@ -1,7 +1,7 @@
 """Compiled kernels: arrays in, arrays out. Nothing here knows of streams, units or files.
 
-Dimension letters, the same everywhere: `B` streams in a round, `S` slots, `T` steps, `C` channels of a sample, `I` inputs of
-a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` outputs of a head.
+Dimension letters, the same everywhere: `B` streams in a round, `S` slots, `T` steps, `C` channels of a sample, `I`
+inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` outputs of a head.
 """
 
 try:

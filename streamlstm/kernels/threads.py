@@ -17,8 +17,9 @@ _depth = 0
 def single_thread() -> Iterator[None]:
     """Keep BLAS to one thread.
 
-    The products are small: a second thread costs more in waiting than it saves, and collapses when the other core is busy. And
-    with one thread sums keep one order, so results keep their bits. Re-entrant: only the outermost call switches.
+    The products are small: a second thread costs more in waiting than it saves, and collapses when the other core is
+    busy. And with one thread sums keep one order, so results keep their bits. Re-entrant: only the outermost call
+    switches.
     """
     global _controller, _depth
     if _depth:

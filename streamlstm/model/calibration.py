@@ -19,8 +19,8 @@ class Calibration:
     residual by residual, narrow width first; total_statistics and total_surprises float64 [K], total_fit [2]: the
     tail of their sum.
     Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; settle,
-    warm_up and horizon are in samples: a stream younger than settle is not measured, one younger than warm_up has no score, and
-    horizon is how slowly its level follows it.
+    warm_up and horizon are in samples: a stream younger than settle is not measured, one younger than warm_up has no
+    score, and horizon is how slowly its level follows it.
     """
 
     scales: NDArray[np.float32]

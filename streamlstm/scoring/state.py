@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.errors import SnapshotError, UsageError
+from streamlstm.errors import ShapeError, SnapshotError, UsageError
 from streamlstm.kernels import BASE_SURPRISE, NEVER, StateArena, row_length
 from streamlstm.model.network import Architecture
 
@@ -96,8 +96,8 @@ class StreamStates:
                 got = "nothing" if came is None else f"{came.dtype} {list(came.shape)}"
                 raise SnapshotError(f"state array {name}: expected {own.dtype} {list(expected)}, got {got}")
         try:
-            self.arena.load(slots, hidden=arrays["hidden"], cell=arrays["cell"])
-        except (KeyError, ValueError) as error:
+            self.arena.load(slots, hidden=np.asarray(arrays["hidden"]), cell=np.asarray(arrays["cell"]))
+        except (KeyError, ShapeError) as error:
             raise SnapshotError(f"state arrays hidden and cell: {error}") from error
         for name in _ARRAYS:
             getattr(self, name)[slots] = arrays[name]

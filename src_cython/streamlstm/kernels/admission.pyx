@@ -2,11 +2,11 @@
 
 One pass over N rows in arrival order; a stream's memory is its row in the arrays. For row n of stream s:
 
-    t <= last_time[s]                      -> LATE: left out, nothing changes
-    t - last_time[s] > reset_after > 0     -> GAP: the stream's state starts again (reset = 1)
-    t - last_time[s] > forget_after > 0    -> as a stream never seen (reset = 2), so releasing its row meanwhile shows nowhere
-    x = clip((v - mean) / scale, -X, X)    observed channels; remembered as last[s]
-    x = last[s]                            missing channels (NaN, infinite): carried forward -> IMPUTED
+    t <= last_time[s]                     -> LATE: left out, nothing changes
+    t - last_time[s] > reset_after > 0    -> GAP: the stream's state starts again (reset = 1)
+    t - last_time[s] > forget_after > 0   -> as a stream never seen (reset = 2): releasing its row shows nowhere
+    x = clip((v - mean) / scale, -X, X)   observed channels; remembered as last[s]
+    x = last[s]                           missing channels (NaN, infinite): carried forward -> IMPUTED
 
 State: last_time [S] is NEVER until a stream's first sample; last [S, C] is standardised and 0 until first observed.
 """

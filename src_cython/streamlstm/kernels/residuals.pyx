@@ -1,7 +1,7 @@
 """From the network's outputs to a score: residuals, their running means, calibrated tails. One pass, row by row.
 
-For row t of a stream, with x_t the standardised sample, `head` the network's outputs at t, f^h_t the forecast made at t for
-t + h, and sums and means over observed channels only:
+For row t of a stream, with x_t the standardised sample, `head` the network's outputs at t, f^h_t the forecast made at
+t for t + h, and sums and means over observed channels only:
 
     residuals   newest    x_t - reconstruction_t
                 one-step  x_t - f^1_(t-1)
@@ -14,11 +14,13 @@ t + h, and sums and means over observed channels only:
     alarm       v = min(budget_surprise, ln(TRUST (calibration rows + age) / cluster rows)), at least LOWEST_ALARM
     score       w / v;  p_value = exp(-w)
 
-A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the batch.
+A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the
+batch.
 Score before learning: level and excess move after the score is final, and excess only by samples that do not alarm.
 
-The alarm level is the budget's, but never rarer than what is known can bear: a level that was to be passed once in TRUST
-times all that was seen. A tail fitted on a minute says nothing of a day; the stream's own age lifts the level to the budget.
+The alarm level is the budget's, but never rarer than what is known can bear: a level that was to be passed once in
+TRUST times all that was seen. A tail fitted on a minute says nothing of a day; the stream's own age lifts the level
+to the budget.
 
 State by stream (float32 row): next [C] | ring [p, C] | means [6] | attention [C]; age, level and excess beside it.
 """
@@ -40,7 +42,7 @@ cdef double TRUST = 5.0
 cdef double LOWEST_ALARM = 4.0   # a sample more likely than exp(-4) = 2 % is no alarm, whatever the budget allows
 cdef double LEVEL_LIMIT = 200.0
 cdef double EXCESS_LIMIT = 50.0
-cdef float SQUARE_LIMIT = 400.0  # 20 scales: beyond, a residual is as wrong as can be, and its means must come down again
+cdef float SQUARE_LIMIT = 400.0  # 20 scales: as wrong as can be; beyond, its means would not come down again
 
 # Values of streamlstm.types.Status.
 cdef unsigned char READY = 0
@@ -71,7 +73,9 @@ cdef inline double _surprise(const double* statistic, const double* surprise, Py
             low = middle
         else:
             high = middle
-    return surprise[low] + (surprise[high] - surprise[low]) * (value - statistic[low]) / (statistic[high] - statistic[low])
+    return surprise[low] + (surprise[high] - surprise[low]) * (value - statistic[low]) / (
+        statistic[high] - statistic[low]
+    )
 
 
 def advance_residuals(
@@ -93,9 +97,10 @@ def advance_residuals(
     """Advance residual rows by N samples; write row_ages [N], means [N, 6], contribution [N, C] and expected [N, C].
 
     Shapes: head [N, C * (1 + p)]; scales [3, C] (newest, one-step, ensemble); alphas [2]; rows [S, row_length].
-    Units: settle in samples: younger streams' residuals are the start's, not the stream's, and enter no mean; expected is
-    dimensionless (the forecast made one sample ago; 0 for a stream's first sample).
-    State: ages [S] counts samples since the stream began, row_ages those before row n; a stream is zeroed where reset is set.
+    Units: settle in samples: younger streams' residuals are the start's, not the stream's, and enter no mean;
+    expected is dimensionless (the forecast made one sample ago; 0 for a stream's first sample).
+    State: ages [S] counts samples since the stream began, row_ages those before row n; a stream is zeroed where reset
+    is set.
     """
     cdef Py_ssize_t count = slots.shape[0], channels = x.shape[1], n, c, h, k, w
     cdef Py_ssize_t horizon = head.shape[1] // channels - 1
@@ -222,7 +227,7 @@ def score_streams(
     """
     cdef Py_ssize_t n, knots = statistic.shape[0]
     cdef double u, w, level, excess, alarm
-    cdef double excess_rate = 50.0 * rate / cluster_rows  # one sample in 50 passes the level, a cluster of them is one event
+    cdef double excess_rate = 50.0 * rate / cluster_rows  # one sample in 50 passes the level; a cluster is one event
     cdef long long s
     if excess_rate > 0.05:
         excess_rate = 0.05

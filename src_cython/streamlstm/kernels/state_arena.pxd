@@ -9,6 +9,6 @@ cdef class StateArena:
     cdef float[:, :, ::1] hidden      # [S, L, H], finite
     cdef float[:, :, ::1] cell        # [S, L, H], finite
     cdef int[::1] seen                # [S], zero between calls: how many samples of a slot a call has met
-    cdef float[:, ::1] z              # [BLOCK, 4H] pre-activations; rows beyond the block's streams hold anything finite
+    cdef float[:, ::1] z              # [BLOCK, 4H] pre-activations; rows beyond the streams: anything finite
     cdef float[:, ::1] h              # [BLOCK, H] hidden state of the layer at hand
     cdef float[:, ::1] spare          # [BLOCK, H] cell state of rows that are no stream

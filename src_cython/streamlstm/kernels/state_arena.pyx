@@ -50,7 +50,7 @@ cdef class StateArena:
         return np.asarray(self.hidden)[slots], np.asarray(self.cell)[slots]
 
     def load(self, slots, *, hidden, cell):
-        """Write rows [B, L, H] to slots [B], int64. Raises: ShapeError before anything changes; also for what is not finite."""
+        """Write finite rows [B, L, H] to slots [B], int64. Raises: ShapeError before anything changes."""
         self._check(slots)
         shape = (len(slots), self.layers, self.hidden_size)
         check_array("hidden", hidden, np.float32, shape)

@@ -1,11 +1,11 @@
 """One LSTM step for many streams, and the linear head.
 
-    z = x W_x + h W_h + bias      i, f, g, o = z      c' = sigmoid(f) c + sigmoid(i) tanh(g)      h' = sigmoid(o) tanh(c')
+    z = x W_x + h W_h + bias    i, f, g, o = z    c' = sigmoid(f) c + sigmoid(i) tanh(g)    h' = sigmoid(o) tanh(c')
 
-Streams are taken in blocks of BLOCK rows, the last one filled up with rows of zeros, so that every gate product has the same
-shape: BLAS then sums in the same order, and a stream's bits do not depend on its neighbours, its slot or the size of the
-batch. Blocks of eight also stay below the size from which OpenBLAS packs the weights anew at every call (M N K = 1e6); the
-inner dimension is split where they do not.
+Streams are taken in blocks of BLOCK rows, the last one filled up with rows of zeros, so that every gate product has
+the same shape: BLAS then sums in the same order, and a stream's bits do not depend on its neighbours, its slot or the
+size of the batch. Blocks of eight also stay below the size from which OpenBLAS packs the weights anew at every call
+(M N K = 1e6); the inner dimension is split where they do not.
 
 Source: Hochreiter and Schmidhuber 1997; gates as in Gers et al. 2000.
 """
@@ -54,7 +54,7 @@ cdef void _multiply_block(Py_ssize_t N, Py_ssize_t K, const float* A, const floa
 cdef void _step_block(LstmWeights weights, StateArena arena, Py_ssize_t count, const long long* slots,
                       const Py_ssize_t* rows, const unsigned char* reset, const float* x, float* block,
                       float* out) noexcept nogil:
-    """Advance `count` <= BLOCK distinct streams: sample rows[b] of x goes to slots[rows[b]], zeroed first where reset."""
+    """Advance `count` <= BLOCK distinct streams: sample rows[b] of x goes to slots[rows[b]]; reset zeroes it first."""
     cdef Py_ssize_t H = weights.hidden_size, I = weights.input_size, b, k, l
     cdef float* z = &arena.z[0, 0]
     cdef float* h = &arena.h[0, 0]

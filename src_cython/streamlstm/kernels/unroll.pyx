@@ -29,7 +29,7 @@ cdef enum:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What `unroll` computed: y [T, B, H]; hidden and cell [L, B, H] at the end; and, by layer, what `backward` needs."""
+    """y [T, B, H]; hidden and cell [L, B, H] at the end; and, by layer, what `backward` needs."""
 
     y: object
     hidden: object

@@ -1,7 +1,7 @@
 """Weights of a stack of LSTM layers, packed for the kernels.
 
-Given in PyTorch's orientation, w_ih [4H, I] and w_hh [4H, H], gate order i, f, g, o; kept transposed, so that a row of the
-product z [B, 4H] = x [B, I] w_ih^T + h [B, H] w_hh^T + bias is written in one sweep.
+Given in PyTorch's orientation, w_ih [4H, I] and w_hh [4H, H], gate order i, f, g, o; kept transposed, so that a row
+of the product z [B, 4H] = x [B, I] w_ih^T + h [B, H] w_hh^T + bias is written in one sweep.
 """
 
 import numpy as np
@@ -13,8 +13,8 @@ from streamlstm.kernels.faces import check_array
 cdef class LstmWeights:
     """Copies of the weights of L layers; nothing changes them afterwards.
 
-    Shapes: layers is a sequence of (w_ih [4H, I], w_hh [4H, H], bias [4H]), float32 in C order; I of a layer above the first
-    is H.
+    Shapes: layers is a sequence of (w_ih [4H, I], w_hh [4H, H], bias [4H]), float32 in C order; I of a layer above
+    the first is H.
     Raises: ShapeError when they do not fit each other or are not finite.
     """
 
