@@ -1,0 +1,201 @@
+"""One partition's pipeline: outputs in the samples' order whatever the batches, dead letters that name their place."""
+
+from __future__ import annotations
+
+import json
+import logging
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamlstm.errors import SnapshotError
+from streamlstm.model.bundle import ModelBundle
+from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
+from streamlstm.streaming.routing import ModelRoute, Router, glob_to_regex
+from streamlstm.types import Output, Record, TopicPartition
+
+PLACE = TopicPartition("telemetry", 3)
+
+
+def records(telemetry: list[tuple[bytes, bytes]]) -> list[Record]:
+    return [Record("telemetry", 3, 1000 + n, key, value) for n, (key, value) in enumerate(telemetry)]
+
+
+def pipeline(bundle: ModelBundle, **options: object) -> PartitionPipeline:
+    """Two models: one for pump 0 alone, one for the rest of the hall."""
+    alone = ModelBundle(**{**vars(bundle), "name": "alone"})
+    routes = [ModelRoute("hall/pump0", alone), ModelRoute("hall/*", bundle)]
+    return PartitionPipeline(PLACE, Router(routes), JsonDecoder(), PipelineOptions(**options))  # type: ignore[arg-type]
+
+
+def by_topic(outputs: list[Output]) -> dict[str, list[Output]]:
+    topics: dict[str, list[Output]] = {"scores": [], "alerts": [], "dlq": []}
+    for output in outputs:
+        topics[output.topic.removeprefix("streamlstm.")].append(output)
+    return topics
+
+
+def sample(stream_id: str, ts: int, **values: float) -> bytes:
+    return json.dumps({"stream_id": stream_id, "ts": str(np.datetime64(ts, "ms")) + "Z", "values": values}).encode()
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sets(st.integers(1, 1200), max_size=10), st.booleans())
+def test_outputs_do_not_depend_on_batches_or_restarts(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], cuts: set[int], restart: bool
+) -> None:
+    came = records(telemetry)
+    whole = pipeline(tiny_bundle).process(came)
+    running, parts = pipeline(tiny_bundle), []
+    for begin, end in pairwise(sorted({0, len(came), *(c for c in cuts if c < len(came))})):
+        parts += running.process(came[begin:end])
+        if restart:
+            state, running = running.export_state(), pipeline(tiny_bundle)
+            running.import_state(state)
+    assert parts == whole
+    sources = [json.loads(output.value or b"")["source"][2] for output in by_topic(whole)["scores"]]
+    assert sources == sorted(sources)
+
+
+def test_a_score_record_holds_what_the_contract_says(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    score = json.loads(by_topic(pipeline(tiny_bundle).process(records(telemetry)))["scores"][-1].value or b"")
+    assert list(score) == [
+        "schema",
+        "stream_id",
+        "ts",
+        "score",
+        "p_value",
+        "status",
+        "expected",
+        "contribution",
+        "model",
+        "source",
+    ]
+    assert score["schema"] == "streamlstm.score/1"
+    assert score["model"] == "tiny@1"
+    assert score["source"] == ["telemetry", 3, 1000 + len(telemetry) - 1]
+    assert score["ts"].endswith("Z") and set(score["expected"]) == {"flow", "pressure"}
+
+
+def test_the_faulty_pump_is_alerted_on_and_the_alert_resolves(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    alerts = [json.loads(o.value or b"") for o in by_topic(pipeline(tiny_bundle).process(records(telemetry)))["alerts"]]
+    mine = [alert for alert in alerts if alert["stream_id"] == "hall/pump2"]
+    assert mine[0]["state"] == "open"
+    assert [alert["revision"] for alert in mine] == list(range(1, len(mine) + 1))
+    assert len({alert["alert_id"] for alert in mine}) == 1
+    assert mine[0]["channels"][0]["name"] in ("flow", "pressure")
+    assert all(alert["schema"] == "streamlstm.alert/1" for alert in alerts)
+
+
+BAD = {
+    "malformed_json": b'{"stream_id": "hall/pump1", ',
+    "wrong_type": b'{"stream_id": "hall/pump1", "ts": "2026-05-28T20:30:00Z", "values": {"flow": "fast"}}',
+    "missing_stream_id": b'{"ts": "2026-05-28T20:30:00Z", "values": {"flow": 1.0}}',
+    "bad_timestamp": b'{"stream_id": "hall/pump1", "ts": "9999-01-01T00:00:00Z", "values": {"flow": 1.0}}',
+    "no_model": b'{"stream_id": "cellar/pump1", "ts": "2026-05-28T20:30:00Z", "values": {"flow": 1.0}}',
+    "empty": None,
+    "oversized": b" " * 1_000_001,
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_a_bad_record_goes_to_the_dead_letters_and_its_neighbours_are_scored(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], reason: str
+) -> None:
+    good = [pair for pair in telemetry if pair[1].startswith(b'{"stream_id"')][:200]
+    clean = by_topic(pipeline(tiny_bundle).process(records(good)))
+    bad = Record("telemetry", 3, 1099, b"the key", BAD[reason])
+    came = records(good)
+    came[99] = bad
+    running = pipeline(tiny_bundle)
+    found = by_topic(running.process(came))
+    (letter,) = found["dlq"]
+    headers = dict(letter.headers)
+    assert headers["slstm.reason"].decode() == reason
+    assert (headers["slstm.topic"], headers["slstm.partition"], headers["slstm.offset"]) == (
+        b"telemetry",
+        b"3",
+        b"1099",
+    )
+    assert headers["slstm.error"]
+    assert letter.key == b"the key"
+    assert letter.value == (BAD[reason] if reason != "oversized" else BAD[reason][:900_000])  # type: ignore[index]
+    assert running.counts[f"dead_letters_{reason}"] == 1
+    assert len(found["scores"]) == len(clean["scores"]) - 1
+
+
+def test_known_channels_are_scored_beside_unknown_ones(tiny_bundle: ModelBundle) -> None:
+    odd = Record("telemetry", 3, 7, None, sample("hall/pump1", 1_780_000_000_000, flow=50.0, pressure=3.0, smell=1.0))
+    found = by_topic(pipeline(tiny_bundle).process([odd]))
+    assert json.loads(found["scores"][0].value or b"")["status"] == "warming"
+    headers = dict(found["dlq"][0].headers)
+    assert headers["slstm.reason"] == b"unknown_channel"
+    assert b"smell" in headers["slstm.error"]
+
+
+def test_more_streams_than_there_is_room_for_are_dead_lettered(tiny_bundle: ModelBundle) -> None:
+    came = [
+        Record("telemetry", 3, n, None, sample(f"hall/p{n % 4}", 1_780_000_000_000 + n, flow=50.0, pressure=3.0))
+        for n in range(12)
+    ]
+    found = by_topic(pipeline(tiny_bundle, max_streams=3).process(came))
+    assert len(found["scores"]) == 9
+    assert {dict(o.headers)["slstm.reason"] for o in found["dlq"]} == {b"too_many_streams"}
+    assert len(found["dlq"]) == 3
+
+
+@pytest.mark.parametrize(("mode", "least", "most"), [("off", 0, 0), ("anomalous", 1, 200), ("all", 1200, 1200)])
+def test_which_scores_are_published(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], mode: str, least: int, most: int
+) -> None:
+    found = by_topic(pipeline(tiny_bundle, scores=ScoresPublished(mode)).process(records(telemetry)))
+    assert least <= len(found["scores"]) <= most
+    assert all((json.loads(o.value or b"")["score"] or 0) >= 1 for o in found["scores"]) or mode == "all"
+
+
+def test_a_changed_model_starts_afresh_and_says_so(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = pipeline(tiny_bundle)
+    before.process(records(telemetry))
+    newer = ModelBundle(**{**vars(tiny_bundle), "version": 2})
+    after = pipeline(newer)
+    with caplog.at_level(logging.WARNING):
+        after.import_state(before.export_state())
+    assert "no state of model tiny@2" in caplog.text
+    assert after.streams == 0
+
+
+def test_a_broken_snapshot_is_refused_with_a_sentence(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    running = pipeline(tiny_bundle)
+    running.process(records(telemetry[:400]))
+    payload = running.export_state()
+    for broken in (b"", payload[:-3], payload[:100], payload.replace(b"state/1", b"state/9")):
+        with pytest.raises(SnapshotError, match=r"expected a whole|this release reads"):
+            pipeline(tiny_bundle).import_state(broken)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stream_id", "matches"),
+    [
+        ("ward*/**", "ward3/bed7/ecg", True),
+        ("ward*/**", "hall/pump", False),
+        ("ward*/*", "ward3/bed7/ecg", False),
+        ("*/pump?", "hall/pump7", True),
+        ("*/pump?", "hall/pump77", False),
+        ("a.b", "aXb", False),
+        ("**", "anything/at\nall", True),
+    ],
+)
+def test_stream_patterns(pattern: str, stream_id: str, matches: bool) -> None:
+    assert bool(glob_to_regex(pattern).fullmatch(stream_id)) == matches
