@@ -1,0 +1,226 @@
+"""The verbs as a user types them: what they write, what they say, how they end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamlstm import Detector, ModelBundle, train
+from streamlstm.adapters.local_log import LocalReader
+
+ROWS = 700
+
+
+def streamlstm(folder: Path, *arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "streamlstm", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+
+
+def good(folder: Path, *arguments: object, stdin: str | None = None) -> str:
+    done = streamlstm(folder, *arguments, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def values(seed: int = 1) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    rng, phase = np.random.default_rng(seed), np.arange(ROWS) / 40 * 2 * np.pi
+    flow = 50 + 8 * np.sin(phase) + rng.normal(0, 0.3, ROWS)
+    pressure = 3 + 0.4 * np.cos(phase) + rng.normal(0, 0.03, ROWS)
+    return np.round(np.stack([flow, pressure], axis=1), 3).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pump.csv (a fault near its end), pump.npz, two streams as JSON lines, and a trained bundle."""
+    path = tmp_path_factory.mktemp("verbs")
+    rows = values()
+    rows[660:680, 1] += 1.5
+    stamps = np.datetime_as_string(np.datetime64("2026-05-01") + np.arange(ROWS).astype("timedelta64[s]"), unit="s")
+    with (path / "pump.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["timestamp", "flow", "pressure"])
+        writer.writerows([stamp, *map(str, row)] for stamp, row in zip(stamps, rows, strict=True))
+    np.savez(path / "pump.npz", values=rows, channels=["flow", "pressure"], period_s=1.0, train_len=600)
+    with (path / "hall.jsonl").open("w") as file:
+        for n, stamp in enumerate(stamps):
+            for stream, source in (("hall/a", rows), ("hall/b", values(2))):
+                sample = {"flow": float(source[n, 0]), "pressure": float(source[n, 1])}
+                file.write(json.dumps({"stream_id": stream, "ts": f"{stamp}Z", "values": sample}) + "\n")
+    said = good(path, "train", "pump.npz", "--out", "pump.safetensors")
+    assert "trained on 600 rows of 1 stream(s)" in said
+    return path
+
+
+def test_train_takes_every_format_and_gives_the_same_bits_for_the_same_seed(folder: Path) -> None:
+    good(folder, "train", "pump.csv", "--rows", 600, "--out", "csv.safetensors", "--name", "pump")
+    good(folder, "train", "hall.jsonl", "--out", "hall.safetensors", "--updates", 20)
+    first, second = (ModelBundle.load(folder / f"{name}.safetensors") for name in ("pump", "csv"))
+    assert first.network.head_weight.tobytes() == second.network.head_weight.tobytes()
+    assert first.calibration.total_statistics.tobytes() == second.calibration.total_statistics.tobytes()
+    assert train(values(), seed=3, max_updates=20).digest == train(values(), seed=3, max_updates=20).digest
+    assert train(values(), seed=3, max_updates=20).digest != train(values(), seed=4, max_updates=20).digest
+
+
+def test_score_writes_a_line_a_row_and_the_alert(folder: Path) -> None:
+    text = good(folder, "score", "pump.safetensors", "pump.csv", "--alerts", "alerts.jsonl")
+    lines = text.splitlines()
+    assert lines[0] == "row,stream_id,ts,score,p_value,status,alert"
+    rows = list(csv.DictReader(lines))
+    assert [int(row["row"]) for row in rows] == list(range(ROWS))
+    warm_up = ModelBundle.load(folder / "pump.safetensors").calibration.warm_up
+    assert all((row["score"] == "") == (row["status"] == "warming") for row in rows)
+    assert sum(row["status"] == "warming" for row in rows) == warm_up
+    assert rows[0]["ts"] == "2026-05-01T00:00:00.000Z"
+    opened = [int(row["row"]) for row in rows if row["alert"] == "1"]
+    assert any(660 <= row < 690 for row in opened)
+    alerts = [json.loads(line) for line in (folder / "alerts.jsonl").read_text().splitlines()]
+    assert alerts[0]["schema"] == "streamlstm.alert/1"
+    assert {alert["state"] for alert in alerts} <= {"open", "resolved"}
+
+
+def test_score_is_causal_and_the_same_from_standard_input_and_python(folder: Path) -> None:
+    whole = good(folder, "score", "pump.safetensors", "pump.csv").splitlines()
+    head = "\n".join((folder / "pump.csv").read_text().splitlines()[:501]) + "\n"
+    prefix = good(folder, "score", "pump.safetensors", "-", stdin=head).splitlines()
+    without_name = [line.split(",", 2)[2] for line in whole[1:501]]
+    assert [line.split(",", 2)[2] for line in prefix[1:]] == without_name
+    rows = np.genfromtxt(folder / "pump.csv", delimiter=",", skip_header=1, usecols=(1, 2), dtype=np.float32)
+    scores = Detector.load(folder / "pump.safetensors").score(["s"] * ROWS, np.arange(ROWS) * 1000, rows)
+    found = [line.split(",")[3] for line in whole[1:]]
+    assert found == ["" if s != s else f"{s:.6f}" for s in scores.score.tolist()]
+
+
+def test_score_as_json_lines_keeps_the_order_of_two_streams(folder: Path) -> None:
+    lines = good(folder, "score", "pump.safetensors", "hall.jsonl", "--format", "jsonl").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["stream_id"] for record in records[:4]] == ["hall/a", "hall/b", "hall/a", "hall/b"]
+    assert len(records) == 2 * ROWS
+    assert records[0]["score"] is None and records[-1]["score"] >= 0
+    assert records[-1]["schema"] == "streamlstm.score/1"
+
+
+CONFIG = """\
+app: {id: hall}
+local: {path: log.db}
+sources: [{topics: [telemetry]}]
+models: [{match: "hall/*", bundle: pump.safetensors}]
+"""
+
+
+def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
+    (folder / "run.yaml").write_text(CONFIG)
+    assert "pump@1" in good(folder, "check", "run.yaml")
+    good(folder, "replay", "hall.jsonl", "--to", "run.yaml", "--speed", 0)
+    command = [sys.executable, "-m", "streamlstm", "run", "run.yaml", "--log-format", "json"]
+    worker = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    try:
+        reader = LocalReader(folder / "log.db")
+        deadline = time.monotonic() + 60
+        while True:
+            scores = [record.value for record in reader.read("streamlstm.scores")] if _has_scores(folder) else []
+            if len(scores) == 2 * ROWS:
+                break
+            assert worker.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        reader.close()
+        worker.send_signal(signal.SIGTERM)
+        _, log = worker.communicate(timeout=30)
+        assert worker.returncode == 0
+    finally:
+        worker.kill()
+    assert all(json.loads(line)["message"] for line in log.splitlines())
+    last = json.loads(scores[-1] or b"")
+    assert last["stream_id"] == "hall/b" and last["model"] == "pump@1"
+
+
+def _has_scores(folder: Path) -> bool:
+    found = streamlstm(folder, "check", "run.yaml").stdout
+    return "streamlstm.scores" in found and (folder / "log.db").exists()
+
+
+def test_inspect_says_what_a_bundle_holds(folder: Path) -> None:
+    said = good(folder, "inspect", "pump.safetensors")
+    assert "pump@1" in said and "(verified)" in said and "flow" in said
+
+
+@pytest.mark.parametrize("verb", ["demo", "train", "run", "score", "replay", "check", "inspect"])
+def test_help_shows_an_example(tmp_path: Path, verb: str) -> None:
+    assert f"Example: streamlstm {verb}" in " ".join(good(tmp_path, verb, "--help").split())
+
+
+BAD: list[tuple[list[str], int, str]] = [
+    (["train", "nowhere.csv"], 1, "nowhere.csv: cannot read"),
+    (["train", "empty.csv"], 1, "empty.csv: expected samples"),
+    (["train", "words.csv"], 1, "words.csv"),
+    (["train", "short.csv"], 1, "expected at least 100 rows"),
+    (["train", "torn.npz"], 1, "torn.npz"),
+    (["train", "pickled.npz"], 1, "pickled.npz"),
+    (["train", "."], 1, "cannot read"),
+    (["train", "pump.csv", "--out", "no/such/folder/m.safetensors"], 2, "no/such/folder does not exist"),
+    (["score", "nowhere.safetensors", "pump.csv"], 1, "nowhere.safetensors: cannot be read"),
+    (["score", "pump.csv", "pump.csv"], 1, "truncated or foreign"),
+    (["score", "pump.safetensors", "other.csv"], 1, "expected channels ['flow', 'pressure']"),
+    (["score", "pump.safetensors", "pump.csv", "--out", "no/such/file.csv"], 2, "cannot be written"),
+    (["inspect", "torn.npz"], 1, "torn.npz"),
+    (["run"], 2, "expected a configuration file"),
+    (["run", "nowhere.yaml"], 2, "nowhere.yaml"),
+    (["run", "typo.yaml"], 2, "typo.yaml:4: threshhold: unknown key; did you mean 'threshold'?"),
+    (["check", "typo.yaml"], 2, "typo.yaml:4"),
+    (["run", "bundleless.yaml"], 1, "gone.safetensors: cannot be read"),
+    (["score"], 2, "Missing argument"),
+    (["fly"], 2, "No such command"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"), BAD, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
+)
+def test_a_mistake_is_a_sentence_and_an_exit_code(folder: Path, arguments: list[str], code: int, message: str) -> None:
+    (folder / "empty.csv").write_text("")
+    (folder / "words.csv").write_text("timestamp,flow\n2026-01-01,high\n2026-01-02,low\n")
+    (folder / "short.csv").write_text("flow,pressure\n" + "1.0,2.0\n" * 20)
+    (folder / "other.csv").write_text("timestamp,humidity\n2026-01-01T00:00:00Z,3\n")
+    (folder / "torn.npz").write_bytes((folder / "pump.npz").read_bytes()[:300])
+    np.savez(folder / "pickled.npz", values=np.array([{"a": 1}], dtype=object))
+    (folder / "typo.yaml").write_text(CONFIG.replace("models:", "threshhold: {}\nmodels:"))
+    (folder / "bundleless.yaml").write_text(CONFIG.replace("pump.safetensors", "gone.safetensors"))
+    done = streamlstm(folder, *arguments)
+    assert done.returncode == code, done.stderr
+    assert message in " ".join(done.stderr.split()), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_with_130(folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "streamlstm",
+        "train",
+        "pump.csv",
+        "--updates",
+        "1000000",
+        "--out",
+        "never.safetensors",
+    ]
+    running = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Traceback" not in errors
+    assert not (folder / "never.safetensors").exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_accident(folder: Path) -> None:
+    command = f"{sys.executable} -m streamlstm score pump.safetensors pump.csv | head -1"
+    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.startswith("row,stream_id")
+    assert "Traceback" not in done.stderr
