@@ -1,4 +1,4 @@
-"""`inspect`: what a model bundle holds."""
+"""`inspect`: what a model bundle or the state in a local log holds."""
 
 from __future__ import annotations
 
@@ -8,16 +8,50 @@ from typing import Annotated
 
 import typer
 
+from streamlstm.adapters.local_log import LocalSnapshots
+from streamlstm.adapters.local_log.database import Database
 from streamlstm.cli import app
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.streaming.snapshot_format import decode_state
 
 __all__ = ["inspect"]
 
 
+_SQLITE = b"SQLite format 3\0"
+
+
 @app.command(epilog="Example: streamlstm inspect vitals.safetensors")
-def inspect(bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model bundle (.safetensors).")]) -> None:
-    """Say what a bundle holds, after verifying it."""
-    model = ModelBundle.load(bundle)
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="BUNDLE or STATE", help="Model bundle, or the file of a local log.")],
+) -> None:
+    """Say what a model bundle holds, after verifying it, or the snapshots in a local log."""
+    if file.is_file() and file.open("rb").read(len(_SQLITE)) == _SQLITE:
+        _print_states(file)
+    else:
+        _print_bundle(ModelBundle.load(file))
+
+
+def _print_states(file: Path) -> None:
+    database = Database(file)
+    for group, place, committed in database.commits():
+        oldest, end = database.partition(place).oldest, database.partition(place).end
+        print(f"group {group}, {place.topic}-{place.partition}: committed {committed} of {oldest} to {end}")
+        snapshots = LocalSnapshots(file, group=group)
+        snapshot = snapshots.load(place)
+        snapshots.close()
+        if snapshot is None:
+            print("  no snapshot")
+            continue
+        models, counts = decode_state(snapshot.payload)
+        print(f"  snapshot at offset {snapshot.offset}, {len(snapshot.payload) / 1024:,.0f} KiB")
+        for model in models:
+            print(f"  {model.label}: {len(model.streams):,} streams, digest {model.digest[:16]}")
+        for name, count in sorted(counts.items()):
+            print(f"  {name:<28} {count:,}")
+    database.close()
+
+
+def _print_bundle(model: ModelBundle) -> None:
     a, calibration = model.network.architecture, model.calibration
     parameters = sum(w.size for layer in model.network.layers for w in (layer.w_ih, layer.w_hh, layer.bias))
     parameters += model.network.head_weight.size + model.network.head_bias.size

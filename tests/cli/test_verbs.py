@@ -139,6 +139,9 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     assert all(json.loads(line)["message"] for line in log.splitlines())
     last = json.loads(scores[-1] or b"")
     assert last["stream_id"] == "hall/b" and last["model"] == "pump@1"
+    said = good(folder, "inspect", "log.db")
+    assert f"group hall, telemetry-0: committed {2 * ROWS} of 0 to {2 * ROWS}" in said
+    assert f"snapshot at offset {2 * ROWS}" in said and "pump@1: 2 streams" in said
 
 
 def _has_scores(folder: Path) -> bool:

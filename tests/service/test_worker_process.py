@@ -55,9 +55,9 @@ class Service:
         code, self.process = self.process.returncode, None
         return code
 
-    def publish(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+    def publish(self, records: Sequence[tuple[bytes, bytes]], *, partitions: int = 1) -> None:
         publisher = KafkaPublisher(self.settings)
-        publisher.ensure_topic(f"{self.prefix}.telemetry")
+        publisher.ensure_topic(f"{self.prefix}.telemetry", partitions=partitions)
         for key, value in records:
             publisher.publish(f"{self.prefix}.telemetry", key=key, value=value)
         publisher.close()
@@ -78,13 +78,17 @@ class Service:
             assert time.monotonic() < deadline, "no outputs in 40 s"
             time.sleep(0.2)
 
-    def newest_source(self) -> int:
-        """Offset of the newest scored record."""
+    def sources(self) -> set[tuple[int, int]]:
+        """Partition and offset of every record that was scored."""
         try:
             pairs = self.read("scores")
         except TransportError:  # the worker makes the topic, and may not be up yet
-            return -1
-        return max((json.loads(value or b"{}")["source"][2] for _, value in pairs), default=-1)
+            return set()
+        return {tuple(json.loads(value or b"{}")["source"][1:]) for _, value in pairs}
+
+    def newest_source(self) -> int:
+        """Offset of the newest scored record."""
+        return max((offset for _, offset in self.sources()), default=-1)
 
 
 @pytest.fixture
@@ -123,17 +127,45 @@ def test_killed_and_stopped_workers_publish_what_an_unbroken_one_would(
     assert expected["alerts"]
 
 
+def test_partitions_change_hands_and_nothing_is_lost_or_different(
+    service: Service, tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], tmp_path: Path
+) -> None:
+    third = len(telemetry) // 3
+    service.publish(telemetry[:third], partitions=3)
+    service.start()
+    service.wait(lambda: len(service.sources()) >= third // 2)
+    second = Service(tmp_path, service.settings.bootstrap_servers, service.prefix)
+    second.start()
+    try:
+        service.publish(telemetry[third : 2 * third])
+        service.wait(lambda: len(service.sources()) >= third)
+        assert service.stop(signal.SIGTERM) == 0
+        service.publish(telemetry[2 * third :])
+        bad = 3
+        second.wait(lambda: len(service.sources()) == len(telemetry) - bad)
+        assert second.stop(signal.SIGTERM) == 0
+    finally:
+        if second.process is not None:
+            second.process.kill()
+            second.process.communicate()
+    expected = _unbroken(service, tiny_bundle)
+    found = _without_repeats(service.read("scores"), _source)
+    assert sorted(found, key=repr) == sorted(expected["scores"], key=repr)
+    assert "Traceback" not in service.log + second.log
+
+
 def _unbroken(service: Service, bundle: ModelBundle) -> dict[str, Pairs]:
-    """Outputs of one pipeline over the topic as it lies in Kafka, in one batch."""
+    """Outputs of one pipeline a partition over the topic as it lies in Kafka, each in one batch."""
     reader = KafkaReader(service.settings)
     records = list(reader.read(f"{service.prefix}.telemetry"))
     reader.close()
-    partition = TopicPartition(f"{service.prefix}.telemetry", 0)
     options = PipelineOptions(prefix=f"{service.prefix}.")
-    pipeline = PartitionPipeline(partition, Router([ModelRoute("**", bundle)]), JsonDecoder(), options)
     outputs: dict[str, Pairs] = {"scores": [], "alerts": [], "dlq": []}
-    for output in pipeline.process(records):
-        outputs[output.topic.removeprefix(f"{service.prefix}.")].append((output.key, output.value))
+    for number in sorted({record.partition for record in records}):
+        partition = TopicPartition(f"{service.prefix}.telemetry", number)
+        pipeline = PartitionPipeline(partition, Router([ModelRoute("**", bundle)]), JsonDecoder(), options)
+        for output in pipeline.process([record for record in records if record.partition == number]):
+            outputs[output.topic.removeprefix(f"{service.prefix}.")].append((output.key, output.value))
     return outputs
 
 

@@ -210,6 +210,12 @@ class Database:
             ).fetchone()
         return None if row is None else int(row[0])
 
+    def commits(self) -> list[tuple[str, TopicPartition, int]]:
+        """Return every group's committed offsets: (group, partition, offset)."""
+        with self._errors("read committed offsets"):
+            rows = self._connection.execute("SELECT group_id, topic, partition, offset FROM offsets ORDER BY 1, 2, 3")
+            return [(group, TopicPartition(topic, partition), offset) for group, topic, partition, offset in rows]
+
     def commit_offset(self, group: str, place: TopicPartition, offset: int) -> None:
         """Set the committed offset of a group (inside a transaction)."""
         self._connection.execute(
