@@ -110,6 +110,9 @@ def test_poison_never_enters_the_arena(poison: float) -> None:
 def bad_calls() -> list[Any]:
     x, out = np.ones((2, 3), np.float32), np.empty((2, 13), np.float32)
     slots = np.array([0, 1])
+    whole = np.full((2, 2, 13), 0.25, np.float32)
+    poisoned = whole.copy()
+    poisoned[1, 0, 7] = np.nan
     cases: list[tuple[str, Callable[[LstmWeights, StateArena], None], str]] = [
         ("twice", lambda w, a: step(w, a, np.array([1, 1]), x, out), "twice"),
         ("range", lambda w, a: step(w, a, np.array([0, 9]), x, out), "0 to 3"),
@@ -123,11 +126,8 @@ def bad_calls() -> list[Any]:
         ("out", lambda w, a: step(w, a, slots, x, out[:, :5].copy()), "^out: expected"),
         ("reset", lambda w, a: advance(w, a, slots, x, np.zeros(3, np.uint8), out), "^reset: expected"),
         ("arena", lambda w, a: step(WEIGHTS[3, 13, 2], StateArena(4, layers=1, hidden=13), slots, x, out), "^arena"),
-        (
-            "nan state",
-            lambda w, a: a.load(slots, hidden=np.full((2, 2, 13), np.nan, np.float32), cell=out[:0]),
-            "finite|cell",
-        ),
+        ("nan hidden", lambda w, a: a.load(slots, hidden=poisoned, cell=whole), "finite"),
+        ("inf cell", lambda w, a: a.load(slots, hidden=whole, cell=np.float32(np.inf) * whole), "finite"),
         ("shape state", lambda w, a: a.load(slots, hidden=out, cell=out), "^hidden: expected"),
         ("shrink", lambda w, a: a.grow(2), "^capacity"),
     ]
@@ -149,6 +149,25 @@ def test_what_is_wrong_raises_before_any_state_changes(
     out = np.empty((4, 13), np.float32)
     step(weights, arena, every, np.ones((4, 3), np.float32), out)  # and the arena still works
     assert np.isfinite(out).all()
+
+
+def test_a_refused_call_leaves_nothing_behind_in_the_scratch() -> None:
+    weights, arena = WEIGHTS[3, 13, 2], StateArena(4, layers=2, hidden=13)
+    x, out = np.random.default_rng(6).normal(size=(5, 3)).astype(np.float32), np.empty((5, 13), np.float32)
+    with pytest.raises(ShapeError, match="twice"):
+        step(weights, arena, np.array([3, 2, 3, 3, 0]), x, out)
+    advance(weights, arena, np.array([3, 3, 2, 3, 3]), x, None, out)
+    assert np.array_equal(out[[0, 1, 3, 4]], alone(weights, x[[0, 1, 3, 4]]))
+
+
+def test_one_arena_serves_weights_of_any_number_of_inputs() -> None:
+    arena, rng = StateArena(2, layers=1, hidden=5), np.random.default_rng(9)
+    for inputs in (1, 67, 3, 140):  # more inputs than hidden units: the scratch must widen
+        weights, x = make_weights(inputs, 5, 1), rng.normal(size=(11, inputs)).astype(np.float32)
+        out = np.empty((11, 5), np.float32)
+        arena.reset(np.array([1]))
+        advance(weights, arena, np.ones(11, np.int64), x, None, out)
+        assert np.array_equal(out, alone(weights, x))
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

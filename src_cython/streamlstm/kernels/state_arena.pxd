@@ -11,4 +11,5 @@ cdef class StateArena:
     cdef int[::1] seen                # [S], zero between calls: how many samples of a slot a call has met
     cdef float[:, ::1] z              # [BLOCK, 4H] pre-activations; rows beyond the streams: anything finite
     cdef float[:, ::1] h              # [BLOCK, H] hidden state of the layer at hand
-    cdef float[:, ::1] spare          # [BLOCK, H] cell state of rows that are no stream
+    cdef float[::1] block             # [BLOCK * max(I, H)] inputs of the layer at hand; I as the calls so far had it
+    cdef Py_ssize_t[:, ::1] places    # [3, BLOCK] order, rounds and their ends of a call of at most BLOCK samples

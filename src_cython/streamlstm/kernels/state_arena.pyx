@@ -21,7 +21,8 @@ cdef class StateArena:
         self.seen = np.zeros(capacity, np.intc)
         self.z = np.zeros((BLOCK, 4 * hidden), np.float32)
         self.h = np.zeros((BLOCK, hidden), np.float32)
-        self.spare = np.zeros((BLOCK, hidden), np.float32)
+        self.block = np.zeros(BLOCK * hidden, np.float32)
+        self.places = np.zeros((3, BLOCK), np.intp)
 
     def grow(self, capacity):
         """Make room for more slots; what exists stays where it is."""

@@ -116,38 +116,23 @@ cdef void _advance(LstmWeights weights, StateArena arena, Py_ssize_t count, cons
             begin += size
 
 
-def step(LstmWeights weights, StateArena arena, slots, x, out):
-    """Advance B distinct streams by one sample each; write the top layer's hidden state to out.
-
-    Shapes: slots int64 [B]; x float32 [B, I]; out float32 [B, H].
-    State: the arena's rows of these slots advance in place.
-    Raises: ShapeError before any state changes, also for a slot that comes twice.
-    """
-    if isinstance(slots, np.ndarray) and len(np.unique(slots)) != len(slots):
-        raise ShapeError("slots: expected each slot once, got one twice; `advance` takes several samples of a stream")
-    advance(weights, arena, slots, x, None, out)
-
-
-def advance(LstmWeights weights, StateArena arena, slots, x, reset, out):
-    """Advance streams by N samples in arrival order; slots may repeat.
-
-    Shapes: slots int64 [N]; x float32 [N, I]; reset uint8 [N] (1 = zero the stream's state before this sample) or None;
-    out float32 [N, H].
-    State: as if each sample were stepped on its own, in order; streams do not meet.
-    Raises: ShapeError before any state changes.
-    """
-    cdef Py_ssize_t count
+cdef _run(LstmWeights weights, StateArena arena, slots, x, reset, out, bint is_distinct):
+    """Check, then advance; plain loops, since at one stream a call of numpy costs as much as the step."""
+    cdef Py_ssize_t count, width, n
+    cdef long long low, high
+    cdef bint is_twice = False
     cdef const long long[::1] slot_view
     cdef const unsigned char[::1] reset_view
     cdef const float[:, ::1] x_view
     cdef float[:, ::1] out_view
     cdef Py_ssize_t[:, ::1] places
-    cdef float[::1] block
     cdef const unsigned char* reset_rows = NULL
     check_array("slots", slots, np.int64, (None,))
-    count = len(slots)
+    count = slots.shape[0]
     check_array("x", x, np.float32, (count, weights.input_size))
     check_array("out", out, np.float32, (count, weights.hidden_size))
+    if reset is not None:
+        check_array("reset", reset, np.uint8, (count,))
     if arena.layers != weights.num_layers or arena.hidden_size != weights.hidden_size:
         raise ShapeError(
             f"arena: expected {weights.num_layers} layers of {weights.hidden_size} as the weights have, "
@@ -155,18 +140,54 @@ def advance(LstmWeights weights, StateArena arena, slots, x, reset, out):
         )
     if count == 0:
         return
-    if slots.min() < 0 or slots.max() >= arena.capacity:
-        raise ShapeError(f"slots: expected 0 to {arena.capacity - 1}, got {slots.min()} to {slots.max()}")
+    slot_view, x_view, out_view = slots, x, out
     if reset is not None:
-        check_array("reset", reset, np.uint8, (count,))
         reset_view = reset
         reset_rows = &reset_view[0]
-    slot_view, x_view, out_view = slots, x, out
-    places = np.empty((3, count), np.intp)
-    block = np.empty(BLOCK * max(weights.input_size, weights.hidden_size), np.float32)
+    low = high = slot_view[0]
+    for n in range(1, count):
+        low = slot_view[n] if slot_view[n] < low else low
+        high = slot_view[n] if slot_view[n] > high else high
+    if low < 0 or high >= arena.capacity:
+        raise ShapeError(f"slots: expected 0 to {arena.capacity - 1}, got {low} to {high}")
+    if is_distinct:
+        for n in range(count):
+            is_twice |= arena.seen[slot_view[n]] != 0
+            arena.seen[slot_view[n]] = 1
+        for n in range(count):
+            arena.seen[slot_view[n]] = 0
+        if is_twice:
+            raise ShapeError(
+                "slots: expected each slot once, got one twice; `advance` takes several samples of a stream"
+            )
+    width = BLOCK * (weights.input_size if weights.input_size > weights.hidden_size else weights.hidden_size)
+    if arena.block.shape[0] < width:
+        arena.block = np.empty(width, np.float32)
+    places = arena.places if count <= BLOCK else np.empty((3, count), np.intp)
     with nogil:
         _advance(weights, arena, count, &slot_view[0], reset_rows, &x_view[0, 0], &places[0, 0], &places[1, 0],
-                 &places[2, 0], &block[0], &out_view[0, 0])
+                 &places[2, 0], &arena.block[0], &out_view[0, 0])
+
+
+def step(LstmWeights weights not None, StateArena arena not None, slots, x, out):
+    """Advance B distinct streams by one sample each; write the top layer's hidden state to out.
+
+    Shapes: slots int64 [B]; x float32 [B, I]; out float32 [B, H].
+    State: the arena's rows of these slots advance in place.
+    Raises: ShapeError before any state changes, also for a slot that comes twice.
+    """
+    _run(weights, arena, slots, x, None, out, True)
+
+
+def advance(LstmWeights weights not None, StateArena arena not None, slots, x, reset, out):
+    """Advance streams by N samples in arrival order; slots may repeat.
+
+    Shapes: slots int64 [N]; x float32 [N, I]; reset uint8 [N] (1 = zero the stream's state before this sample) or None;
+    out float32 [N, H].
+    State: as if each sample were stepped on its own, in order; streams do not meet.
+    Raises: ShapeError before any state changes.
+    """
+    _run(weights, arena, slots, x, reset, out, False)
 
 
 def project(hidden, weight, bias, out):
