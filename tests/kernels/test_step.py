@@ -250,8 +250,8 @@ def test_stepping_allocates_nothing_that_stays() -> None:
         step(weights, arena, slots, x, out)
     after, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert after - before < 4096
-    assert peak - before < 64 * 1024
+    assert after - before < 1024
+    assert peak - before < 4096  # views and tuples of the face: no array
 
 
 def test_one_thread_for_blas_is_reentrant_and_given_back() -> None:

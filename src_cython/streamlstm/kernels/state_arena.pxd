@@ -12,4 +12,4 @@ cdef class StateArena:
     cdef float[:, ::1] z              # [BLOCK, 4H] pre-activations; rows beyond the streams: anything finite
     cdef float[:, ::1] h              # [BLOCK, H] hidden state of the layer at hand
     cdef float[::1] block             # [BLOCK * max(I, H)] inputs of the layer at hand; I as the calls so far had it
-    cdef Py_ssize_t[:, ::1] places    # [3, BLOCK] order, rounds and their ends of a call of at most BLOCK samples
+    cdef Py_ssize_t[:, ::1] places    # [3, N] order, round and ends of rounds; N of the largest call so far

@@ -163,7 +163,9 @@ cdef _run(LstmWeights weights, StateArena arena, slots, x, reset, out, bint is_d
     width = BLOCK * (weights.input_size if weights.input_size > weights.hidden_size else weights.hidden_size)
     if arena.block.shape[0] < width:
         arena.block = np.empty(width, np.float32)
-    places = arena.places if count <= BLOCK else np.empty((3, count), np.intp)
+    if arena.places.shape[1] < count:
+        arena.places = np.empty((3, 2 * count), np.intp)
+    places = arena.places
     with nogil:
         _advance(weights, arena, count, &slot_view[0], reset_rows, &x_view[0, 0], &places[0, 0], &places[1, 0],
                  &places[2, 0], &arena.block[0], &out_view[0, 0])
@@ -173,7 +175,7 @@ def step(LstmWeights weights not None, StateArena arena not None, slots, x, out)
     """Advance B distinct streams by one sample each; write the top layer's hidden state to out.
 
     Shapes: slots int64 [B]; x float32 [B, I]; out float32 [B, H].
-    State: the arena's rows of these slots advance in place.
+    State: the arena's rows of these slots advance in place. Nothing is allocated once the arena has met the largest B.
     Raises: ShapeError before any state changes, also for a slot that comes twice.
     """
     _run(weights, arena, slots, x, None, out, True)
