@@ -116,6 +116,8 @@ class OracleStream:
 
 
 def tail(statistic: Any, surprise: Any, shape: float, scale: float, value: Any) -> float:
+    if value <= statistic[0]:
+        return float(surprise[0])
     if value <= statistic[-1]:
         return float(np.interp(value, statistic, surprise))
     excess = (value - statistic[-1]) / scale

@@ -68,3 +68,4 @@ def test_a_constant_statistic_does_not_divide_by_zero() -> None:
     tail = fit_tail(np.full(100, 2.5))
     assert isinstance(tail, Tail)
     assert np.isfinite(tail.surprise_of(np.array([0.0, 2.5, 2.6, 1e6]))).all()
+    assert tail.surprise_of(np.array([2.5])) == 0.0

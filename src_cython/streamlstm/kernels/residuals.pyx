@@ -62,11 +62,11 @@ cdef inline double _surprise(const double* statistic, const double* surprise, Py
     """-ln p: linear between knots, generalised Pareto beyond the last."""
     cdef Py_ssize_t low = 0, high = knots - 1, middle
     cdef double excess
+    if value <= statistic[0]:  # asked first: a statistic that was constant in calibration is no surprise at its value
+        return surprise[0]
     if value >= statistic[high]:
         excess = (value - statistic[high]) / scale
         return surprise[high] + (log1p(shape * excess) / shape if shape > 0 else excess)
-    if value <= statistic[0]:
-        return surprise[0]
     while high - low > 1:
         middle = (low + high) // 2
         if statistic[middle] <= value:
