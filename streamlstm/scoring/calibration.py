@@ -54,12 +54,12 @@ class CalibrationSeries:
 def widths_for(period_rows: int) -> NDArray[np.float32]:
     """Return the narrow and the wide mean's width in samples: an eighth and a half of the period.
 
-    Half a period covers a beat or a working day; an eighth keeps the shape of what happens within one. Without a period
-    (0) 64 samples stand in. Bounds keep a mean a mean (8), also where a short period is chance, and its memory
-    shorter than most faults (256).
+    Half a period covers a beat; an eighth keeps the shape of what happens within one. Without a period (0) 64 samples
+    stand in. Bounds keep a mean a mean (8), also where a short period is chance, and, where the period is a day, its
+    memory shorter than most faults (128).
     """
     period = period_rows or _DEFAULT_PERIOD
-    return np.array([np.clip(period / 8, 8, 64), np.clip(period / 2, 32, 256)], np.float32)
+    return np.array([np.clip(period / 8, 8, 32), np.clip(period / 2, 32, 128)], np.float32)
 
 
 def calibrate(
