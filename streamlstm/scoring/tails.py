@@ -47,7 +47,7 @@ class Tail:
         body = np.interp(values, self.statistic, self.surprise)
         excess = np.maximum(values - self.statistic[-1], 0.0) / self.scale
         beyond = np.log1p(self.shape * excess) / self.shape if self.shape > 0 else excess
-        return np.where(values <= self.statistic[0], self.surprise[0], body + beyond)
+        return np.asarray(np.where(values <= self.statistic[0], self.surprise[0], body + beyond))
 
 
 def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0) -> Tail:
