@@ -214,7 +214,9 @@ def test_ctrl_c_ends_with_130(folder: Path) -> None:
         "never.safetensors",
     ]
     running = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    time.sleep(3)
+    assert running.stderr is not None
+    while "trains at most" not in running.stderr.readline():
+        assert running.poll() is None
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=30)
     assert running.returncode == 130
