@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["single_thread"]
 
+_lock = Lock()
+_holders = 0
+_limit = ExitStack()
 _controller: ThreadpoolController | None = None
-_depth = 0
 
 
 @contextmanager
@@ -18,18 +21,19 @@ def single_thread() -> Iterator[None]:
     """Keep BLAS to one thread.
 
     The products are small: a second thread costs more in waiting than it saves, and collapses when the other core is
-    busy. And with one thread sums keep one order, so results keep their bits. Re-entrant: only the outermost call
-    switches.
+    busy. And with one thread sums keep one order, so results keep their bits. The setting is the process's: the first
+    to enter makes it, the last to leave takes it back, whichever threads they are.
     """
-    global _controller, _depth
-    if _depth:
-        yield
-        return
-    if _controller is None:
-        _controller = ThreadpoolController()
-    _depth += 1
+    global _controller, _holders
+    with _lock:
+        _holders += 1
+        if _holders == 1:
+            _controller = _controller or ThreadpoolController()
+            _limit.enter_context(_controller.limit(limits=1, user_api="blas"))
     try:
-        with _controller.limit(limits=1, user_api="blas"):
-            yield
+        yield
     finally:
-        _depth -= 1
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _limit.close()

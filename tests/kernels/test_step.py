@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info
 
 import streamlstm.kernels as kernels
-from streamlstm.errors import ShapeError
+from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels import LstmWeights, StateArena, advance, project, single_thread, step, unroll
 
 SIZES = [(1, 5, 1), (3, 13, 2), (8, 64, 2), (38, 300, 1)]
@@ -252,6 +252,33 @@ def test_stepping_allocates_nothing_that_stays() -> None:
     tracemalloc.stop()
     assert after - before < 1024
     assert peak - before < 4096  # views and tuples of the face: no array
+
+
+def test_an_arena_that_another_thread_advances_is_refused() -> None:
+    weights = WEIGHTS[38, 300, 1]
+    arena, out = StateArena(64, layers=1, hidden=300), np.empty((64 * 60, 300), np.float32)
+    slots, x = np.tile(np.arange(64), 60), np.ones((64 * 60, 38), np.float32)
+    worker = threading.Thread(target=advance, args=(weights, arena, slots, x, None, out))
+    worker.start()
+    refused = 0
+    while worker.is_alive() and not refused:
+        try:
+            step(weights, arena, np.zeros(1, np.int64), x[:1], np.empty((1, 300), np.float32))
+        except UsageError:
+            refused += 1
+    worker.join()
+    assert refused == 1
+
+
+def test_memory_that_cannot_be_written_or_is_read_from_is_refused() -> None:
+    weights, arena = make_weights(5, 5, 1), StateArena(2, layers=1, hidden=5)
+    both, fixed = np.ones((2, 5), np.float32), np.ones((2, 5), np.float32)
+    fixed.flags.writeable = False
+    for out in (both, fixed):
+        with pytest.raises(ShapeError, match=r"^out: expected memory"):
+            step(weights, arena, np.arange(2), both, out)
+    with pytest.raises(ShapeError, match="at least one"):
+        project(both, np.ones((0, 5), np.float32), np.ones(0, np.float32), np.ones((2, 0), np.float32))
 
 
 def test_one_thread_for_blas_is_reentrant_and_given_back() -> None:

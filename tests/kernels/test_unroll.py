@@ -161,6 +161,11 @@ def test_wrong_shapes_are_refused() -> None:
         unroll(weights, np.empty((0, 3, 2), np.float32), **state)
     with pytest.raises(ShapeError, match=r"^hidden: expected"):
         unroll(weights, arrays["x"], hidden=arrays["hidden"], cell=arrays["cell"][:1])
+    with pytest.raises(ShapeError, match="finite"):
+        unroll(weights, np.full_like(arrays["x"], np.nan), **state)
     trace = unroll(weights, arrays["x"], **state)
+    other = LstmWeights([(np.ones((20, 9), np.float32), arrays["w_hh0"], arrays["bias0"])])
+    with pytest.raises(ShapeError, match=r"^trace\.inputs\[0\]"):
+        backward(other, trace, arrays["d_y"])
     with pytest.raises(ShapeError, match=r"^d_y: expected"):
         backward(weights, trace, arrays["d_y"][:-1].copy())

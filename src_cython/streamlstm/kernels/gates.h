@@ -22,8 +22,8 @@
  * in the exponent. |x| is limited to 126, where a sigmoid is 0 or 1 long since. */
 static inline float exp2_poly(float x)
 {
-    x = x > 126.0f ? 126.0f : x;
-    x = x < -126.0f ? -126.0f : x;
+    x = x < 126.0f ? x : 126.0f; /* NaN, which no face lets in, would end here too */
+    x = x > -126.0f ? x : -126.0f;
     float n = rintf(x), f = x - n;
     float p = 1.5403530e-4f;
     p = p * f + 1.3333558e-3f;

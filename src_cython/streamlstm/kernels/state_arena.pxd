@@ -8,6 +8,7 @@ cdef class StateArena:
     cdef readonly Py_ssize_t capacity, layers, hidden_size
     cdef float[:, :, ::1] hidden      # [S, L, H], finite
     cdef float[:, :, ::1] cell        # [S, L, H], finite
+    cdef bint is_busy                 # a call is advancing it without the GIL
     cdef int[::1] seen                # [S], zero between calls: how many samples of a slot a call has met
     cdef float[:, ::1] z              # [BLOCK, 4H] pre-activations; rows beyond the streams: anything finite
     cdef float[:, ::1] h              # [BLOCK, H] hidden state of the layer at hand

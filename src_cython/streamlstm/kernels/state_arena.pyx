@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from streamlstm.errors import ShapeError
+from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels.faces import check_array
 
 
@@ -26,6 +26,8 @@ cdef class StateArena:
 
     def grow(self, capacity):
         """Make room for more slots; what exists stays where it is."""
+        if self.is_busy:
+            raise UsageError("arena: another thread is advancing it; it cannot grow now")
         if capacity < self.capacity:
             raise ShapeError(f"capacity: expected at least the present {self.capacity}, got {capacity}")
         for name in ("hidden", "cell"):

@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from streamlstm.errors import ShapeError
+from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels.blas cimport multiply
 from streamlstm.kernels.faces import check_array
 from streamlstm.kernels.state_arena cimport BLOCK, StateArena
@@ -138,6 +138,8 @@ cdef _run(LstmWeights weights, StateArena arena, slots, x, reset, out, bint is_d
             f"arena: expected {weights.num_layers} layers of {weights.hidden_size} as the weights have, "
             f"got {arena.layers} of {arena.hidden_size}"
         )
+    if not out.flags.writeable or np.may_share_memory(x, out):
+        raise ShapeError("out: expected memory that may be written and is not that of x")
     if count == 0:
         return
     slot_view, x_view, out_view = slots, x, out
@@ -166,9 +168,13 @@ cdef _run(LstmWeights weights, StateArena arena, slots, x, reset, out, bint is_d
     if arena.places.shape[1] < count:
         arena.places = np.empty((3, 2 * count), np.intp)
     places = arena.places
+    if arena.is_busy:
+        raise UsageError("arena: another thread is advancing it; give each thread an arena of its own")
+    arena.is_busy = True
     with nogil:
         _advance(weights, arena, count, &slot_view[0], reset_rows, &x_view[0, 0], &places[0, 0], &places[1, 0],
                  &places[2, 0], &arena.block[0], &out_view[0, 0])
+    arena.is_busy = False
 
 
 def step(LstmWeights weights not None, StateArena arena not None, slots, x, out):
@@ -205,6 +211,8 @@ def project(hidden, weight, bias, out):
     check_array("bias", bias, np.float32, (None,))
     N, H = hidden.shape
     D = len(bias)
+    if H < 1 or D < 1:
+        raise ShapeError(f"expected at least one hidden unit and one output, got {H} and {D}")
     check_array("weight", weight, np.float32, (D, H))
     check_array("out", out, np.float32, (N, D))
     hidden_view, bias_view, out_view = hidden, bias, out

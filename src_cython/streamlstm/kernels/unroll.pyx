@@ -105,6 +105,8 @@ def unroll(LstmWeights weights, x, *, hidden, cell):
     T, B = x.shape[:2]
     if T < 1 or B < 1:
         raise ShapeError(f"x: expected at least one step and one lane, got {list(x.shape)}")
+    if not np.isfinite(x).all():
+        raise ShapeError("x: expected finite numbers; fill missing values first")
     check_array("hidden", hidden, np.float32, (weights.num_layers, B, H))
     check_array("cell", cell, np.float32, (weights.num_layers, B, H))
     kept = []
@@ -139,6 +141,11 @@ def backward(LstmWeights weights, trace, d_y, *, d_hidden=None, d_cell=None):
     cdef float[::1] d_bias
     T, B = trace.y.shape[:2]
     check_array("d_y", d_y, np.float32, (T, B, H))
+    if len(trace.gates) != L:
+        raise ShapeError(f"trace: expected {L} layers as the weights have, got {len(trace.gates)}")
+    for l in range(L):
+        check_array(f"trace.inputs[{l}]", trace.inputs[l], np.float32, (T, B, weights.layers[l].inputs))
+        check_array(f"trace.gates[{l}]", trace.gates[l], np.float32, (T, B, 4 * H))
     for name, given in (("d_hidden", d_hidden), ("d_cell", d_cell)):
         if given is not None:
             check_array(name, given, np.float32, (L, B, H))
