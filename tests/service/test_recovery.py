@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -177,5 +178,5 @@ def test_without_snapshots_streams_warm_up_again_and_nothing_is_lost(
 
 
 def _forget_snapshots(log: Path) -> None:
-    with sqlite3.connect(log) as connection:
+    with closing(sqlite3.connect(log)) as connection, connection:
         connection.execute("DELETE FROM snapshots")

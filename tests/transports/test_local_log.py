@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,14 @@ import pytest
 from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalTransport, check
 from streamlstm.adapters.local_log.database import Database, Retention
 from streamlstm.errors import FencedError, TransportError
-from streamlstm.types import Output, TopicPartition
+from streamlstm.types import Output, Record, TopicPartition
 
 ROOT = Path(__file__).parents[2]
 
 COMMIT_FOREVER = """
 import sys
 from streamlstm.adapters.local_log import LocalTransport
-from streamlstm.types import Output, TopicPartition
+from streamlstm.types import Output, Record, TopicPartition
 class Member:
     def on_assigned(self, partitions): pass
     def on_revoked(self, partitions): pass
@@ -59,6 +60,12 @@ def python(code, *arguments):
     )
 
 
+def read(path: Path, topic: str) -> list[Record]:
+    """Return every record of a topic."""
+    with closing(LocalReader(path)) as reader:
+        return list(reader.read(topic))
+
+
 def test_a_process_killed_while_committing_leaves_whole_commits(tmp_path):
     path, randomness = tmp_path / "log.db", random.Random(3)
     for _ in range(4):
@@ -73,7 +80,7 @@ def test_a_process_killed_while_committing_leaves_whole_commits(tmp_path):
     database.close()
     assert committed > 20
     expected = [b"%d.%d" % (at, n) for at in range(1, committed + 1) for n in range(7)]
-    assert [record.value for record in LocalReader(path).read("out")] == expected
+    assert [record.value for record in read(path, "out")] == expected
 
 
 def test_a_commit_that_fails_at_its_last_step_takes_its_outputs_back(local_log):
@@ -132,11 +139,11 @@ def test_retention_by_number_and_by_age(tmp_path):
     for n in range(20):
         publisher.publish("in", key=b"k", value=b"%d" % n, timestamp_ms=now_ms - (0 if n > 14 else 61_000))
     publisher.close()
-    assert [record.value for record in LocalReader(path).read("in")] == [b"15", b"16", b"17", b"18", b"19"]
+    assert [record.value for record in read(path, "in")] == [b"15", b"16", b"17", b"18", b"19"]
     publisher = LocalPublisher(path, retention=Retention(max_records=3))
     publisher.publish("in", key=b"k", value=b"20")
     publisher.close()
-    assert [record.offset for record in LocalReader(path).read("in")] == [18, 19, 20]
+    assert [record.offset for record in read(path, "in")] == [18, 19, 20]
 
 
 def test_a_worker_keeps_its_file_bounded(local_log, take):
@@ -152,13 +159,14 @@ def test_foreign_files_and_other_versions_are_refused_with_a_sentence(tmp_path):
     with pytest.raises(TransportError, match=r"notes\.txt: expected a local log of streamlstm, got a file of another"):
         LocalReader(text).read("in")
     foreign = tmp_path / "other.db"
-    with sqlite3.connect(foreign) as connection:
+    with closing(sqlite3.connect(foreign)) as connection, connection:
         connection.execute("CREATE TABLE mine (x)")
     with pytest.raises(TransportError, match=r"other\.db: expected a local log of streamlstm, got another SQLite"):
         LocalReader(foreign).read("in")
     newer = tmp_path / "newer.db"
-    LocalPublisher(newer).ensure_topic("in")
-    with sqlite3.connect(newer) as connection:
+    with closing(LocalPublisher(newer)) as publisher:
+        publisher.ensure_topic("in")
+    with closing(sqlite3.connect(newer)) as connection, connection:
         connection.execute("PRAGMA user_version = 9")
     with pytest.raises(TransportError, match=r"expected local log format 1, got 9"):
         LocalTransport(newer, group="g", topics=["in"]).open(None)
@@ -169,7 +177,8 @@ def test_check_tells_of_file_and_topics(tmp_path):
     assert [finding.is_good for finding in missing] == [True]
     assert not (tmp_path / "log.db").exists()
     assert not check(tmp_path / "no" / "log.db", topics=["in"])[0].is_good
-    LocalPublisher(tmp_path / "log.db").ensure_topic("in", partitions=3)
+    with closing(LocalPublisher(tmp_path / "log.db")) as publisher:
+        publisher.ensure_topic("in", partitions=3)
     findings = check(tmp_path / "log.db", topics=["in", "tele*"], output_topics=["out"])
     assert [(finding.subject, finding.detail.split(";")[0]) for finding in findings[1:]] == [
         ("input in", "in (3 partitions)"),
