@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 import typer
 
+from streamlstm.cli.output import flush_standard_output
 from streamlstm.errors import StreamLstmError, UsageError
 
 __all__ = ["app", "main"]
@@ -25,7 +28,20 @@ def main() -> None:
     from streamlstm.cli import demo, inspect, replay, run, score, train  # noqa: F401 (each registers its verbs)
 
     try:
-        app()
+        try:
+            app()
+        finally:
+            flush_standard_output()
+    except BrokenPipeError:  # the reader has seen enough
+        sys.exit(1)
     except StreamLstmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except MemoryError as error:
+        _fail(f"not enough memory: {error or 'no amount named'}; take fewer rows or a smaller model", 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    with suppress(StreamLstmError, OSError):  # a full disk has been told of already
+        flush_standard_output()
+    sys.exit(code)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from streamlstm.adapters.local_log import LocalSnapshots
 from streamlstm.adapters.local_log.database import Database
 from streamlstm.cli import app
+from streamlstm.cli.output import say
+from streamlstm.errors import DataError
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
 from streamlstm.streaming.snapshot_format import decode_state
+from streamlstm.types import TopicPartition
 
 __all__ = ["inspect"]
 
@@ -25,30 +31,50 @@ def inspect(
     file: Annotated[Path, typer.Argument(metavar="BUNDLE or STATE", help="Model bundle, or the file of a local log.")],
 ) -> None:
     """Say what a model bundle holds, after verifying it, or the snapshots in a local log."""
-    if file.is_file() and file.open("rb").read(len(_SQLITE)) == _SQLITE:
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(len(_SQLITE))
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+    if head == _SQLITE:
         _print_states(file)
     else:
         _print_bundle(ModelBundle.load(file))
 
 
 def _print_states(file: Path) -> None:
-    database = Database(file)
-    for group, place, committed in database.commits():
-        oldest, end = database.partition(place).oldest, database.partition(place).end
-        print(f"group {group}, {place.topic}-{place.partition}: committed {committed} of {oldest} to {end}")
-        snapshots = LocalSnapshots(file, group=group)
+    say(f"local log   {file}, {file.stat().st_size / 1024:,.0f} KiB")
+    with closing(Database(file)) as database:
+        commits = database.commits()
+        if not commits:
+            say("no group has committed an offset yet")
+        for group, place, committed in commits:
+            partition = database.partition(place)
+            where = f"committed {committed} of {partition.oldest} to {partition.end}"
+            say(f"group {group}, {place.topic}-{place.partition}: {where}")
+            _print_snapshot(file, group, place)
+
+
+def _print_snapshot(file: Path, group: str, place: TopicPartition) -> None:
+    with closing(LocalSnapshots(file, group=group)) as snapshots:
         snapshot = snapshots.load(place)
-        snapshots.close()
-        if snapshot is None:
-            print("  no snapshot")
-            continue
-        models, counts = decode_state(snapshot.payload)
-        print(f"  snapshot at offset {snapshot.offset}, {len(snapshot.payload) / 1024:,.0f} KiB")
-        for model in models:
-            print(f"  {model.label}: {len(model.streams):,} streams, digest {model.digest[:16]}")
-        for name, count in sorted(counts.items()):
-            print(f"  {name:<28} {count:,}")
-    database.close()
+    if snapshot is None:
+        say("  no snapshot")
+        return
+    models, counts = decode_state(snapshot.payload)
+    say(f"  snapshot at offset {snapshot.offset}, {len(snapshot.payload) / 1024:,.0f} KiB")
+    for model in models:
+        tracker = AlertTracker(AlertPolicy(), model=model.label, channels=())
+        try:
+            tracker.import_state(bytes(model.alerts))
+        except msgspec.DecodeError as error:
+            raise DataError(
+                f"{file}: {model.label}: expected the alerts of this release, got others ({error})"
+            ) from error
+        open_alerts = f"{len(tracker.open_alerts):,} open alerts"
+        say(f"  {model.label}: {len(model.streams):,} streams, {open_alerts}, digest {model.digest[:16]}")
+    for name, count in sorted(counts.items()):
+        say(f"  {name:<28} {count:,}")
 
 
 def _print_bundle(model: ModelBundle) -> None:
@@ -69,13 +95,13 @@ def _print_bundle(model: ModelBundle) -> None:
         ("tail", f"shape {calibration.total_fit[0]:.3f}, scale {calibration.total_fit[1]:.3f}"),
     ]
     for name, value in lines:
-        print(f"{name:<11} {value}")
-    print("channel              unit         mean        scale   one-step error")
+        say(f"{name:<11} {value}")
+    say("channel              unit         mean        scale   one-step error")
     units = model.units or ("",) * len(model.channels)
     for c, (name, unit) in enumerate(zip(model.channels, units, strict=True)):
         mean, scale = float(model.standardizer.mean[c]), float(model.standardizer.scale[c])
         error = float(calibration.scales[1, c]) * scale
-        print(f"{name:<20} {unit:<6} {mean:>10.4g} {scale:>12.4g} {error:>16.4g}")
+        say(f"{name:<20} {unit:<6} {mean:>10.4g} {scale:>12.4g} {error:>16.4g}")
     for key, value in model.training.items():
         shown = f"{value:.6g}" if isinstance(value, float) and math.isfinite(value) else value
-        print(f"training.{key}: {shown}")
+        say(f"training.{key}: {shown}")

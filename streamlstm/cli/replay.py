@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from streamlstm.training.datasets import Series, read_series
 
 __all__ = ["publish_series", "replay"]
 
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+"""What Kafka takes as the name of a topic."""
+
 
 @app.command(epilog="Example: streamlstm replay ward.csv --to deploy/streamlstm.yaml --speed 60")
 def replay(
@@ -39,9 +43,10 @@ def replay(
     """Publish recorded telemetry in the order of its event time."""
     configure_logging(log_format)
     config = load_config(to, overrides or ())
-    target = topic or config.sources[0].topics[0]
-    if any(c in target for c in "*?["):
-        raise UsageError(f"--topic: expected a name, got the pattern {target!r} of the first source")
+    target = config.sources[0].topics[0] if topic is None else topic
+    if not _TOPIC_NAME.fullmatch(target):
+        whose = "the first source's pattern " if topic is None else ""
+        raise UsageError(f"--topic: expected a name of letters, digits, '.', '_' and '-', got {whose}{target!r}")
     series = read_series(file)
     publisher = open_publisher(config)
     try:

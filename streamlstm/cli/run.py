@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
@@ -13,6 +14,7 @@ import typer
 
 from streamlstm.cli import app
 from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.output import say
 from streamlstm.cli.wiring import build_service, check_log, load_routes
 from streamlstm.config import Config, json_schema, load_config
 from streamlstm.errors import StreamLstmError, UsageError
@@ -72,19 +74,19 @@ def check(
     """Validate configuration, bundles and access to the log, without starting."""
     configure_logging(log_format, level=logging.ERROR)
     if schema:
-        print(json_schema())
+        say(json.dumps(json_schema(), indent=2))
         return
     loaded = configured(config, config_option, overrides)
-    print(f"ok    configuration {config or config_option}")
+    say(f"ok    configuration {config or config_option}")
     is_good = True
     try:
         for route in load_routes(loaded).routes:
             bundle = route.bundle
-            print(f"ok    model {bundle.label} for {route.pattern}: {len(bundle.channels)} channels")
+            say(f"ok    model {bundle.label} for {route.pattern}: {len(bundle.channels)} channels")
     except StreamLstmError as error:
-        print(f"FAIL  model: {error}")
+        say(f"FAIL  model: {error}")
         is_good = False
     for finding in check_log(loaded):
-        print(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.subject}: {finding.detail}")
+        say(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.subject}: {finding.detail}")
         is_good &= finding.is_good
     raise typer.Exit(0 if is_good else 1)

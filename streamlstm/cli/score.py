@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -16,7 +15,9 @@ from numpy.typing import NDArray
 
 from streamlstm.cli import app
 from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.output import OutputStream, check_target, open_output
 from streamlstm.cli.progress import Progress
+from streamlstm.cli.seconds import milliseconds
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
@@ -60,17 +61,25 @@ def score(
 ) -> None:
     """Score a recording, row by row and causally, and say where alerts would have opened."""
     configure_logging(log_format)
+    gaps = GapPolicy(reset_after_ms=milliseconds("--reset-after", reset_after))
+    policy = AlertPolicy(
+        open_after=open_after,
+        resolve_after=resolve_after,
+        refractory_ms=milliseconds("--refractory", refractory),
+    )
+    for option, target in (("--out", out), ("--alerts", alerts)):
+        if target:
+            check_target(option, target, inputs={"model bundle": bundle, "data": Path(file)})
+    if out and alerts and out.absolute() == alerts.absolute():
+        raise UsageError(f"--alerts: {alerts} is the file of --out; choose another")
     model = ModelBundle.load(bundle)
     table = _Table.of(read_series(file), model.channels, source=file)
-    detector = Detector(
-        model, gaps=GapPolicy(reset_after_ms=round(reset_after * 1000)), threshold=Threshold(false_alarms)
-    )
-    policy = AlertPolicy(open_after=open_after, resolve_after=resolve_after, refractory_ms=round(refractory * 1000))
+    detector = Detector(model, gaps=gaps, threshold=Threshold(false_alarms))
     tracker = AlertTracker(policy, model=model.label, channels=model.channels)
     opened = 0
     with (
-        _writer(out) as scores_out,
-        _writer(alerts) if alerts else _nowhere() as alerts_out,
+        open_output(out) as scores_out,
+        open_output(alerts) if alerts else nullcontext() as alerts_out,
         Progress("score") as progress,
     ):
         if score_format is ScoreFormat.CSV:
@@ -148,7 +157,7 @@ def _alert_column(
     return column
 
 
-def _write_csv(out: TextIO, part: _Table, scores: Scores, is_open: Sequence[bool]) -> None:
+def _write_csv(out: OutputStream, part: _Table, scores: Scores, is_open: Sequence[bool]) -> None:
     labels = [status.label for status in Status]
     columns = zip(
         part.rows.tolist(),
@@ -160,32 +169,16 @@ def _write_csv(out: TextIO, part: _Table, scores: Scores, is_open: Sequence[bool
         is_open,
         strict=True,
     )
-    out.writelines(
+    lines = (
         f"{row},{_quoted(stream)},{ts},,,{labels[status]},{int(alert)}\n"
         if score != score
         else f"{row},{_quoted(stream)},{ts},{score:.6f},{p_value:.6g},{labels[status]},{int(alert)}\n"
         for row, stream, ts, score, p_value, status, alert in columns
     )
+    out.write("".join(lines))
 
 
 def _quoted(text: str) -> str:
     if any(c in text for c in ',"\n\r'):
         return '"' + text.replace('"', '""') + '"'
     return text
-
-
-@contextmanager
-def _writer(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            yield file
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-@contextmanager
-def _nowhere() -> Iterator[None]:
-    yield None

@@ -13,7 +13,9 @@ import typer
 
 from streamlstm.cli import app
 from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.output import check_target, say
 from streamlstm.cli.progress import Progress
+from streamlstm.cli.seconds import checked_seconds
 from streamlstm.errors import DataError, UsageError
 from streamlstm.training.datasets import Series, read_series
 from streamlstm.training.fit import train as fit_bundle
@@ -48,8 +50,18 @@ def train(
     configure_logging(log_format)
     if not out.parent.is_dir():
         raise UsageError(f"--out: the folder {out.parent} does not exist")
+    if out.exists() and not out.is_file():  # a device would be replaced by the bundle, a folder refused at the end
+        raise UsageError(f"--out: expected a file, got {out}, which is a folder or a device")
+    for file in data:
+        check_target("--out", out, inputs={"data": Path(file)})
+    if period is not None:
+        checked_seconds("--period", period)
     series = [one for file in data for one in read_series(file)]
     values = training_values(series, rows=rows)
+    longest = max(map(len, values.values()))
+    for option, samples in (("--forecast", forecast), ("--reconstruct", reconstruct)):
+        if samples is not None and samples >= longest:
+            raise UsageError(f"{option}: expected less than the {longest} rows there are to train on, got {samples}")
     period_s = series[0].period_s if period is None else period
     began = time.monotonic()
     with Progress("train") as progress:
@@ -77,7 +89,7 @@ def train(
         )
     bundle.save(out)
     count = sum(map(len, values.values()))
-    print(
+    say(
         f"{out}: {bundle.label}, {len(bundle.channels)} channels, trained on {count:,} rows of {len(values)} stream(s) "
         f"in {time.monotonic() - began:.1f} s; {bundle.training['updates']} updates, "
         f"validation loss {bundle.training['validation_loss']:.4f}"

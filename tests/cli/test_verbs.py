@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,15 +14,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import streamlstm as package
 from streamlstm import Detector, ModelBundle, train
 from streamlstm.adapters.local_log import LocalReader
+from streamlstm.cli import main
 
 ROWS = 700
+# The verbs run in folders of their own, so a relative PYTHONPATH would no longer lead to the package under test.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).resolve().parents[1])}
 
 
 def streamlstm(folder: Path, *arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "streamlstm", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, input=stdin, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path, arguments: list[str]) -> int:
+    """Run a verb through `main`, as the script does, but without another interpreter's start; return its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["streamlstm", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
 
 
 def good(folder: Path, *arguments: object, stdin: str | None = None) -> str:
@@ -120,7 +136,7 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     assert "pump@1" in good(folder, "check", "run.yaml")
     good(folder, "replay", "hall.jsonl", "--to", "run.yaml", "--speed", 0)
     command = [sys.executable, "-m", "streamlstm", "run", "run.yaml", "--log-format", "json"]
-    worker = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    worker = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     try:
         reader = LocalReader(folder / "log.db")
         deadline = time.monotonic() + 60
@@ -140,8 +156,12 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     last = json.loads(scores[-1] or b"")
     assert last["stream_id"] == "hall/b" and last["model"] == "pump@1"
     said = good(folder, "inspect", "log.db")
+    reader = LocalReader(folder / "log.db")
+    alerts = [json.loads(record.value or b"{}") for record in reader.read("streamlstm.alerts")]
+    reader.close()
+    opened = {key for key, state in {a["alert_id"]: a["state"] for a in alerts}.items() if state == "open"}
     assert f"group hall, telemetry-0: committed {2 * ROWS} of 0 to {2 * ROWS}" in said
-    assert f"snapshot at offset {2 * ROWS}" in said and "pump@1: 2 streams" in said
+    assert f"snapshot at offset {2 * ROWS}" in said and f"pump@1: 2 streams, {len(opened)} open alerts" in said
 
 
 def _has_scores(folder: Path) -> bool:
@@ -155,8 +175,11 @@ def test_inspect_says_what_a_bundle_holds(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["demo", "train", "run", "score", "replay", "check", "inspect"])
-def test_help_shows_an_example(tmp_path: Path, verb: str) -> None:
-    assert f"Example: streamlstm {verb}" in " ".join(good(tmp_path, verb, "--help").split())
+def test_help_shows_an_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert in_this_process(monkeypatch, tmp_path, [verb, "--help"]) == 0
+    assert f"Example: streamlstm {verb}" in " ".join(capsys.readouterr().out.split())
 
 
 BAD: list[tuple[list[str], int, str]] = [
@@ -178,6 +201,26 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "typo.yaml"], 2, "typo.yaml:4: threshhold: unknown key; did you mean 'threshold'?"),
     (["check", "typo.yaml"], 2, "typo.yaml:4"),
     (["run", "bundleless.yaml"], 1, "gone.safetensors: cannot be read"),
+    (["run", "torn.yaml"], 1, "expected a whole safetensors file"),
+    (["train", "pump.csv", "--out", "."], 2, "expected a file, got ., which is a folder or a device"),
+    (["train", "pump.csv", "--out", "pump.csv"], 2, "pump.csv is the data itself"),
+    (["train", "pump.csv", "--period", "inf"], 2, "--period: expected seconds"),
+    (["train", "pump.csv", "--forecast", "700"], 2, "--forecast: expected less than the 700 rows"),
+    (["train", "pump.csv", "other.csv"], 1, "expected the channels of the first stream"),
+    (["score", "pump.safetensors", "words.csv"], 1, "words.csv: row 0, column 'flow': expected a number, got 'high'"),
+    (["score", "pump.safetensors", "broken.jsonl"], 1, "broken.jsonl:2"),
+    (["score", "pump.safetensors", "pump.csv", "--out", "pump.safetensors"], 2, "is the model bundle itself"),
+    (["score", "pump.safetensors", "pump.csv", "--alerts", "pump.csv"], 2, "pump.csv is the data itself"),
+    (["score", "pump.safetensors", "pump.csv", "--out", "s", "--alerts", "s"], 2, "s is the file of --out"),
+    (["score", "pump.safetensors", "pump.csv", "--out", "."], 2, "cannot be written (Is a directory)"),
+    (["score", "pump.safetensors", "pump.csv", "--refractory", "nan"], 2, "--refractory: expected seconds"),
+    (["score", "pump.safetensors", "pump.csv", "--reset-after", "-5"], 2, "--reset-after: expected seconds"),
+    (["score", "pump.safetensors", "pump.csv", "--false-alarms", "nan"], 2, "expected a number above 0"),
+    (["inspect", "."], 1, "cannot be read (Is a directory)"),
+    (["inspect", "foreign.db"], 1, "expected a local log of streamlstm"),
+    (["replay", "pump.csv", "--to", "run.yaml", "--topic", ""], 2, "expected a name"),
+    (["replay", "pump.csv", "--to", "run.yaml", "--topic", "a*"], 2, "'a*'"),
+    (["replay", "torn.npz", "--to", "run.yaml"], 1, "torn.npz"),
     (["score"], 2, "Missing argument"),
     (["fly"], 2, "No such command"),
 ]
@@ -186,7 +229,14 @@ BAD: list[tuple[list[str], int, str]] = [
 @pytest.mark.parametrize(
     ("arguments", "code", "message"), BAD, ids=lambda v: " ".join(v) if isinstance(v, list) else ""
 )
-def test_a_mistake_is_a_sentence_and_an_exit_code(folder: Path, arguments: list[str], code: int, message: str) -> None:
+def test_a_mistake_is_a_sentence_and_an_exit_code(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
     (folder / "empty.csv").write_text("")
     (folder / "words.csv").write_text("timestamp,flow\n2026-01-01,high\n2026-01-02,low\n")
     (folder / "short.csv").write_text("flow,pressure\n" + "1.0,2.0\n" * 20)
@@ -195,10 +245,53 @@ def test_a_mistake_is_a_sentence_and_an_exit_code(folder: Path, arguments: list[
     np.savez(folder / "pickled.npz", values=np.array([{"a": 1}], dtype=object))
     (folder / "typo.yaml").write_text(CONFIG.replace("models:", "threshhold: {}\nmodels:"))
     (folder / "bundleless.yaml").write_text(CONFIG.replace("pump.safetensors", "gone.safetensors"))
-    done = streamlstm(folder, *arguments)
-    assert done.returncode == code, done.stderr
-    assert message in " ".join(done.stderr.split()), done.stderr
-    assert "Traceback" not in done.stderr
+    (folder / "run.yaml").write_text(CONFIG)
+    (folder / "torn.yaml").write_text(CONFIG.replace("pump.safetensors", "torn.safetensors"))
+    (folder / "torn.safetensors").write_bytes((folder / "pump.safetensors").read_bytes()[:500])
+    (folder / "broken.jsonl").write_text((folder / "hall.jsonl").read_text().splitlines()[0] + "\n{oops\n")
+    (folder / "foreign.db").write_bytes(b"SQLite format 3\0and no more")
+    kept = {name: (folder / name).read_bytes() for name in ("pump.csv", "pump.safetensors")}
+    assert in_this_process(monkeypatch, folder, arguments) == code
+    said = capsys.readouterr().err
+    assert message in " ".join(said.split()), said
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 or "Usage:" in said
+    assert kept == {name: (folder / name).read_bytes() for name in kept}
+
+
+def test_a_device_is_not_replaced_by_a_bundle(folder: Path) -> None:
+    pipe = folder / "pipe"  # stands for /dev/null: what is no regular file must outlive the command
+    os.mkfifo(pipe)
+    done = streamlstm(folder, "train", "pump.csv", "--updates", 1, "--out", "pipe")
+    assert done.returncode == 2 and "folder or a device" in done.stderr
+    assert pipe.is_fifo()
+
+
+def test_the_schema_is_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert in_this_process(monkeypatch, folder, ["check", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "streamlstm configuration"
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "redirection", "code", "message"),
+    [
+        ("score pump.safetensors pump.csv", ">/dev/full", 1, "standard output: cannot be written (No space left"),
+        ("score pump.safetensors pump.csv --alerts a.jsonl", ">/dev/full", 1, "standard output: cannot be written"),
+        ("score pump.safetensors pump.csv --out /dev/full", "", 1, "/dev/full: cannot be written (No space left"),
+        ("inspect pump.safetensors", ">/dev/full", 1, "standard output: cannot be written (No space left"),
+        ("score pump.safetensors pump.csv", ">&-", 2, "standard output is closed; name a file with --out"),
+    ],
+)
+def test_output_that_cannot_be_written_is_named(
+    folder: Path, arguments: str, redirection: str, code: int, message: str
+) -> None:
+    command = f"{sys.executable} -m streamlstm {arguments} {redirection}"
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1, done.stderr
 
 
 def test_ctrl_c_ends_with_130(folder: Path) -> None:
@@ -213,7 +306,7 @@ def test_ctrl_c_ends_with_130(folder: Path) -> None:
         "--out",
         "never.safetensors",
     ]
-    running = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
     while "trains at most" not in running.stderr.readline():
         assert running.poll() is None
@@ -226,6 +319,8 @@ def test_ctrl_c_ends_with_130(folder: Path) -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_accident(folder: Path) -> None:
     command = f"{sys.executable} -m streamlstm score pump.safetensors pump.csv | head -1"
-    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stdout.startswith("row,stream_id")
     assert "Traceback" not in done.stderr

@@ -132,6 +132,16 @@ def test_a_bad_record_goes_to_the_dead_letters_and_its_neighbours_are_scored(
     assert len(found["scores"]) == len(clean["scores"]) - 1
 
 
+def test_a_sample_far_ahead_of_its_record_is_dead_lettered_and_the_next_is_not_late(tiny_bundle: ModelBundle) -> None:
+    now = 1_780_000_000_000
+    ahead = Record("telemetry", 3, 1, None, sample("hall/pump1", now + 90 * 86_400_000, flow=50.0), now)
+    timely = Record("telemetry", 3, 2, None, sample("hall/pump1", now + 1000, flow=50.0, pressure=3.0), now)
+    found = by_topic(pipeline(tiny_bundle).process([ahead, timely]))
+    (letter,) = found["dlq"]
+    assert dict(letter.headers)["slstm.reason"] == b"timestamp_ahead" and letter.value == ahead.value
+    assert [json.loads(o.value or b"")["status"] for o in found["scores"]] == ["warming"]
+
+
 def test_known_channels_are_scored_beside_unknown_ones(tiny_bundle: ModelBundle) -> None:
     odd = Record("telemetry", 3, 7, None, sample("hall/pump1", 1_780_000_000_000, flow=50.0, pressure=3.0, smell=1.0))
     found = by_topic(pipeline(tiny_bundle).process([odd]))
