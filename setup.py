@@ -5,6 +5,7 @@ STREAMLSTM_SANITIZE=1      address and undefined-behaviour sanitizers (run with 
 """
 
 import os
+import platform
 import shlex
 import shutil
 import sys
@@ -15,7 +16,17 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("src_cython/streamlstm/kernels")
-KERNELS = ("weights", "state_arena", "step", "unroll", "admission", "residuals")
+HEADERS = [str(path) for path in sorted(SOURCES.glob("*.[ch]"))]
+KERNELS = (
+    "isa",
+    "weights",
+    "lanes",
+    "worker_pool",
+    "state_arena",
+    "step",
+    "admission",
+    "residuals",
+)
 
 IS_DEBUG = os.environ.get("STREAMLSTM_DEBUG_BUILD") == "1"
 IS_SANITIZED = os.environ.get("STREAMLSTM_SANITIZE") == "1"
@@ -35,6 +46,17 @@ DIRECTIVES = {
 COMPILE = ["-O0", "-g"] if IS_DEBUG else ["-O3", "-fno-wrapv"]
 COMPILE += ["-fno-math-errno", "-fno-trapping-math"]
 LINK: list[str] = []
+
+# The step, once a level of the instruction set, through register tiles and through BLAS: what is shipped runs on any
+# processor, and takes the best that it finds. Nothing may be contracted: a sum has the same bits in every tile.
+LEVELS = {"baseline": []}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    LEVELS = {"v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "v3": ["-march=x86-64-v3"]} | LEVELS
+PATHS = [
+    (f"{level}{suffix}", [*flags, "-ffp-contract=off", f"-DFUSED_PATH={level}{suffix}", *defined])
+    for level, flags in LEVELS.items()
+    for suffix, defined in (("", []), ("_blas", ["-DFUSED_BLAS"]))
+]
 if IS_SANITIZED:
     COMPILE += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
     LINK += ["-fsanitize=address,undefined"]
@@ -63,8 +85,11 @@ class BuildKernels(build_ext):
 
     def finalize_options(self) -> None:
         stop_when_missing()
+        import numpy as np
         from Cython.Build import cythonize
 
+        for extension in self.distribution.ext_modules:
+            extension.include_dirs.append(np.get_include())
         self.distribution.ext_modules = cythonize(
             self.distribution.ext_modules,
             build_dir="build/cython",
@@ -74,15 +99,29 @@ class BuildKernels(build_ext):
         )
         super().finalize_options()
 
+    def build_extension(self, ext: Extension) -> None:
+        if ext.name.endswith(".isa"):
+            ext.extra_objects = [self._compiled(name, flags) for name, flags in PATHS]
+        super().build_extension(ext)
+
+    def _compiled(self, name: str, flags: list[str]) -> str:
+        """Compile fused.c for one path; the compiler would put every path's object into one file, hence the folder."""
+        folder = Path(self.build_temp, "fused", name)
+        (built,) = self.compiler.compile(
+            [str(SOURCES / "fused.c")], output_dir=str(folder), extra_postargs=[*COMPILE, *flags], depends=HEADERS
+        )
+        return built
+
 
 setup(
     cmdclass={"build_ext": BuildKernels},
     ext_modules=[
         Extension(
             f"streamlstm.kernels.{name}",
-            [str(SOURCES / f"{name}.pyx")],
+            [str(SOURCES / f"{name}.pyx"), *([str(SOURCES / "dispatch.c")] if name == "isa" else [])],
             include_dirs=[str(SOURCES)],
-            depends=[str(SOURCES / "gates.h")],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+            depends=HEADERS,
             extra_compile_args=COMPILE,
             extra_link_args=LINK,
         )

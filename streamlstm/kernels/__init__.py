@@ -14,10 +14,10 @@ try:
         row_length,
         score_streams,
     )
+    from streamlstm.kernels.isa import fma_peak, gate_cost, isa, isas
     from streamlstm.kernels.state_arena import StateArena
-    from streamlstm.kernels.step import X_LIMIT, advance, project, step
-    from streamlstm.kernels.unroll import Gradients, Trace, backward, unroll
-    from streamlstm.kernels.weights import LstmWeights
+    from streamlstm.kernels.step import advance, run, step
+    from streamlstm.kernels.weights import NetworkWeights
 except ImportError as error:
     raise ImportError(
         f"the compiled kernels of streamlstm are not built ({error}); install the package with `pip install .`, "
@@ -30,20 +30,19 @@ __all__ = [
     "BASE_SURPRISE",
     "NEVER",
     "STATISTICS",
-    "X_LIMIT",
-    "Gradients",
-    "LstmWeights",
+    "NetworkWeights",
     "StateArena",
-    "Trace",
     "admit",
     "advance",
     "advance_residuals",
-    "backward",
     "combine_tails",
-    "project",
+    "fma_peak",
+    "gate_cost",
+    "isa",
+    "isas",
     "row_length",
+    "run",
     "score_streams",
     "single_thread",
     "step",
-    "unroll",
 ]

@@ -1,16 +1,27 @@
-"""Rows of network state, one a slot."""
+"""States of streams, one a slot."""
 
-cdef enum:
-    BLOCK = 8   # streams in a gate product; see step.pyx
+from streamlstm.kernels.lanes cimport LanePlan
+from streamlstm.kernels.weights cimport NetworkWeights
+from streamlstm.kernels.worker_pool cimport WorkerPool
 
 
 cdef class StateArena:
-    cdef readonly Py_ssize_t capacity, layers, hidden_size
-    cdef float[:, :, ::1] hidden      # [S, L, H], finite
-    cdef float[:, :, ::1] cell        # [S, L, H], finite
-    cdef bint is_busy                 # a call is advancing it without the GIL
-    cdef int[::1] seen                # [S], zero between calls: how many samples of a slot a call has met
-    cdef float[:, ::1] z              # [BLOCK, 4H] pre-activations; rows beyond the streams: anything finite
-    cdef float[:, ::1] h              # [BLOCK, H] hidden state of the layer at hand
-    cdef float[::1] block             # [BLOCK * max(I, H)] inputs of the layer at hand; I as the calls so far had it
-    cdef Py_ssize_t[:, ::1] places    # [3, N] order, round and ends of rounds; N of the largest call so far
+    cdef readonly Py_ssize_t capacity, state_size
+    cdef readonly bint is_half
+    cdef list segments             # of a row: (place, size) by layer h, then c
+    cdef Py_ssize_t row            # values of a row, with what is between the segments
+    cdef Py_ssize_t row_bytes, chunk_bytes, chunks_count
+    cdef int shift                 # a chunk holds 2^shift rows
+    cdef char** chunks             # rows in place for good; every value finite, those between segments zero
+    cdef NetworkWeights fitting    # weights whose states these are known to be; or None
+    cdef bint is_busy              # a call is advancing it without the GIL
+    cdef LanePlan plan
+    cdef WorkerPool pool
+    cdef char* scratch             # [workers, scratch_bytes] of a panel
+    cdef Py_ssize_t scratch_bytes
+
+    cdef inline char* at(self, Py_ssize_t slot) noexcept nogil:
+        return self.chunks[slot >> self.shift] + (slot & ((1 << self.shift) - 1)) * self.row_bytes
+
+    cdef int fit(self, NetworkWeights weights) except -1
+    cdef int _move(self, const long long[::1] places, float* rows, bint is_in) except -1

@@ -1,69 +1,147 @@
-"""Rows of network state: hidden and cell [S, L, H], claimed by slot, advanced in place by `step`."""
+"""States of streams, one a slot: by layer h, then c. Rows stay where they are; the arena grows by whole chunks."""
+
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
 
 import numpy as np
 
 from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels.faces import check_array
+from streamlstm.kernels.lanes cimport LanePlan
+from streamlstm.kernels.weights cimport NetworkWeights
+from streamlstm.kernels.worker_pool cimport WorkerPool
+
+cdef extern from "half.h" nogil:
+    void halves_to_floats(Py_ssize_t count, const unsigned short* halves, float* floats)
+    void floats_to_halves(Py_ssize_t count, const float* floats, unsigned short* halves)
+
+cdef extern from "pages.h" nogil:
+    void* pages_new(size_t size)
+    void pages_free(void* begin, size_t size)
+
+cdef enum:
+    CHUNK = 32 * 1024 * 1024   # bytes at most, half of it at least: many huge pages, the last not full
 
 
 cdef class StateArena:
-    """The state of S streams, zero at first. Every value is finite, always.
+    """The states of S streams of a network, zero at first. Every value is finite, always.
 
+    With is_half they are kept as float16 and rounded after every step: half the memory, for an error of about 5e-4 of
+    a value. With `threads` above 1 the step shards streams over as many.
     Not for two threads at once: the kernels' scratch belongs to the arena.
     """
 
-    def __init__(self, capacity, *, layers, hidden):
-        if capacity < 1 or layers < 1 or hidden < 1:
-            raise ShapeError(f"expected capacity, layers and hidden above 0, got {capacity}, {layers} and {hidden}")
-        self.capacity, self.layers, self.hidden_size = capacity, layers, hidden
-        self.hidden = np.zeros((capacity, layers, hidden), np.float32)
-        self.cell = np.zeros((capacity, layers, hidden), np.float32)
-        self.seen = np.zeros(capacity, np.intc)
-        self.z = np.zeros((BLOCK, 4 * hidden), np.float32)
-        self.h = np.zeros((BLOCK, hidden), np.float32)
-        self.block = np.zeros(BLOCK * hidden, np.float32)
-        self.places = np.zeros((3, BLOCK), np.intp)
+    def __init__(self, NetworkWeights weights not None, Py_ssize_t capacity, *, bint is_half=False, int threads=1):
+        if capacity < 1 or threads < 1:
+            raise ShapeError(f"expected capacity and threads above 0, got {capacity} and {threads}")
+        self.segments, self.row, self.state_size = weights.segments, weights.network.row, weights.state_size
+        self.is_half = is_half
+        self.row_bytes = self.row * (2 if is_half else 4)
+        self.shift = 0
+        while self.row_bytes << (self.shift + 1) <= CHUNK:
+            self.shift += 1
+        self.chunk_bytes = self.row_bytes << self.shift
+        self.plan = LanePlan()
+        self.pool = WorkerPool(threads)
+        self.grow(capacity)
+        self.fit(weights)
 
-    def grow(self, capacity):
-        """Make room for more slots; what exists stays where it is."""
+    def __dealloc__(self):
+        for index in range(self.chunks_count):
+            pages_free(self.chunks[index], self.chunk_bytes)
+        free(self.chunks)
+        if self.scratch != NULL:
+            pages_free(self.scratch, self.scratch_bytes * self.pool.threads)
+
+    def grow(self, Py_ssize_t capacity):
+        """Make room for more slots; what exists is not moved. Raises: MemoryError, and nothing has changed."""
         if self.is_busy:
             raise UsageError("arena: another thread is advancing it; it cannot grow now")
         if capacity < self.capacity:
             raise ShapeError(f"capacity: expected at least the present {self.capacity}, got {capacity}")
-        for name in ("hidden", "cell"):
-            old = np.asarray(self.hidden if name == "hidden" else self.cell)
-            new = np.zeros((capacity, self.layers, self.hidden_size), np.float32)
-            new[: self.capacity] = old
-            if name == "hidden":
-                self.hidden = new
-            else:
-                self.cell = new
-        self.seen = np.zeros(capacity, np.intc)
+        cdef Py_ssize_t wanted = (capacity + (1 << self.shift) - 1) >> self.shift
+        cdef char** chunks = <char**>realloc(self.chunks, wanted * sizeof(char*))
+        if chunks == NULL:
+            raise MemoryError(f"{capacity:,} states")
+        self.chunks = chunks
+        while self.chunks_count < wanted:
+            chunks[self.chunks_count] = <char*>pages_new(self.chunk_bytes)
+            if chunks[self.chunks_count] == NULL:
+                raise MemoryError(f"{capacity:,} states of {self.row_bytes:,} bytes")
+            self.chunks_count += 1
+        self.plan.take_slots(capacity)
         self.capacity = capacity
 
     def reset(self, slots):
         """Zero the rows of slots [B], int64."""
-        self._check(slots)
-        np.asarray(self.hidden)[slots] = 0.0
-        np.asarray(self.cell)[slots] = 0.0
+        cdef const long long[::1] places = self._checked(slots)
+        cdef Py_ssize_t n
+        with nogil:
+            for n in range(places.shape[0]):
+                memset(self.at(places[n]), 0, self.row_bytes)
 
     def export(self, slots):
-        """Return copies of hidden and cell, [B, L, H] each, of slots [B], int64."""
-        self._check(slots)
-        return np.asarray(self.hidden)[slots], np.asarray(self.cell)[slots]
+        """Return copies of the states of slots [B], int64: float32 [B, state_size], by layer h, then c."""
+        cdef const long long[::1] places = self._checked(slots)
+        cdef float[:, ::1] rows = np.empty((len(slots), self.state_size), np.float32)
+        if len(slots):
+            self._move(places, &rows[0, 0], False)
+        return np.asarray(rows)
 
-    def load(self, slots, *, hidden, cell):
-        """Write finite rows [B, L, H] to slots [B], int64. Raises: ShapeError before anything changes."""
-        self._check(slots)
-        shape = (len(slots), self.layers, self.hidden_size)
-        check_array("hidden", hidden, np.float32, shape)
-        check_array("cell", cell, np.float32, shape)
-        if not (np.isfinite(hidden).all() and np.isfinite(cell).all()):
-            raise ShapeError("hidden and cell: expected finite values")
-        np.asarray(self.hidden)[slots] = hidden
-        np.asarray(self.cell)[slots] = cell
+    def load(self, slots, rows):
+        """Write finite states [B, state_size] to slots [B], int64. Raises: ShapeError before anything changes."""
+        cdef const long long[::1] places = self._checked(slots)
+        check_array("rows", rows, np.float32, (len(slots), self.state_size))
+        if not np.isfinite(rows).all():
+            raise ShapeError("rows: expected finite values")
+        cdef const float[:, ::1] view = rows
+        if len(slots):
+            self._move(places, <float*>&view[0, 0], True)
 
-    def _check(self, slots):
+    cdef int _move(self, const long long[::1] places, float* rows, bint is_in) except -1:
+        """Copy between rows [B, state_size] and the states of places [B]."""
+        cdef Py_ssize_t n, s, count = len(self.segments), size
+        cdef Py_ssize_t[:, ::1] segments = np.array(self.segments, np.intp)
+        cdef float* row
+        cdef char* state
+        with nogil:
+            for n in range(places.shape[0]):
+                row = rows + n * self.state_size
+                state = self.at(places[n])
+                for s in range(count):
+                    size = segments[s, 1]
+                    if self.is_half and is_in:
+                        floats_to_halves(size, row, <unsigned short*>state + segments[s, 0])
+                    elif self.is_half:
+                        halves_to_floats(size, <const unsigned short*>state + segments[s, 0], row)
+                    elif is_in:
+                        memcpy(<float*>state + segments[s, 0], row, size * sizeof(float))
+                    else:
+                        memcpy(row, <const float*>state + segments[s, 0], size * sizeof(float))
+                    row += size
+        return 0
+
+    cdef int fit(self, NetworkWeights weights) except -1:
+        """Know these weights' states to be the arena's, and have scratch for their panels."""
+        if weights.segments != self.segments or weights.network.row != self.row:
+            raise ShapeError(
+                f"arena: expected states of {weights.state_size} values laid out as the weights have them, "
+                f"got {self.state_size}; an arena serves the network (and the instruction set) it was made for"
+            )
+        cdef Py_ssize_t needed = (4 * weights.path.scratch(&weights.network) + 4095) // 4096 * 4096
+        if needed > self.scratch_bytes:
+            if self.scratch != NULL:
+                pages_free(self.scratch, self.scratch_bytes * self.pool.threads)
+            self.scratch = <char*>pages_new(needed * self.pool.threads)
+            if self.scratch == NULL:
+                self.scratch_bytes = 0
+                raise MemoryError(f"{needed * self.pool.threads:,} bytes of scratch")
+            self.scratch_bytes = needed
+        self.fitting = weights
+        return 0
+
+    def _checked(self, slots):
         check_array("slots", slots, np.int64, (None,))
         if len(slots) and not (0 <= slots.min() and slots.max() < self.capacity):
             raise ShapeError(f"slots: expected 0 to {self.capacity - 1}, got {slots.min()} to {slots.max()}")
+        return slots

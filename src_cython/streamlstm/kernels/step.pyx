@@ -1,231 +1,233 @@
-"""One LSTM step for many streams, and the linear head.
+"""Streams forward: one sample each, several in order of arrival, or whole blocks.
 
-    z = x W_x + h W_h + bias    i, f, g, o = z    c' = sigmoid(f) c + sigmoid(i) tanh(g)    h' = sigmoid(o) tanh(c')
-
-Streams are taken in blocks of BLOCK rows, the last one filled up with rows of zeros, so that every gate product has
-the same shape: BLAS then sums in the same order, and a stream's bits do not depend on its neighbours, its slot or the
-size of the batch. Blocks of eight also stay below the size from which OpenBLAS packs the weights anew at every call
-(M N K = 1e6); the inner dimension is split where they do not.
-
-Source: Hochreiter and Schmidhuber 1997; gates as in Gers et al. 2000.
+A batch is planned into lanes, one a stream (lanes.pyx), and lanes go through the network in panels (fused.h). Whatever
+the batch, the panel, the slot or the thread, a stream's outputs have the same bits, since every sum has one order.
 """
 
-from libc.math cimport isnan
-from libc.string cimport memcpy, memset
+cimport numpy as cnp
 
 import numpy as np
 
 from streamlstm.errors import ShapeError, UsageError
-from streamlstm.kernels.blas cimport multiply
 from streamlstm.kernels.faces import check_array
-from streamlstm.kernels.state_arena cimport BLOCK, StateArena
-from streamlstm.kernels.weights cimport Layer, LstmWeights
+from streamlstm.kernels.fused cimport PANEL, fused_batch, fused_lane
+from streamlstm.kernels.state_arena cimport StateArena
+from streamlstm.kernels.weights cimport NetworkWeights
 
-cdef extern from "gates.h":
-    void gates_step(Py_ssize_t H, const float* z, float* c, float* h) noexcept nogil
+cnp.import_array()
 
 cdef enum:
-    PACKING_CLIFF = 1000000   # M N K from which OpenBLAS packs both operands at every call
-
-X_LIMIT = 1e4
-"""Inputs are clipped here on their way in: every gate is saturated long before, and no sum overflows."""
-
-cdef float _X_LIMIT = 1e4
+    PANELS_A_THREAD = 2   # at least, so that a thread that comes late leaves its share to the others
+    LEAST_PANEL = 12      # streams: smaller panels read the weights for too few
 
 
-cdef inline float _clean(float x) noexcept nogil:
-    """NaN -> 0, everything else into +-X_LIMIT."""
-    if isnan(x):
-        return 0.0
-    return _X_LIMIT if x > _X_LIMIT else (-_X_LIMIT if x < -_X_LIMIT else x)
+cdef struct Job:
+    void* weights                  # borrowed NetworkWeights
+    void* arena                    # borrowed StateArena
+    const fused_lane* lanes
+    Py_ssize_t count, panel
+    fused_batch batch
 
 
-cdef void _multiply_block(Py_ssize_t N, Py_ssize_t K, const float* A, const float* B, float* C) noexcept nogil:
-    """C [BLOCK, N] += A [BLOCK, K] B [K, N], in slices of K that BLAS does not pack. A is contiguous."""
-    cdef Py_ssize_t slice = PACKING_CLIFF // (BLOCK * N), k = 0, step
-    if slice < 1:
-        slice = 1
-    while k < K:
-        step = slice if K - k > slice else K - k
-        multiply(BLOCK, N, step, A + k, K, B + k * N, 1.0, C)
-        k += step
+cdef void _run_panel(void* context, Py_ssize_t index, Py_ssize_t worker) noexcept nogil:
+    cdef Job* job = <Job*>context
+    cdef Py_ssize_t begin = index * job.panel, end = begin + job.panel
+    cdef Py_ssize_t last = end if end < job.count else job.count, after = job.count - last
+    (<NetworkWeights>job.weights).path.run(
+        &(<NetworkWeights>job.weights).network, job.lanes + begin, last - begin, job.lanes + last,
+        after if after < job.panel else job.panel, &job.batch,
+        <float*>((<StateArena>job.arena).scratch + worker * (<StateArena>job.arena).scratch_bytes))
 
 
-cdef void _step_block(LstmWeights weights, StateArena arena, Py_ssize_t count, const long long* slots,
-                      const Py_ssize_t* rows, const unsigned char* reset, const float* x, float* block,
-                      float* out) noexcept nogil:
-    """Advance `count` <= BLOCK distinct streams: sample rows[b] of x goes to slots[rows[b]]; reset zeroes it first."""
-    cdef Py_ssize_t H = weights.hidden_size, I = weights.input_size, b, k, l
-    cdef float* z = &arena.z[0, 0]
-    cdef float* h = &arena.h[0, 0]
-    cdef const float* source
-    cdef Layer layer
-    cdef long long slot
-    memset(block, 0, BLOCK * (I if I > H else H) * sizeof(float))
-    for b in range(count):
-        if reset != NULL and reset[rows[b]]:
-            memset(&arena.hidden[slots[rows[b]], 0, 0], 0, weights.num_layers * H * sizeof(float))
-            memset(&arena.cell[slots[rows[b]], 0, 0], 0, weights.num_layers * H * sizeof(float))
-        source = x + rows[b] * I
-        for k in range(I):
-            block[b * I + k] = _clean(source[k])
-    for l in range(weights.num_layers):
-        layer = weights.layers[l]
-        memset(h, 0, BLOCK * H * sizeof(float))
-        for b in range(count):
-            memcpy(h + b * H, &arena.hidden[slots[rows[b]], l, 0], H * sizeof(float))
-        for b in range(BLOCK):
-            memcpy(z + b * 4 * H, layer.bias, 4 * H * sizeof(float))
-        _multiply_block(4 * H, layer.inputs, block, layer.w_x, z)
-        _multiply_block(4 * H, H, h, layer.w_h, z)
-        if l == 0:
-            memset(block, 0, BLOCK * H * sizeof(float))
-        for b in range(count):
-            slot = slots[rows[b]]
-            gates_step(H, z + b * 4 * H, &arena.cell[slot, l, 0], &arena.hidden[slot, l, 0])
-            memcpy(block + b * H, &arena.hidden[slot, l, 0], H * sizeof(float))
-    for b in range(count):
-        memcpy(out + rows[b] * H, block + b * H, H * sizeof(float))
+cdef void _run_lanes(NetworkWeights weights, StateArena arena, fused_batch* batch) noexcept nogil:
+    """Advance the lanes that are planned."""
+    cdef Py_ssize_t s, count = arena.plan.count, threads = arena.pool.threads
+    cdef Py_ssize_t least = (count + PANEL - 1) // PANEL, panels = PANELS_A_THREAD * threads
+    cdef fused_lane* lanes = arena.plan.lanes
+    cdef Job job
+    for s in range(count):
+        lanes[s].state = arena.at(<Py_ssize_t>lanes[s].state)
+    if panels > count // LEAST_PANEL:
+        panels = count // LEAST_PANEL
+    if panels < least or threads == 1:
+        panels = least
+    job.weights, job.arena = <void*>weights, <void*>arena
+    job.lanes, job.count, job.batch = lanes, count, batch[0]
+    job.panel = (count + panels - 1) // panels
+    arena.pool.run(_run_panel, &job, (count + job.panel - 1) // job.panel)
 
 
-cdef void _advance(LstmWeights weights, StateArena arena, Py_ssize_t count, const long long* slots,
-                   const unsigned char* reset, const float* x, Py_ssize_t* order, Py_ssize_t* round_of,
-                   Py_ssize_t* round_ends, float* block, float* out) noexcept nogil:
-    """Advance N samples in arrival order: the k-th sample of a slot goes to round k, a round goes block by block."""
-    cdef Py_ssize_t n, r, rounds = 0, begin, end, size
-    for n in range(count):
-        r = arena.seen[slots[n]]
-        arena.seen[slots[n]] += 1
-        round_of[n] = r
-        if r == rounds:
-            round_ends[r] = 0
-            rounds += 1
-        round_ends[r] += 1
-    for r in range(1, rounds):
-        round_ends[r] += round_ends[r - 1]
-    for n in range(count - 1, -1, -1):  # a counting sort that keeps arrival order; ends become beginnings
-        round_ends[round_of[n]] -= 1
-        order[round_ends[round_of[n]]] = n
-        arena.seen[slots[n]] = 0
-    for r in range(rounds):
-        begin = round_ends[r]
-        end = round_ends[r + 1] if r + 1 < rounds else count
-        while begin < end:
-            size = BLOCK if end - begin > BLOCK else end - begin
-            _step_block(weights, arena, size, slots, order + begin, reset, x, block, out)
-            begin += size
+cdef inline int _need(str name, object array, int number, object dtype, int ndim, Py_ssize_t a, Py_ssize_t b=-1,
+                      Py_ssize_t c=-1) except -1:
+    """Raise ShapeError unless it is an array of this type and shape (-1 = any) in C order, aligned.
+
+    Looked at field by field: `check_array`, which finds the words, costs as much as a step of one stream.
+    """
+    cdef Py_ssize_t[3] shape = [a, b, c]
+    cdef bint is_good = (cnp.PyArray_Check(array) and cnp.PyArray_TYPE(array) == number
+                         and cnp.PyArray_NDIM(array) == ndim and cnp.PyArray_ISCARRAY_RO(array))
+    cdef int axis
+    if is_good:
+        for axis in range(ndim):
+            is_good &= shape[axis] < 0 or shape[axis] == cnp.PyArray_DIM(array, axis)
+    if not is_good:
+        check_array(name, array, dtype, tuple([None if shape[axis] < 0 else shape[axis] for axis in range(ndim)]))
+        raise ShapeError(f"{name}: expected memory aligned to its type")
+    return 0
 
 
-cdef _run(LstmWeights weights, StateArena arena, slots, x, reset, out, bint is_distinct):
-    """Check, then advance; plain loops, since at one stream a call of numpy costs as much as the step."""
-    cdef Py_ssize_t count, width, n
-    cdef long long low, high
-    cdef bint is_twice = False
-    cdef const long long[::1] slot_view
-    cdef const unsigned char[::1] reset_view
-    cdef const float[:, ::1] x_view
-    cdef float[:, ::1] out_view
-    cdef Py_ssize_t[:, ::1] places
-    cdef const unsigned char* reset_rows = NULL
-    check_array("slots", slots, np.int64, (None,))
-    count = slots.shape[0]
-    check_array("x", x, np.float32, (count, weights.input_size))
-    check_array("out", out, np.float32, (count, weights.hidden_size))
-    if reset is not None:
-        check_array("reset", reset, np.uint8, (count,))
-    if arena.layers != weights.num_layers or arena.hidden_size != weights.hidden_size:
-        raise ShapeError(
-            f"arena: expected {weights.num_layers} layers of {weights.hidden_size} as the weights have, "
-            f"got {arena.layers} of {arena.hidden_size}"
-        )
-    if not out.flags.writeable or np.may_share_memory(x, out):
-        raise ShapeError("out: expected memory that may be written and is not that of x")
-    if count == 0:
-        return
-    slot_view, x_view, out_view = slots, x, out
-    if reset is not None:
-        reset_view = reset
-        reset_rows = &reset_view[0]
-    low = high = slot_view[0]
+cdef int _need_output(str name, object array, object x) except -1:
+    """Raise ShapeError unless the array may be written and shares no memory with x."""
+    cdef char* begin = <char*>cnp.PyArray_DATA(array)
+    cdef char* other = <char*>cnp.PyArray_DATA(x)
+    if not cnp.PyArray_ISWRITEABLE(array):
+        raise ShapeError(f"{name}: expected memory that may be written")
+    if begin < other + cnp.PyArray_NBYTES(x) and other < begin + cnp.PyArray_NBYTES(array):
+        raise ShapeError(f"{name}: expected memory that is not that of x")
+    return 0
+
+
+cdef int _need_slots(StateArena arena, const long long* slots, Py_ssize_t count) except -1:
+    """Raise ShapeError unless slots are the arena's."""
+    cdef Py_ssize_t n
+    cdef long long low = slots[0], high = slots[0]
     for n in range(1, count):
-        low = slot_view[n] if slot_view[n] < low else low
-        high = slot_view[n] if slot_view[n] > high else high
+        low = slots[n] if slots[n] < low else low
+        high = slots[n] if slots[n] > high else high
     if low < 0 or high >= arena.capacity:
         raise ShapeError(f"slots: expected 0 to {arena.capacity - 1}, got {low} to {high}")
-    if is_distinct:
-        for n in range(count):
-            is_twice |= arena.seen[slot_view[n]] != 0
-            arena.seen[slot_view[n]] = 1
-        for n in range(count):
-            arena.seen[slot_view[n]] = 0
-        if is_twice:
-            raise ShapeError(
-                "slots: expected each slot once, got one twice; `advance` takes several samples of a stream"
-            )
-    width = BLOCK * (weights.input_size if weights.input_size > weights.hidden_size else weights.hidden_size)
-    if arena.block.shape[0] < width:
-        arena.block = np.empty(width, np.float32)
-    if arena.places.shape[1] < count:
-        arena.places = np.empty((3, 2 * count), np.intp)
-    places = arena.places
+    return 0
+
+
+cdef int _need_arena(NetworkWeights weights, StateArena arena) except -1:
     if arena.is_busy:
         raise UsageError("arena: another thread is advancing it; give each thread an arena of its own")
-    arena.is_busy = True
-    with nogil:
-        _advance(weights, arena, count, &slot_view[0], reset_rows, &x_view[0, 0], &places[0, 0], &places[1, 0],
-                 &places[2, 0], &arena.block[0], &out_view[0, 0])
-    arena.is_busy = False
+    if arena.fitting is not weights:
+        arena.fit(weights)
+    return 0
 
 
-def step(LstmWeights weights not None, StateArena arena not None, slots, x, out):
-    """Advance B distinct streams by one sample each; write the top layer's hidden state to out.
+cdef int _refuse_twice() except -1:
+    raise ShapeError("slots: expected each slot once, got one twice; `advance` takes several samples of a stream")
 
-    Shapes: slots int64 [B]; x float32 [B, I]; out float32 [B, H].
+
+cdef inline void _fill(fused_batch* batch, StateArena arena, object x, object reset, object out, object errors):
+    batch.x = <const float*>cnp.PyArray_DATA(x)
+    batch.out = <float*>cnp.PyArray_DATA(out)
+    batch.reset = NULL if reset is None else <const unsigned char*>cnp.PyArray_DATA(reset)
+    batch.errors = NULL if errors is None else <float*>cnp.PyArray_DATA(errors)
+    batch.is_half = arena.is_half
+
+
+cdef int _need_errors(NetworkWeights weights, object errors, object x, int ndim, Py_ssize_t a, Py_ssize_t b) except -1:
+    _need("errors", errors, cnp.NPY_FLOAT32, np.float32, ndim, a, b)
+    _need_output("errors", errors, x)
+    if weights.output_size < weights.input_size:
+        raise ShapeError(
+            f"errors: expected outputs for all {weights.input_size} inputs, the network gives {weights.output_size}"
+        )
+    return 0
+
+
+def step(NetworkWeights weights not None, StateArena arena not None, slots, x, out, errors=None):
+    """Advance B distinct streams by one sample each.
+
+    Shapes: slots int64 [B]; x float32 [B, I]; out float32 [B, D], what the head says, or h of the top layer without
+    one; errors float32 [B], the mean over I of (out - x)^2, or None.
     State: the arena's rows of these slots advance in place. Nothing is allocated once the arena has met the largest B.
     Raises: ShapeError before any state changes, also for a slot that comes twice.
     """
-    _run(weights, arena, slots, x, None, out, True)
+    _need("slots", slots, cnp.NPY_INT64, np.int64, 1, -1)
+    cdef Py_ssize_t count = cnp.PyArray_DIM(slots, 0)
+    cdef const long long* places = <const long long*>cnp.PyArray_DATA(slots)
+    cdef fused_batch batch
+    _need("x", x, cnp.NPY_FLOAT32, np.float32, 2, count, weights.input_size)
+    _need("out", out, cnp.NPY_FLOAT32, np.float32, 2, count, weights.output_size)
+    _need_output("out", out, x)
+    if errors is not None:
+        _need_errors(weights, errors, x, 1, count, -1)
+    _need_arena(weights, arena)
+    if count == 0:
+        return
+    _need_slots(arena, places, count)
+    arena.plan.take_samples(count)
+    _fill(&batch, arena, x, None, out, errors)
+    if arena.plan.plan_step(places, count):
+        _refuse_twice()
+    arena.is_busy = True
+    with nogil:
+        _run_lanes(weights, arena, &batch)
+    arena.is_busy = False
 
 
-def advance(LstmWeights weights not None, StateArena arena not None, slots, x, reset, out):
-    """Advance streams by N samples in arrival order; slots may repeat.
+def advance(NetworkWeights weights not None, StateArena arena not None, slots, x, reset, out, errors=None):
+    """Advance streams by N samples in order of arrival; slots may repeat.
 
     Shapes: slots int64 [N]; x float32 [N, I]; reset uint8 [N] (1 = zero the stream's state before this sample) or None;
-    out float32 [N, H].
+    out float32 [N, D]; errors float32 [N] or None, as in `step`.
     State: as if each sample were stepped on its own, in order; streams do not meet.
     Raises: ShapeError before any state changes.
     """
-    _run(weights, arena, slots, x, reset, out, False)
-
-
-def project(hidden, weight, bias, out):
-    """Apply a linear head in blocks of one size: out = hidden weight^T + bias, and a row's bits do not depend on N.
-
-    Shapes: hidden float32 [N, H]; weight float32 [D, H]; bias float32 [D]; out float32 [N, D].
-    """
-    cdef Py_ssize_t N, H, D, n, b, size
-    cdef const float[:, ::1] hidden_view, packed
-    cdef const float[::1] bias_view
-    cdef float[:, ::1] out_view, block, result
-    check_array("hidden", hidden, np.float32, (None, None))
-    check_array("bias", bias, np.float32, (None,))
-    N, H = hidden.shape
-    D = len(bias)
-    if H < 1 or D < 1:
-        raise ShapeError(f"expected at least one hidden unit and one output, got {H} and {D}")
-    check_array("weight", weight, np.float32, (D, H))
-    check_array("out", out, np.float32, (N, D))
-    hidden_view, bias_view, out_view = hidden, bias, out
-    packed = np.array(weight.T, order="C")
-    block = np.zeros((BLOCK, H), np.float32)
-    result = np.empty((BLOCK, D), np.float32)
+    _need("slots", slots, cnp.NPY_INT64, np.int64, 1, -1)
+    cdef Py_ssize_t count = cnp.PyArray_DIM(slots, 0)
+    cdef const long long* places = <const long long*>cnp.PyArray_DATA(slots)
+    cdef fused_batch batch
+    _need("x", x, cnp.NPY_FLOAT32, np.float32, 2, count, weights.input_size)
+    _need("out", out, cnp.NPY_FLOAT32, np.float32, 2, count, weights.output_size)
+    _need_output("out", out, x)
+    if reset is not None:
+        _need("reset", reset, cnp.NPY_UINT8, np.uint8, 1, count)
+    if errors is not None:
+        _need_errors(weights, errors, x, 1, count, -1)
+    _need_arena(weights, arena)
+    if count == 0:
+        return
+    _need_slots(arena, places, count)
+    arena.plan.take_samples(count)
+    _fill(&batch, arena, x, reset, out, errors)
+    arena.is_busy = True
     with nogil:
-        n = 0
-        while n < N:
-            size = BLOCK if N - n > BLOCK else N - n
-            memcpy(&block[0, 0], &hidden_view[n, 0], size * H * sizeof(float))
-            for b in range(BLOCK):
-                memcpy(&result[b, 0], &bias_view[0], D * sizeof(float))
-            _multiply_block(D, H, &block[0, 0], &packed[0, 0], &result[0, 0])
-            memcpy(&out_view[n, 0], &result[0, 0], size * D * sizeof(float))
-            n += size
+        arena.plan.plan_advance(places, count)
+        _run_lanes(weights, arena, &batch)
+    arena.is_busy = False
+
+
+def run(NetworkWeights weights not None, StateArena arena not None, slots, x, out, lengths=None, errors=None):
+    """Advance S distinct streams by whole blocks: T samples each, or the first `lengths` of them.
+
+    Shapes: slots int64 [S]; x float32 [T, S, I]; out float32 [T, S, D]; lengths int64 [S], 0 .. T, or None;
+    errors float32 [T, S] or None, as in `step`. Rows beyond a stream's length are left as they are.
+    State: as if the samples were stepped one after the other.
+    Raises: ShapeError before any state changes.
+    """
+    _need("slots", slots, cnp.NPY_INT64, np.int64, 1, -1)
+    _need("x", x, cnp.NPY_FLOAT32, np.float32, 3, -1, -1, weights.input_size)
+    cdef Py_ssize_t steps = cnp.PyArray_DIM(x, 0), streams = cnp.PyArray_DIM(slots, 0), s
+    cdef const long long* places = <const long long*>cnp.PyArray_DATA(slots)
+    cdef const long long* ends = NULL
+    cdef fused_batch batch
+    _need("x", x, cnp.NPY_FLOAT32, np.float32, 3, steps, streams, weights.input_size)
+    _need("out", out, cnp.NPY_FLOAT32, np.float32, 3, steps, streams, weights.output_size)
+    _need_output("out", out, x)
+    if errors is not None:
+        _need_errors(weights, errors, x, 2, steps, streams)
+    if lengths is not None:
+        _need("lengths", lengths, cnp.NPY_INT64, np.int64, 1, streams)
+        ends = <const long long*>cnp.PyArray_DATA(lengths)
+        for s in range(streams):
+            if not 0 <= ends[s] <= steps:
+                raise ShapeError(f"lengths: expected 0 to {steps}, got {ends[s]} for stream {s}")
+    _need_arena(weights, arena)
+    if streams == 0 or steps == 0:
+        return
+    _need_slots(arena, places, streams)
+    arena.plan.take_samples(steps * streams)
+    _fill(&batch, arena, x, None, out, errors)
+    if arena.plan.plan_run(places, ends, streams, steps):
+        _refuse_twice()
+    if arena.plan.count == 0:
+        return
+    arena.is_busy = True
+    with nogil:
+        _run_lanes(weights, arena, &batch)
+    arena.is_busy = False

@@ -1,18 +1,17 @@
-"""Weights of a stack of LSTM layers, packed for the kernels; immutable."""
+"""A recurrent stack and its head, packed for the step; immutable."""
+
+from streamlstm.kernels.fused cimport fused_layer, fused_network, fused_path, fused_product
 
 
-cdef struct Layer:
-    Py_ssize_t inputs
-    const float* w_x    # [I, 4H]
-    const float* w_h    # [H, 4H]
-    const float* bias   # [4H]
+cdef class NetworkWeights:
+    cdef readonly Py_ssize_t input_size, output_size, state_size, num_layers
+    cdef readonly str isa, backend
+    cdef readonly list segments    # of a state row: (place, size) by layer h, then c; places in the padded row
+    cdef fused_network network
+    cdef const fused_path* path
+    cdef list _arrays              # keeps the memory behind `network` alive
 
-
-cdef enum:
-    MAX_LAYERS = 16
-
-
-cdef class LstmWeights:
-    cdef readonly Py_ssize_t input_size, hidden_size, num_layers
-    cdef list _arrays              # keeps the memory behind `layers` alive
-    cdef Layer[MAX_LAYERS] layers
+    cdef Py_ssize_t _padded(self, Py_ssize_t size)
+    cdef const float* _keep(self, array) except NULL
+    cdef _pack_layer(self, fused_layer* packed, layer)
+    cdef _pack_product(self, fused_product* packed, weight, bias, may_dot)

@@ -1,0 +1,45 @@
+/* The levels that were compiled and that this processor has. */
+#include "fused.h"
+
+fused_sgemm_function fused_sgemm;
+
+extern const fused_path fused_baseline, fused_baseline_blas;
+
+#if defined(__x86_64__)
+
+extern const fused_path fused_v4, fused_v4_blas, fused_v3, fused_v3_blas;
+
+/* The libc's and the kernel's support is asked as well: __builtin_cpu_supports reads XCR0. */
+static int has_v3(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+
+static int has_v4(void)
+{
+    return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+
+const fused_isa *fused_isas(void)
+{
+    static const fused_isa levels[] = {
+        {"x86-64-v4", &fused_v4, &fused_v4_blas},
+        {"x86-64-v3", &fused_v3, &fused_v3_blas},
+        {"baseline", &fused_baseline, &fused_baseline_blas},
+        {0},
+    };
+    __builtin_cpu_init();
+    return levels + (has_v4() ? 0 : has_v3() ? 1 : 2);
+}
+
+#else
+
+const fused_isa *fused_isas(void)
+{
+    static const fused_isa levels[] = {{"baseline", &fused_baseline, &fused_baseline_blas}, {0}};
+    return levels;
+}
+
+#endif

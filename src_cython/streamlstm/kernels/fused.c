@@ -1,0 +1,336 @@
+/* The step of one instruction-set level, through register tiles or BLAS; FUSED_PATH names it. See fused.h for what is
+ * packed how.
+ *
+ * A panel of streams goes through all layers while its states are in cache. By layer, in time:
+ *
+ *   many streams   one step at a time, x and h in one tile
+ *   few streams    their products with x for several steps first, in full tiles; then step by step with h alone
+ *
+ * Both add the same numbers in the same order, so a stream's bits are the same in either.
+ */
+#include "fused.h"
+#include "half.h"
+#ifdef FUSED_BLAS
+#include "tiles_blas.h"
+#else
+#include "tiles_registers.h"
+#endif
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+/* Copy floats, a multiple of W. */
+ALWAYS void copy(ptrdiff_t count, const float *from, float *to)
+{
+    for (ptrdiff_t i = 0; i < count; i += W)
+        v_store(to + i, v_load(from + i));
+}
+
+/* ---- products ---- */
+
+/* y [rows, outputs rounded up to W]; x [rows, inputs], its rows readable and zero up to a multiple of W when is_dot. */
+static void multiply(const fused_product *p, ptrdiff_t rows, const float *x, ptrdiff_t ld_x, float *y, ptrdiff_t ld_y,
+                     float *blas)
+{
+    if (p->is_dot) {
+        const ptrdiff_t length = padded(p->inputs);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            for (ptrdiff_t o = 0; o < p->outputs; o++) {
+                vec sum = v_set(0.0f);
+                for (ptrdiff_t k = 0; k < length; k += W)
+                    sum = v_fma(v_load(p->w + o * length + k), v_load(x + r * ld_x + k), sum);
+                y[r * ld_y + o] = v_sum(sum) + p->bias[o];
+            }
+        return;
+    }
+    const ptrdiff_t vectors = padded(p->outputs) / W, blocks = vectors / 4, rest = vectors % 4, done = 4 * blocks * W;
+    tile t = {.init = p->bias, .w_x = p->w, .x = x, .k_x = p->inputs, .ld_x = ld_x, .out = y, .ld_out = ld_y,
+              .blas = blas};
+    if (blocks)
+        run_tiles(RAW4, &t, rows, blocks, NULL);
+    if (rest) {
+        t.init += done;
+        t.w_x += done * p->inputs;
+        t.out += done;
+        run_tiles(RAW1 + (int)rest - 1, &t, rows, 1, NULL);
+    }
+}
+
+/* The products of a layer's inputs, biases added: z [rows, blocks, accumulators, W]. */
+static void multiply_inputs(const fused_layer *layer, ptrdiff_t rows, const float *x, ptrdiff_t ld_x, float *z, float *blas)
+{
+    const ptrdiff_t blocks = padded(layer->hidden) / W;
+    const int kind = layer->cell == CELL_GRU ? GRU_X : RAW1 + accumulators_of(layer->cell) - 1;
+    tile t = {.init = layer->bias, .w_x = layer->w_x, .x = x, .k_x = layer->inputs, .ld_x = ld_x, .out = z,
+              .ld_out = blocks * accumulators_of(layer->cell) * W, .blas = blas};
+    run_tiles(kind, &t, rows, blocks, NULL);
+}
+
+/* ---- one layer, one step ---- */
+
+typedef struct {
+    float *x;       /* [PANEL, I] the panel's samples of one or several steps, clean */
+    float *z;       /* [PANEL, accumulators * padded H] their products with w_x, for few streams */
+    float *unit;    /* [PANEL, padded H] h before the projection */
+    float *update, *scaled; /* [PANEL, padded H] gru_reset_before: the update gate; r h */
+    float *y;       /* [PANEL, padded D] the head's outputs */
+    float *blas;    /* a block of rows, and its products with w_x and w_h */
+    float *h[MAX_LAYERS];   /* [2 * PANEL, padded R] h before the first step, then after each: [steps + 1, streams] */
+    float *wide;            /* [PANEL, row] states that are float16 in memory */
+    float *states[PANEL];   /* by stream: its state, in memory or in `wide` */
+} scratch_areas;
+
+static ptrdiff_t most(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
+static ptrdiff_t divide_scratch(const fused_network *network, float *base, scratch_areas *areas)
+{
+    ptrdiff_t used = 0, hidden = 0, outputs = padded(network->head.outputs), inputs = 0;
+#define TAKE(field, floats) (areas->field = base + used, used += (floats + 15) / 16 * 16)
+    for (ptrdiff_t l = 0; l < network->layers; l++) {
+        const fused_layer *layer = &network->layer[l];
+        hidden = most(hidden, padded(layer->hidden));
+        outputs = most(outputs, padded(layer->outputs));
+        inputs = most(inputs, layer->inputs);
+        TAKE(h[l], 2 * PANEL * padded(layer->outputs));
+    }
+    TAKE(x, PANEL * network->layer[0].inputs);
+    TAKE(z, PANEL * 4 * hidden);
+    TAKE(unit, PANEL * hidden);
+    TAKE(update, PANEL * hidden);
+    TAKE(scaled, PANEL * hidden);
+    TAKE(wide, PANEL * network->row);
+    TAKE(y, PANEL * padded(network->head.outputs));
+    TAKE(blas, BLOCK_ROWS * (most(inputs, hidden) + 8 * hidden + 4 * outputs));
+#undef TAKE
+    return used;
+}
+
+static ptrdiff_t scratch_size(const fused_network *network)
+{
+    scratch_areas areas;
+    return divide_scratch(network, NULL, &areas);
+}
+
+/* Where a layer's h and c are in a state. */
+typedef struct {
+    ptrdiff_t hidden, cell, end;
+} place;
+
+static place place_after(ptrdiff_t begin, const fused_layer *layer)
+{
+    const ptrdiff_t cell = begin + padded(layer->outputs);
+    return (place){begin, cell, cell + (layer->cell <= CELL_PEEPHOLE ? padded(layer->hidden) : 0)};
+}
+
+/* Advance `rows` streams by one step of a layer. k_x is 0 when init holds the products with x already. */
+static void step_layer(const fused_layer *layer, place at, const scratch_areas *areas, ptrdiff_t rows,
+                       const float *init, ptrdiff_t ld_init, const float *x, ptrdiff_t ld_x, ptrdiff_t k_x,
+                       const float *h, float *h_next, const fetch *next)
+{
+    const ptrdiff_t hidden = padded(layer->hidden), outputs = padded(layer->outputs);
+    const int has_projection = layer->projection.outputs > 0;
+    tile t = {
+        .init = init, .w_x = layer->w_x, .w_h = layer->w_h, .peephole = layer->peephole,
+        .x = x, .h = h, .h_old = h, .states = areas->states, .out = has_projection ? areas->unit : h_next,
+        .update = areas->update, .scaled = areas->scaled, .blas = areas->blas,
+        .k_x = k_x, .k_h = layer->outputs, .ld_init = ld_init, .ld_x = ld_x, .ld_h = outputs, .ld_out = hidden,
+        .hidden_at = has_projection ? -1 : at.hidden, .cell_at = at.cell,
+    };
+    run_tiles(layer->cell, &t, rows, hidden / W, next);
+    if (layer->cell == CELL_GRU_RESET_BEFORE) {
+        t.init = h_next;
+        t.ld_init = hidden;
+        t.h = areas->scaled;
+        t.w_h = layer->w_h + hidden * layer->outputs * 2; /* behind the gates r and z */
+        t.k_x = 0;
+        run_tiles(NEW, &t, rows, hidden / W, NULL);
+    }
+    if (has_projection) {
+        multiply(&layer->projection, rows, areas->unit, hidden, h_next, outputs, areas->blas);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            copy(outputs, h_next + r * outputs, areas->states[r] + at.hidden);
+    }
+}
+
+/* ---- a panel ---- */
+
+static void clean(ptrdiff_t count, const float *from, float *to)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        float value = from[i] == from[i] ? from[i] : 0.0f;
+        value = value > 1e4f ? 1e4f : value; /* every gate is saturated long before, and no sum overflows */
+        to[i] = value < -1e4f ? -1e4f : value;
+    }
+}
+
+static void write_outputs(const fused_network *network, const scratch_areas *areas, const fused_lane *lanes,
+                          ptrdiff_t streams, ptrdiff_t begin, ptrdiff_t steps, const fused_batch *batch)
+{
+    const fused_layer *top = &network->layer[network->layers - 1];
+    const ptrdiff_t inputs = network->layer[0].inputs;
+    const float *y = areas->h[network->layers - 1] + streams * padded(top->outputs), *x = areas->x;
+    ptrdiff_t ld = padded(top->outputs), outputs = top->outputs;
+    if (network->head.outputs) {
+        multiply(&network->head, streams * steps, y, ld, areas->y, padded(network->head.outputs), areas->blas);
+        y = areas->y;
+        ld = padded(network->head.outputs);
+        outputs = network->head.outputs;
+    }
+    for (ptrdiff_t t = 0; t < steps; t++)
+        for (ptrdiff_t s = 0; s < streams; s++, y += ld, x += inputs) {
+            const ptrdiff_t sample = lanes[s].samples[begin + t];
+            float *out = batch->out + sample * outputs;
+            for (ptrdiff_t i = 0; i < outputs; i++)
+                out[i] = y[i];
+            if (batch->errors) {
+                float sum = 0.0f;
+                for (ptrdiff_t i = 0; i < inputs; i++)
+                    sum += (y[i] - x[i]) * (y[i] - x[i]);
+                batch->errors[sample] = sum / (float)inputs;
+            }
+        }
+}
+
+/* The steps that the first `streams` lanes can take at once from `begin` on: none of them ends or is reset between. */
+static ptrdiff_t steps_together(const fused_lane *lanes, ptrdiff_t streams, ptrdiff_t begin, const fused_batch *batch)
+{
+    ptrdiff_t steps = lanes[streams - 1].count - begin;
+    if (streams >= FEW)
+        return 1;
+    steps = steps < PANEL / streams ? steps : PANEL / streams;
+    if (batch->reset)
+        for (ptrdiff_t t = 1; t < steps; t++)
+            for (ptrdiff_t s = 0; s < streams; s++)
+                if (batch->reset[lanes[s].samples[begin + t]])
+                    return t;
+    return steps;
+}
+
+static void run_steps(const fused_network *network, const scratch_areas *areas, const fused_lane *lanes,
+                      ptrdiff_t streams, ptrdiff_t begin, ptrdiff_t steps, const fused_batch *batch, fetch *next)
+{
+    const ptrdiff_t inputs = network->layer[0].inputs, size = batch->is_half ? sizeof(uint16_t) : sizeof(float);
+    const int is_one = steps == 1;
+    for (ptrdiff_t t = 0; t < steps; t++)
+        for (ptrdiff_t s = 0; s < streams; s++)
+            clean(inputs, batch->x + lanes[s].samples[begin + t] * inputs, areas->x + (t * streams + s) * inputs);
+    if (batch->reset)
+        for (ptrdiff_t s = 0; s < streams; s++)
+            if (batch->reset[lanes[s].samples[begin]])
+                memset(areas->states[s], 0, network->row * sizeof(float));
+    const float *x = areas->x;
+    ptrdiff_t ld_x = inputs;
+    place at = {0, 0, 0};
+    for (ptrdiff_t l = 0; l < network->layers; l++) {
+        const fused_layer *layer = &network->layer[l];
+        const ptrdiff_t outputs = padded(layer->outputs), wide = padded(layer->hidden) * accumulators_of(layer->cell);
+        float *h = areas->h[l];
+        at = place_after(at.end, layer);
+        if (next) {
+            next->hidden_at = at.hidden * size;
+            next->cell_at = (at.end > at.cell ? at.cell : at.hidden) * size;
+            next->step = W * size;
+        }
+        for (ptrdiff_t s = 0; s < streams; s++)
+            copy(outputs, areas->states[s] + at.hidden, h + s * outputs);
+        if (!is_one)
+            multiply_inputs(layer, steps * streams, x, ld_x, areas->z, areas->blas);
+        for (ptrdiff_t t = 0; t < steps; t++, h += streams * outputs) {
+            float *h_next = h + streams * outputs;
+            step_layer(layer, at, areas, streams, is_one ? layer->bias : areas->z + t * streams * wide,
+                       is_one ? 0 : wide, x, ld_x, is_one ? layer->inputs : 0, h, h_next, next);
+            if (batch->is_half) {
+                round_to_halves(streams * outputs, h_next);
+                for (ptrdiff_t s = 0; s < streams; s++)
+                    round_to_halves(at.end - at.hidden, areas->states[s] + at.hidden);
+            }
+        }
+        x = areas->h[l] + streams * outputs;
+        ld_x = outputs;
+    }
+    write_outputs(network, areas, lanes, streams, begin, steps, batch);
+}
+
+static void run(const fused_network *network, const fused_lane *lanes, ptrdiff_t count, const fused_lane *next_lanes,
+                ptrdiff_t next_count, const fused_batch *batch, float *scratch)
+{
+    scratch_areas areas;
+    divide_scratch(network, scratch, &areas);
+#if defined(__x86_64__)
+    const unsigned int control = _mm_getcsr();
+    _mm_setcsr(control | 0x8040); /* denormals are zero: a state that fades away would be a hundred times slower */
+#endif
+    for (ptrdiff_t s = 0; s < count; s++) {
+        areas.states[s] = batch->is_half ? areas.wide + s * network->row : (float *)lanes[s].state;
+        if (batch->is_half)
+            halves_to_floats(network->row, (const uint16_t *)lanes[s].state, areas.states[s]);
+    }
+    fetch next = {.lanes = next_lanes, .count = next_count};
+    ptrdiff_t begin = 0, streams = count;
+    while (streams > 0) {
+        const ptrdiff_t steps = steps_together(lanes, streams, begin, batch);
+        run_steps(network, &areas, lanes, streams, begin, steps, batch, begin == 0 && next_count ? &next : NULL);
+        begin += steps;
+        while (streams > 0 && lanes[streams - 1].count == begin)
+            streams--;
+    }
+    if (batch->is_half)
+        for (ptrdiff_t s = 0; s < count; s++)
+            floats_to_halves(network->row, areas.states[s], (uint16_t *)lanes[s].state);
+#if defined(__x86_64__)
+    _mm_setcsr(control);
+#endif
+}
+
+/* ---- what the processor can do, for benchmarks ---- */
+
+/* A value that the compiler may not foresee, and so neither leave out nor compute ahead. */
+#if defined(__aarch64__)
+#define OPAQUE(a) __asm__ volatile("" : "+w"(a))
+#elif defined(__AVX512F__)
+#define OPAQUE(a) __asm__ volatile("" : "+v"(a))
+#else
+#define OPAQUE(a) __asm__ volatile("" : "+x"(a))
+#endif
+
+static double multiply_adds(ptrdiff_t rounds)
+{
+    enum { CHAINS = 2 * TILE_ROWS }; /* enough to hide the latency of one; few enough to stay in registers */
+    vec sums[CHAINS], factor = v_set(0.999f), term = v_set(0.5f);
+#pragma GCC unroll 12
+    for (int i = 0; i < CHAINS; i++)
+        sums[i] = v_set((float)i);
+    for (ptrdiff_t n = 0; n < rounds; n++)
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS; i++) {
+            sums[i] = v_fma(sums[i], factor, term);
+            OPAQUE(sums[i]);
+        }
+#pragma GCC unroll 12
+    for (int i = 1; i < CHAINS; i++)
+        sums[0] += sums[i];
+    volatile float sink = v_sum(sums[0]); /* somebody has to want them */
+    (void)sink;
+    return 2.0 * W * CHAINS * (double)rounds;
+}
+
+static double gates(ptrdiff_t rounds, float *state)
+{
+    const vec z[4] = {v_load(state), v_load(state + W), v_load(state + 2 * W), v_load(state + 3 * W)};
+    float *c = state + 4 * W, *h = c + TILE_ROWS * W;
+    for (ptrdiff_t n = 0; n < rounds; n++)
+#pragma GCC unroll 6
+        for (int r = 0; r < TILE_ROWS; r++) {
+            vec here[4] = {z[0], z[1], z[2], z[3]};
+            for (int g = 0; g < 4; g++)
+                OPAQUE(here[g]);
+            v_store(h + r * W, lstm_gates(here, NULL, c + r * W));
+        }
+    return (double)W * TILE_ROWS * (double)rounds;
+}
+
+#define JOINED(a, b) a##b
+#define JOIN(a, b) JOINED(a, b)
+
+const fused_path JOIN(fused_, FUSED_PATH) = {W, scratch_size, run, multiply_adds, gates};

@@ -1,0 +1,62 @@
+"""The C interface of the step; see fused.h."""
+
+cdef extern from "fused.h" nogil:
+    cdef enum:
+        PANEL
+
+    cdef enum fused_cell:
+        CELL_LSTM
+        CELL_PEEPHOLE
+        CELL_GRU
+        CELL_GRU_RESET_BEFORE
+        CELL_RNN
+
+    ctypedef struct fused_product:
+        Py_ssize_t inputs, outputs
+        const float* w
+        const float* bias
+        int is_dot
+
+    ctypedef struct fused_layer:
+        fused_cell cell
+        Py_ssize_t inputs, hidden, outputs
+        const float* w_x
+        const float* w_h
+        const float* bias
+        const float* peephole
+        fused_product projection
+
+    ctypedef struct fused_network:
+        Py_ssize_t layers, row
+        fused_layer* layer
+        fused_product head
+
+    ctypedef struct fused_lane:
+        void* state
+        const Py_ssize_t* samples
+        Py_ssize_t count
+
+    ctypedef struct fused_batch:
+        const float* x
+        const unsigned char* reset
+        float* out
+        float* errors
+        int is_half
+
+    ctypedef struct fused_path:
+        Py_ssize_t width
+        Py_ssize_t (*scratch)(const fused_network* network) noexcept nogil
+        void (*run)(const fused_network* network, const fused_lane* lanes, Py_ssize_t count, const fused_lane* next,
+                    Py_ssize_t next_count, const fused_batch* batch, float* scratch) noexcept nogil
+        double (*multiply_adds)(Py_ssize_t rounds) noexcept nogil
+        double (*gates)(Py_ssize_t rounds, float* state) noexcept nogil
+
+    ctypedef struct fused_isa:
+        const char* name
+        const fused_path* registers
+        const fused_path* blas
+
+    const fused_isa* fused_isas()
+    ctypedef void (*fused_sgemm_function)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*,
+                                          float*, int*) noexcept nogil
+    fused_sgemm_function fused_sgemm

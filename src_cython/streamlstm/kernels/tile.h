@@ -1,0 +1,176 @@
+/* A register tile: a few rows of a product, all gates of some units, and the gates applied from the accumulators.
+ *
+ *   accumulators[r][u][a] = init[r][u][a] + sum_k x[r][k] w_x[u][k][g] + sum_k h[r][k] w_h[u][k][g]      k ascending
+ *
+ * Each sum has one order, whatever the tile: a row's bits do not depend on the rows beside it.
+ */
+#ifndef STREAMLSTM_TILE_H
+#define STREAMLSTM_TILE_H
+
+#include "fused.h"
+#include "vector.h"
+
+/* Rows are `ld` floats apart; ld_init is 0 when all rows begin with the same bias. */
+typedef struct {
+    const float *init, *w_x, *w_h, *peephole;
+    const float *x, *h, *h_old; /* h: what is multiplied with w_h; h_old: the state itself, which GRUs mix in */
+    float *const *states;       /* by row: where c is, at cell_at, and where h goes besides out, at hidden_at */
+    float *out;                 /* h, a product; or what the first pass of gru_reset_before leaves for the second: */
+    float *update, *scaled;     /* n's sum in out, the update gate, r h */
+    float *blas;                /* scratch of a path through BLAS */
+    ptrdiff_t k_x, k_h, ld_init, ld_x, ld_h, ld_out, hidden_at, cell_at; /* ld_h: of h_old, update and scaled too */
+} tile;
+
+/* States that will be wanted after this panel: fetched from memory line by line, beside the products. */
+typedef struct {
+    const fused_lane *lanes;
+    ptrdiff_t count, hidden_at, cell_at, step; /* bytes: of the layer at hand in a state, and of a block */
+} fetch;
+
+/* What a tile computes: the cells, and the passes that are none. NEW is the second pass of gru_reset_before; GRU_X
+ * and RAW1..RAW4 are products alone, of a GRU's inputs and of as many vectors of outputs. */
+enum { NEW = 16, RAW1, RAW2, RAW3, RAW4, GRU_X };
+
+ALWAYS ptrdiff_t padded(ptrdiff_t n) { return (n + W - 1) / W * W; }
+
+ALWAYS int accumulators_of(int kind)
+{
+    switch (kind) {
+    case CELL_GRU_RESET_BEFORE: return 3;
+    case CELL_RNN: case NEW: case RAW1: return 1;
+    case RAW2: return 2;
+    case RAW3: return 3;
+    default: return 4;
+    }
+}
+ALWAYS int x_gates_of(int kind) { return kind == CELL_GRU || kind == GRU_X ? 3 : kind == NEW ? 0 : accumulators_of(kind); }
+ALWAYS int h_gates_of(int kind)
+{
+    return kind == CELL_GRU ? 3 : kind == CELL_GRU_RESET_BEFORE ? 2 : kind >= RAW1 ? 0 : accumulators_of(kind);
+}
+
+/* Return h; c in place. */
+ALWAYS vec lstm_gates(const vec *z, const vec *peephole, float *c_row)
+{
+    const vec one = v_set(1.0f);
+    vec c = v_load(c_row), zo = z[3];
+    vec ei = v_exp2(peephole ? v_fma(peephole[0], c, z[0]) : z[0]);
+    vec ef = v_exp2(peephole ? v_fma(peephole[1], c, z[1]) : z[1]);
+    vec eg = v_exp2(z[2]);
+    /* c / (1 + ef) + (1 - eg) / ((1 + ei) (1 + eg)), with one division */
+    vec f = one + ef, ig = (one + ei) * (one + eg);
+    c = v_fma(c, ig, (one - eg) * f) / (ig * f);
+    v_store(c_row, c);
+    vec eo = v_exp2(peephole ? v_fma(peephole[2], c, zo) : zo);
+    vec ec = v_exp2(c * v_set(-2.88539008f));
+    return (one - ec) / ((one + eo) * (one + ec));
+}
+
+ALWAYS vec v_sigmoid(vec scaled) { return v_set(1.0f) / (v_set(1.0f) + v_exp2(scaled)); }
+
+ALWAYS vec v_tanh(vec scaled)
+{
+    vec e = v_exp2(scaled);
+    return (v_set(1.0f) - e) / (v_set(1.0f) + e);
+}
+
+/* Apply the gates of one row and W units to the sums z; store what comes of it. */
+ALWAYS void finish(int kind, const tile *t, ptrdiff_t row, ptrdiff_t block, const vec *z)
+{
+    const ptrdiff_t unit = block * W;
+    float *state = kind < RAW1 ? t->states[row] : NULL;
+    vec h, h_old = v_set(0.0f);
+    if (kind == CELL_GRU || kind == CELL_GRU_RESET_BEFORE || kind == NEW)
+        h_old = v_load(t->h_old + row * t->ld_h + unit);
+    switch (kind) {
+    case CELL_LSTM:
+        h = lstm_gates(z, NULL, state + t->cell_at + unit);
+        break;
+    case CELL_PEEPHOLE: {
+        const float *p = t->peephole + 3 * unit;
+        vec peephole[3] = {v_load(p), v_load(p + W), v_load(p + 2 * W)};
+        h = lstm_gates(z, peephole, state + t->cell_at + unit);
+        break;
+    }
+    case CELL_GRU: {
+        vec r = v_sigmoid(z[0]), u = v_sigmoid(z[1]), n = v_tanh(v_fma(r, z[3], z[2]));
+        h = v_fma(u, h_old - n, n); /* (1 - u) n + u h */
+        break;
+    }
+    case CELL_GRU_RESET_BEFORE:
+        v_store(t->scaled + row * t->ld_h + unit, v_sigmoid(z[0]) * h_old);
+        v_store(t->update + row * t->ld_h + unit, v_sigmoid(z[1]));
+        v_store(t->out + row * t->ld_out + unit, z[2]);
+        return;
+    case NEW: {
+        vec n = v_tanh(z[0]);
+        h = v_fma(v_load(t->update + row * t->ld_h + unit), h_old - n, n);
+        break;
+    }
+    case CELL_RNN:
+        h = v_tanh(z[0]);
+        break;
+    default: {
+        const int count = accumulators_of(kind);
+        for (int a = 0; a < count; a++)
+            v_store(t->out + row * t->ld_out + (block * count + a) * W, z[a]);
+        return;
+    }
+    }
+    v_store(t->out + row * t->ld_out + unit, h);
+    if (t->hidden_at >= 0)
+        v_store(state + t->hidden_at + unit, h);
+}
+
+/* The accumulator of a gate in the product with h: a GRU's n stays apart, for r multiplies it. */
+ALWAYS int accumulator_of(int kind, int gate) { return kind == CELL_GRU && gate == 2 ? 3 : gate; }
+
+ALWAYS void multiply_add(int kind, int rows, int units, int gates, int is_h, vec (*z)[4][4], const float *w,
+                         ptrdiff_t inputs, const float *x, ptrdiff_t ld)
+{
+    const ptrdiff_t block = inputs * gates * W;
+    for (ptrdiff_t k = 0; k < inputs; k++, w += gates * W) {
+#pragma GCC unroll 4
+        for (int u = 0; u < units; u++) {
+            vec weights[4];
+#pragma GCC unroll 4
+            for (int g = 0; g < gates; g++)
+                weights[g] = v_load(w + u * block + g * W);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) {
+                vec value = v_set(x[r * ld + k]);
+#pragma GCC unroll 4
+                for (int g = 0; g < gates; g++) {
+                    const int a = is_h ? accumulator_of(kind, g) : g;
+                    z[r][u][a] = v_fma(weights[g], value, z[r][u][a]);
+                }
+            }
+        }
+    }
+}
+
+ALWAYS void tile_run(int kind, int rows, int units, const tile *t, ptrdiff_t row, ptrdiff_t block)
+{
+    const int count = accumulators_of(kind), x_gates = x_gates_of(kind), h_gates = h_gates_of(kind);
+    vec z[TILE_ROWS][4][4];
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int u = 0; u < units; u++)
+#pragma GCC unroll 4
+            for (int a = 0; a < count; a++)
+                z[r][u][a] = v_load(t->init + (row + r) * t->ld_init + ((block + u) * count + a) * W);
+    if (x_gates)
+        multiply_add(kind, rows, units, x_gates, 0, z, t->w_x + block * t->k_x * x_gates * W, t->k_x,
+                     t->x + row * t->ld_x, t->ld_x);
+    if (h_gates)
+        multiply_add(kind, rows, units, h_gates, 1, z, t->w_h + block * t->k_h * h_gates * W, t->k_h,
+                     t->h + row * t->ld_h, t->ld_h);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int u = 0; u < units; u++)
+            finish(kind, t, row + r, block + u, z[r][u]);
+}
+
+#endif
