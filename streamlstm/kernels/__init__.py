@@ -24,12 +24,15 @@ except ImportError as error:
         "or build them in place with `make inplace`"
     ) from error
 
+from streamlstm.kernels.cells import CellKind, CellWeights, check_stack, state_size
 from streamlstm.kernels.threads import single_thread
 
 __all__ = [
     "BASE_SURPRISE",
     "NEVER",
     "STATISTICS",
+    "CellKind",
+    "CellWeights",
     "NetworkWeights",
     "StateArena",
     "admit",

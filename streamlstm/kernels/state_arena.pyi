@@ -1,23 +1,31 @@
-"""Rows of network state: hidden and cell [S, L, H], advanced in place by `step`."""
+"""States of streams, one a slot: by layer h, then c. Rows stay where they are; the arena grows by whole chunks."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.kernels.weights import NetworkWeights
+
 class StateArena:
-    """The state of S streams, zero at first; every value is finite, always. Not for two threads at once."""
+    """The states of S streams of a network, zero at first; every value is finite, always.
+
+    With is_half they are float16, rounded after every step. With `threads` above 1 the step shards streams over as
+    many. Not for two threads at once.
+    """
 
     capacity: int
-    layers: int
-    hidden_size: int
-    def __init__(self, capacity: int, *, layers: int, hidden: int) -> None: ...
+    state_size: int
+    is_half: bool
+    def __init__(
+        self, weights: NetworkWeights, capacity: int, *, is_half: bool = False, threads: int = 1
+    ) -> None: ...
     def grow(self, capacity: int) -> None:
-        """Make room for more slots; what exists stays where it is."""
+        """Make room for more slots; what exists is not moved. Raises: MemoryError, and nothing has changed."""
 
     def reset(self, slots: NDArray[np.int64]) -> None:
         """Zero the rows of slots [B]."""
 
-    def export(self, slots: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return copies of hidden and cell, [B, L, H] each, of slots [B]."""
+    def export(self, slots: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return copies of the states of slots [B]: [B, state_size], by layer h, then c."""
 
-    def load(self, slots: NDArray[np.int64], *, hidden: NDArray[np.float32], cell: NDArray[np.float32]) -> None:
-        """Write finite rows [B, L, H] to slots [B]. Raises: ShapeError before anything changes."""
+    def load(self, slots: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
+        """Write finite states [B, state_size] to slots [B]. Raises: ShapeError before anything changes."""

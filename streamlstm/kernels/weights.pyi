@@ -1,20 +1,33 @@
-"""Weights of a stack of LSTM layers, packed for the kernels; immutable."""
+"""A recurrent stack and its head, packed once for the step; immutable."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-class LstmWeights:
-    """Copies of the weights of L layers. Gate order i, f, g, o.
+from streamlstm.kernels.cells import CellWeights
 
-    Shapes: layers is a sequence of (w_ih float32 [4H, I], w_hh [4H, H], bias [4H]); above the first layer I = H.
-    Raises: ShapeError when they do not fit each other or are not finite.
+class NetworkWeights:
+    """Packed copies of a stack's weights and of the linear head on top.
+
+    Shapes: head is (weight float32 [D, R], bias [D]) or None, when the output is the top layer's h.
+    Raises: ShapeError when they do not fit each other or are not finite; UsageError for an unknown backend or isa.
     """
 
     input_size: int
-    hidden_size: int
+    """I."""
+    output_size: int
+    """D, or R without a head."""
+    state_size: int
     num_layers: int
+    isa: str
+    backend: str
     def __init__(
-        self, layers: Sequence[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]
+        self,
+        layers: Sequence[CellWeights],
+        head: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        *,
+        backend: Literal["fused", "blas"] = "fused",
+        isa: str | None = None,
     ) -> None: ...

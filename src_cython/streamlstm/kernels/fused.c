@@ -155,12 +155,21 @@ static void step_layer(const fused_layer *layer, place at, const scratch_areas *
 
 /* ---- a panel ---- */
 
-static void clean(ptrdiff_t count, const float *from, float *to)
+/* The samples of `steps` steps, NaN as 0 and all within +-1e4: every gate is saturated long before, no sum overflows. */
+static void gather_inputs(const fused_lane *lanes, ptrdiff_t streams, ptrdiff_t begin, ptrdiff_t steps,
+                          ptrdiff_t inputs, const float *from, float *x)
 {
-    for (ptrdiff_t i = 0; i < count; i++) {
-        float value = from[i] == from[i] ? from[i] : 0.0f;
-        value = value > 1e4f ? 1e4f : value; /* every gate is saturated long before, and no sum overflows */
-        to[i] = value < -1e4f ? -1e4f : value;
+    float *to = x;
+    for (ptrdiff_t t = 0; t < steps; t++)
+        for (ptrdiff_t s = 0; s < streams; s++) {
+            const float *sample = from + lanes[s].samples[begin + t] * inputs;
+            for (ptrdiff_t i = 0; i < inputs; i++)
+                *to++ = sample[i];
+        }
+    for (ptrdiff_t i = 0; i < steps * streams * inputs; i++) {
+        float value = x[i] == x[i] ? x[i] : 0.0f;
+        value = value < 1e4f ? value : 1e4f;
+        x[i] = value > -1e4f ? value : -1e4f;
     }
 }
 
@@ -169,6 +178,7 @@ static void write_outputs(const fused_network *network, const scratch_areas *are
 {
     const fused_layer *top = &network->layer[network->layers - 1];
     const ptrdiff_t inputs = network->layer[0].inputs;
+    const float share = 1.0f / (float)inputs;
     const float *y = areas->h[network->layers - 1] + streams * padded(top->outputs), *x = areas->x;
     ptrdiff_t ld = padded(top->outputs), outputs = top->outputs;
     if (network->head.outputs) {
@@ -187,7 +197,7 @@ static void write_outputs(const fused_network *network, const scratch_areas *are
                 float sum = 0.0f;
                 for (ptrdiff_t i = 0; i < inputs; i++)
                     sum += (y[i] - x[i]) * (y[i] - x[i]);
-                batch->errors[sample] = sum / (float)inputs;
+                batch->errors[sample] = sum * share;
             }
         }
 }
@@ -212,9 +222,7 @@ static void run_steps(const fused_network *network, const scratch_areas *areas, 
 {
     const ptrdiff_t inputs = network->layer[0].inputs, size = batch->is_half ? sizeof(uint16_t) : sizeof(float);
     const int is_one = steps == 1;
-    for (ptrdiff_t t = 0; t < steps; t++)
-        for (ptrdiff_t s = 0; s < streams; s++)
-            clean(inputs, batch->x + lanes[s].samples[begin + t] * inputs, areas->x + (t * streams + s) * inputs);
+    gather_inputs(lanes, streams, begin, steps, inputs, batch->x, areas->x);
     if (batch->reset)
         for (ptrdiff_t s = 0; s < streams; s++)
             if (batch->reset[lanes[s].samples[begin]])
@@ -318,15 +326,23 @@ static double multiply_adds(ptrdiff_t rounds)
 static double gates(ptrdiff_t rounds, float *state)
 {
     const vec z[4] = {v_load(state), v_load(state + W), v_load(state + 2 * W), v_load(state + 3 * W)};
-    float *c = state + 4 * W, *h = c + TILE_ROWS * W;
-    for (ptrdiff_t n = 0; n < rounds; n++)
+    float *c[TILE_ROWS];
+    for (int r = 0; r < TILE_ROWS; r++)
+        c[r] = state + (4 + r) * W;
+    for (ptrdiff_t n = 0; n < rounds; n++) {
+        vec sums[TILE_ROWS][4];
 #pragma GCC unroll 6
-        for (int r = 0; r < TILE_ROWS; r++) {
-            vec here[4] = {z[0], z[1], z[2], z[3]};
-            for (int g = 0; g < 4; g++)
-                OPAQUE(here[g]);
-            v_store(h + r * W, lstm_gates(here, NULL, c + r * W));
-        }
+        for (int r = 0; r < TILE_ROWS; r++)
+#pragma GCC unroll 4
+            for (int g = 0; g < 4; g++) {
+                sums[r][g] = z[g];
+                OPAQUE(sums[r][g]);
+            }
+        lstm_gates(TILE_ROWS, sums, NULL, c);
+#pragma GCC unroll 6
+        for (int r = 0; r < TILE_ROWS; r++)
+            v_store(c[r] + TILE_ROWS * W, sums[r][0]);
+    }
     return (double)W * TILE_ROWS * (double)rounds;
 }
 

@@ -49,16 +49,16 @@ static void run_tiles(int kind, const tile *t, ptrdiff_t rows, ptrdiff_t blocks,
         }
         for (ptrdiff_t r = 0; r < size; r++)
             for (ptrdiff_t block = 0; block < blocks; block++) {
-                vec z[4];
+                vec z[1][4];
                 for (int a = 0; a < count; a++)
-                    z[a] = v_load(t->init + (row + r) * t->ld_init + (block * count + a) * W);
+                    z[0][a] = v_load(t->init + (row + r) * t->ld_init + (block * count + a) * W);
                 for (int g = 0; g < x_gates; g++)
-                    z[g] = z[g] + v_load(y_x + r * wide_x + (block * x_gates + g) * W);
+                    z[0][g] = z[0][g] + v_load(y_x + r * wide_x + (block * x_gates + g) * W);
                 for (int g = 0; g < h_gates; g++) {
                     const int a = accumulator_of(kind, g);
-                    z[a] = z[a] + v_load(y_h + r * wide_h + (block * h_gates + g) * W);
+                    z[0][a] = z[0][a] + v_load(y_h + r * wide_h + (block * h_gates + g) * W);
                 }
-                finish(kind, t, row + r, block, z);
+                finish(kind, t, 1, row + r, block, z);
             }
     }
 }

@@ -1,0 +1,52 @@
+"""Which instruction set runs, and that the one named by the environment does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from streamlstm.kernels import fma_peak, gate_cost, isas
+
+SCRIPT = """
+import numpy as np
+from streamlstm.kernels import CellWeights, NetworkWeights, StateArena, isa, step
+r = np.random.default_rng(0)
+weights = NetworkWeights([CellWeights("lstm", *(r.normal(size=s).astype("f4") for s in ((20, 3), (20, 5), 20)))])
+out = np.empty((2, 5), "f4")
+step(weights, StateArena(weights, 2), np.arange(2), r.normal(size=(2, 3)).astype("f4"), out)
+print(isa(), weights.isa, bool(np.isfinite(out).all()))
+"""
+
+
+def run_script(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("isa", isas())
+def test_the_environment_chooses(isa: str) -> None:
+    assert run_script(STREAMLSTM_ISA=isa).stdout.split() == [isa, isa, "True"]
+
+
+def test_the_best_is_taken_unless_told() -> None:
+    assert isas()[-1] == "baseline"
+    assert run_script(STREAMLSTM_ISA="").stdout.split()[0] == isas()[0]
+
+
+def test_what_the_processor_has_not_is_refused_in_a_sentence() -> None:
+    done = run_script(STREAMLSTM_ISA="z80")
+    assert f"STREAMLSTM_ISA: expected one of {', '.join(isas())}, which this processor has, got 'z80'" in done.stderr
+
+
+def test_the_measures_of_the_processor_are_plausible() -> None:
+    assert 1 < fma_peak(0.01) < 2000  # GFLOP/s
+    assert 0.01 < gate_cost(0.01) < 100  # ns a unit
