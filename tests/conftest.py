@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamlstm.kernels import LstmWeights, StateArena, advance
+from streamlstm.kernels import CellKind, CellWeights, LstmWeights, StateArena, advance
 from streamlstm.model.bundle import ModelBundle
-from streamlstm.model.network import Architecture, LayerWeights, Network
+from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 
@@ -134,9 +134,13 @@ def tiny_series(seed: int, rows: int) -> NDArray[np.float32]:
 def tiny_bundle() -> ModelBundle:
     """A small model in a second: a random LSTM whose head is fitted by least squares, calibrated on clean data."""
     hidden, horizon, rng = 24, 4, np.random.default_rng(12)
-    architecture = Architecture(channels=2, hidden=hidden, layers=1, forecast=horizon, reconstruct=8)
-    layer = LayerWeights(
-        *(rng.normal(0, 0.4, shape).astype(np.float32) for shape in ((4 * hidden, 2), (4 * hidden, hidden), 4 * hidden))
+    architecture = Architecture(channels=2, hidden=hidden, forecast=horizon, reconstruct=8)
+    layer = CellWeights(
+        CellKind.LSTM,
+        *(
+            rng.normal(0, 0.4, shape).astype(np.float32)
+            for shape in ((4 * hidden, 2), (4 * hidden, hidden), 4 * hidden)
+        ),
     )
     values = tiny_series(1, 4000)
     standardizer = Standardizer.fit(values[:2000])

@@ -16,7 +16,7 @@ try:
     )
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import X_LIMIT, advance, project, step
-    from streamlstm.kernels.unroll import Gradients, Trace, backward, unroll
+    from streamlstm.kernels.unroll import CellGradients, Gradients, Trace, backward, unroll
     from streamlstm.kernels.weights import LstmWeights
 except ImportError as error:
     raise ImportError(
@@ -24,13 +24,18 @@ except ImportError as error:
         "or build them in place with `make inplace`"
     ) from error
 
+from streamlstm.kernels.cells import CELL_FIELDS, CellKind, CellWeights, check_stack, state_size
 from streamlstm.kernels.threads import single_thread
 
 __all__ = [
     "BASE_SURPRISE",
+    "CELL_FIELDS",
     "NEVER",
     "STATISTICS",
     "X_LIMIT",
+    "CellGradients",
+    "CellKind",
+    "CellWeights",
     "Gradients",
     "LstmWeights",
     "StateArena",
@@ -39,11 +44,13 @@ __all__ = [
     "advance",
     "advance_residuals",
     "backward",
+    "check_stack",
     "combine_tails",
     "project",
     "row_length",
     "score_streams",
     "single_thread",
+    "state_size",
     "step",
     "unroll",
 ]

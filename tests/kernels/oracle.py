@@ -1,48 +1,97 @@
-"""An LSTM per scalar in float64, from its equations, one lane at a time; nothing of it is vectorised or shared."""
+"""Every cell per scalar in float64, from its equations, one lane at a time; nothing of it is vectorised or shared.
+
+A layer is anything with the fields of CellWeights; a lane's state is, by layer, h and then c if the cell has one.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
+
+LSTM_KINDS = ("lstm", "peephole")
 
 
 def sigmoid(z: float) -> float:
     return 1.0 / (1.0 + math.exp(-z)) if z >= 0 else math.exp(z) / (1.0 + math.exp(z))
 
 
-def run(layers: list[tuple[Any, Any, Any]], x: Any, hidden: Any, cell: Any) -> tuple[list[Any], Any, Any]:
-    """Return outputs [T][B][H] of the top layer, and final hidden and cell [L][B][H].
+def dot(row: Any, values: Sequence[float]) -> float:
+    total = 0.0
+    for weight, value in zip(row, values, strict=True):
+        total += float(weight) * value
+    return total
 
-    layers: (w_ih [4H][I], w_hh [4H][H], bias [4H]) by layer; x [T][B][I]; hidden, cell [L][B][H].
+
+def lstm(layer: Any, x: list[float], h: list[float], c: list[float]) -> tuple[list[float], list[float]]:
+    units, new_c, exposed = len(c), [], []
+    for u in range(units):
+        zi, zf, zg, zo = (
+            dot(layer.w_ih[k * units + u], x) + dot(layer.w_hh[k * units + u], h) + float(layer.bias[k * units + u])
+            for k in range(4)
+        )
+        if str(layer.kind) == "peephole":
+            zi += float(layer.peephole[0][u]) * c[u]
+            zf += float(layer.peephole[1][u]) * c[u]
+        cell = sigmoid(zf) * c[u] + sigmoid(zi) * math.tanh(zg)
+        if str(layer.kind) == "peephole":
+            zo += float(layer.peephole[2][u]) * cell
+        new_c.append(cell)
+        exposed.append(sigmoid(zo) * math.tanh(cell))
+    return (exposed if layer.w_hr is None else [dot(row, exposed) for row in layer.w_hr]), new_c
+
+
+def gru(layer: Any, x: list[float], h: list[float]) -> list[float]:
+    units = len(h)
+
+    def gate(k: int, u: int) -> float:
+        row = k * units + u
+        return sigmoid(dot(layer.w_ih[row], x) + dot(layer.w_hh[row], h) + float(layer.bias[row]))
+
+    reset = [gate(0, u) for u in range(units)]
+    new = []
+    for u in range(units):
+        row = 2 * units + u
+        if str(layer.kind) == "gru":
+            recurrent = reset[u] * (dot(layer.w_hh[row], h) + float(layer.bias_hn[u]))
+        else:
+            recurrent = dot(layer.w_hh[row], [r * value for r, value in zip(reset, h, strict=True)])
+        candidate = math.tanh(dot(layer.w_ih[row], x) + float(layer.bias[row]) + recurrent)
+        z = gate(1, u)
+        new.append((1.0 - z) * candidate + z * h[u])
+    return new
+
+
+def rnn(layer: Any, x: list[float], h: list[float]) -> list[float]:
+    return [
+        math.tanh(dot(layer.w_ih[u], x) + dot(layer.w_hh[u], h) + float(layer.bias[u])) for u in range(len(layer.bias))
+    ]
+
+
+def run(layers: Sequence[Any], x: Any, state: Any) -> tuple[list[Any], list[list[float]]]:
+    """Return outputs [T][B][R] of the top layer, and the final state [B][state_size].
+
+    x [T][B][I]; state [B][state_size].
     """
-    hidden = [[list(map(float, lane)) for lane in layer] for layer in hidden]
-    cell = [[list(map(float, lane)) for lane in layer] for layer in cell]
+    states = [[float(value) for value in lane] for lane in state]
     outputs = []
     for sample in x:
         step = []
         for b, lane in enumerate(sample):
-            below = [float(v) for v in lane]
-            for number, (w_ih, w_hh, bias) in enumerate(layers):
-                units = len(hidden[number][b])
-
-                def z(row: int, below: list[float] = below, number: int = number, b: int = b) -> float:
-                    w_ih, w_hh, bias = layers[number]
-                    total = float(bias[row])
-                    for k, value in enumerate(below):
-                        total += float(w_ih[row][k]) * value
-                    for k, value in enumerate(hidden[number][b]):
-                        total += float(w_hh[row][k]) * value
-                    return total
-
-                new_cell, new_hidden = [], []
-                for u in range(units):
-                    i, f = sigmoid(z(u)), sigmoid(z(units + u))
-                    g, o = math.tanh(z(2 * units + u)), sigmoid(z(3 * units + u))
-                    c = f * cell[number][b][u] + i * g
-                    new_cell.append(c)
-                    new_hidden.append(o * math.tanh(c))
-                cell[number][b], hidden[number][b] = new_cell, new_hidden
-                below = new_hidden
-            step.append(below)
+            values, after, at = [float(v) for v in lane], [], 0
+            for layer in layers:
+                size = len(layer.w_hh[0])
+                h, at = states[b][at : at + size], at + size
+                if str(layer.kind) in LSTM_KINDS:
+                    units = len(layer.bias) // 4
+                    c, at = states[b][at : at + units], at + units
+                    values, new_c = lstm(layer, values, h, c)
+                    after += values + new_c
+                else:
+                    values = rnn(layer, values, h) if str(layer.kind) == "rnn" else gru(layer, values, h)
+                    after += values
+            assert at == len(states[b])
+            states[b] = after
+            step.append(values)
         outputs.append(step)
-    return outputs, hidden, cell
+    return outputs, states

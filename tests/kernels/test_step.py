@@ -17,20 +17,38 @@ from threadpoolctl import threadpool_info
 
 import streamlstm.kernels as kernels
 from streamlstm.errors import ShapeError, UsageError
-from streamlstm.kernels import LstmWeights, StateArena, advance, project, single_thread, step, unroll
+from streamlstm.kernels import (
+    CellKind,
+    CellWeights,
+    LstmWeights,
+    StateArena,
+    advance,
+    project,
+    single_thread,
+    state_size,
+    step,
+    unroll,
+)
 
 SIZES = [(1, 5, 1), (3, 13, 2), (8, 64, 2), (38, 300, 1)]
 """Channels, hidden, layers; 300 hidden units lie beyond the size at which the inner dimension is split."""
 
 
-def make_weights(inputs: int, hidden: int, layers: int, seed: int = 0) -> LstmWeights:
+def make_layers(inputs: int, hidden: int, layers: int, seed: int = 0) -> list[CellWeights]:
     rng = np.random.default_rng(seed)
 
     def normal(*shape: int) -> NDArray[np.float32]:
         return rng.normal(0, 1.5 / np.sqrt(hidden + 3), shape).astype(np.float32)
 
     sizes = [inputs] + [hidden] * (layers - 1)
-    return LstmWeights([(normal(4 * hidden, i), normal(4 * hidden, hidden), normal(4 * hidden)) for i in sizes])
+    return [
+        CellWeights(CellKind.LSTM, normal(4 * hidden, i), normal(4 * hidden, hidden), normal(4 * hidden)) for i in sizes
+    ]
+
+
+def make_weights(inputs: int, hidden: int, layers: int, seed: int = 0) -> LstmWeights:
+    made = make_layers(inputs, hidden, layers, seed)
+    return LstmWeights([(layer.w_ih, layer.w_hh, layer.bias) for layer in made])
 
 
 WEIGHTS = {size: make_weights(*size) for size in SIZES}
@@ -77,8 +95,8 @@ def test_bits_depend_on_the_stream_alone(size: tuple[int, int, int], seed: int, 
 def test_steps_agree_with_unroll(size: tuple[int, int, int]) -> None:
     weights = WEIGHTS[size]
     x = np.random.default_rng(3).normal(0, 1, (40, 1, size[0])).astype(np.float32)
-    zero = np.zeros((weights.num_layers, 1, weights.hidden_size), np.float32)
-    trace = unroll(weights, x, hidden=zero, cell=zero)
+    layers = make_layers(*size)
+    trace = unroll(layers, x, state=np.zeros((1, state_size(layers)), np.float32))
     np.testing.assert_allclose(alone(weights, x[:, 0]), trace.y[:, 0], rtol=0, atol=1e-6)
 
 
