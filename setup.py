@@ -24,6 +24,7 @@ KERNELS = (
     "worker_pool",
     "state_arena",
     "step",
+    "unroll",
     "admission",
     "residuals",
 )

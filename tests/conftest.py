@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamlstm.kernels import LstmWeights, StateArena, advance
+from streamlstm.kernels import CellKind, CellWeights, NetworkWeights, StateArena, advance
 from streamlstm.model.bundle import ModelBundle
-from streamlstm.model.network import Architecture, LayerWeights, Network
+from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 
@@ -134,16 +134,20 @@ def tiny_series(seed: int, rows: int) -> NDArray[np.float32]:
 def tiny_bundle() -> ModelBundle:
     """A small model in a second: a random LSTM whose head is fitted by least squares, calibrated on clean data."""
     hidden, horizon, rng = 24, 4, np.random.default_rng(12)
-    architecture = Architecture(channels=2, hidden=hidden, layers=1, forecast=horizon, reconstruct=8)
-    layer = LayerWeights(
-        *(rng.normal(0, 0.4, shape).astype(np.float32) for shape in ((4 * hidden, 2), (4 * hidden, hidden), 4 * hidden))
+    architecture = Architecture(channels=2, hidden=hidden, forecast=horizon, reconstruct=8)
+    layer = CellWeights(
+        CellKind.LSTM,
+        *(
+            rng.normal(0, 0.4, shape).astype(np.float32)
+            for shape in ((4 * hidden, 2), (4 * hidden, hidden), 4 * hidden)
+        ),
     )
     values = tiny_series(1, 4000)
     standardizer = Standardizer.fit(values[:2000])
     x = standardizer.apply(values)
     states = np.empty((len(x), hidden), np.float32)
-    weights, arena = LstmWeights([(layer.w_ih, layer.w_hh, layer.bias)]), StateArena(1, layers=1, hidden=hidden)
-    advance(weights, arena, np.zeros(len(x), np.int64), x, np.zeros(len(x), np.uint8), states)
+    weights = NetworkWeights([layer])
+    advance(weights, StateArena(weights, 1), np.zeros(len(x), np.int64), x, np.zeros(len(x), np.uint8), states)
     fit = np.arange(100, 2000)
     features = np.column_stack([states[fit], np.ones(len(fit))])
     targets = np.concatenate([x[fit + h] for h in range(horizon + 1)], axis=1)

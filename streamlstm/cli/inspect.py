@@ -15,6 +15,7 @@ from streamlstm.adapters.local_log.database import Database
 from streamlstm.cli import app
 from streamlstm.cli.output import say
 from streamlstm.errors import DataError
+from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
 from streamlstm.streaming.snapshot_format import decode_state
@@ -79,13 +80,18 @@ def _print_snapshot(file: Path, group: str, place: TopicPartition) -> None:
 
 def _print_bundle(model: ModelBundle) -> None:
     a, calibration = model.network.architecture, model.calibration
-    parameters = sum(w.size for layer in model.network.layers for w in (layer.w_ih, layer.w_hh, layer.bias))
+    arrays = (getattr(layer, name) for layer in model.network.layers for name in CELL_FIELDS)
+    parameters = sum(array.size for array in arrays if array is not None)
     parameters += model.network.head_weight.size + model.network.head_bias.size
+    projected = f" projected to {a.projection}" if a.projection else ""
     rate = f"one sample every {model.period_s:g} s" if model.period_s > 0 else "unknown"
     lines = [
         ("model", f"{model.label}, made {model.created_at or 'at an unknown time'}"),
         ("digest", f"sha256 {model.digest} (verified)"),
-        ("network", f"{a.cell}, {a.layers} layer(s) of {a.hidden}, forecast {a.forecast} samples"),
+        (
+            "network",
+            f"{', '.join(a.cells)}, {a.layers} layer(s) of {a.hidden}{projected}, forecast {a.forecast} samples",
+        ),
         ("trained", f"beside a reconstruction of the last {a.reconstruct} samples"),
         ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
         ("sampling", rate),

@@ -17,6 +17,7 @@ from streamlstm.cli.output import check_target, say
 from streamlstm.cli.progress import Progress
 from streamlstm.cli.seconds import checked_seconds
 from streamlstm.errors import DataError, UsageError
+from streamlstm.kernels import CellKind
 from streamlstm.training.datasets import Series, read_series
 from streamlstm.training.fit import train as fit_bundle
 from streamlstm.training.trainer import Progress as TrainingProgress
@@ -37,7 +38,14 @@ def train(
         float | None, typer.Option(min=0, help="Seconds between samples; from the data by default.")
     ] = None,
     hidden: Annotated[int | None, typer.Option(min=1, help="Hidden units; 32 by default.")] = None,
-    layers: Annotated[int | None, typer.Option(min=1, help="Layers; 1 by default.")] = None,
+    cell: Annotated[
+        str,
+        typer.Option(help=f"Recurrent cell: {', '.join(CellKind)}; comma separated for one a layer, the lowest first."),
+    ] = "lstm",
+    layers: Annotated[int | None, typer.Option(min=1, help="Layers; 1 by default, or as many as cells.")] = None,
+    projection: Annotated[
+        int, typer.Option(min=0, help="Outputs that the LSTM kinds' hidden units are projected to; 0 = none.")
+    ] = 0,
     forecast: Annotated[int | None, typer.Option(min=1, help="Samples ahead that are forecast; 16 by default.")] = None,
     reconstruct: Annotated[
         int | None, typer.Option(min=1, help="Samples back that are rebuilt; a period by default.")
@@ -79,7 +87,9 @@ def train(
             version=version,
             seed=seed,
             hidden=hidden,
+            cell=cell,
             layers=layers,
+            projection=projection,
             forecast=forecast,
             reconstruct=reconstruct,
             max_updates=updates,

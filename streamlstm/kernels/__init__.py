@@ -17,6 +17,7 @@ try:
     from streamlstm.kernels.isa import fma_peak, gate_cost, isa, isas
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import advance, run, step
+    from streamlstm.kernels.unroll import CellGradients, Gradients, Trace, backward, unroll
     from streamlstm.kernels.weights import NetworkWeights
 except ImportError as error:
     raise ImportError(
@@ -24,20 +25,26 @@ except ImportError as error:
         "or build them in place with `make inplace`"
     ) from error
 
-from streamlstm.kernels.cells import CellKind, CellWeights, check_stack, state_size
+from streamlstm.kernels.cells import CELL_FIELDS, CellKind, CellWeights, check_stack, state_size
 from streamlstm.kernels.threads import single_thread
 
 __all__ = [
     "BASE_SURPRISE",
+    "CELL_FIELDS",
     "NEVER",
     "STATISTICS",
+    "CellGradients",
     "CellKind",
     "CellWeights",
+    "Gradients",
     "NetworkWeights",
     "StateArena",
+    "Trace",
     "admit",
     "advance",
     "advance_residuals",
+    "backward",
+    "check_stack",
     "combine_tails",
     "fma_peak",
     "gate_cost",
@@ -47,5 +54,7 @@ __all__ = [
     "run",
     "score_streams",
     "single_thread",
+    "state_size",
     "step",
+    "unroll",
 ]

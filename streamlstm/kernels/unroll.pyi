@@ -1,53 +1,65 @@
-"""T steps of a stack of LSTM layers for training, and their gradients."""
+"""T steps of a stack of layers of any cell for training, and their gradients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.kernels.weights import LstmWeights
+from streamlstm.kernels.cells import CellKind, CellWeights
 
 _Array = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
+class LayerTrace:
+    """What `backward` needs of one layer; None is what its cell has not."""
+
+    kind: CellKind
+    inputs: _Array
+    gates: _Array
+    hidden: _Array
+    cell: _Array | None
+    inner: _Array | None
+    unprojected: _Array | None
+
+@dataclass(frozen=True, slots=True)
 class Trace:
-    """y [T, B, H]; hidden and cell [L, B, H] at the end; the rest is what `backward` needs."""
+    """y [T, B, R] of the top layer; state [B, state_size] at the end, by layer h, then c; and, by layer, the rest."""
 
     y: _Array
-    hidden: _Array
-    cell: _Array
-    inputs: tuple[_Array, ...]
-    gates: tuple[_Array, ...]
-    hiddens: tuple[_Array, ...]
-    cells: tuple[_Array, ...]
-    tanh_cells: tuple[_Array, ...]
+    state: _Array
+    layers: tuple[LayerTrace, ...]
+
+@dataclass(frozen=True, slots=True)
+class CellGradients:
+    """Gradients of the fields of CellWeights, shaped as they are; None where the cell has none."""
+
+    w_ih: _Array
+    w_hh: _Array
+    bias: _Array
+    bias_hn: _Array | None
+    peephole: _Array | None
+    w_hr: _Array | None
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """layers: (d_w_ih [4H, I], d_w_hh [4H, H], d_bias [4H]) by layer; d_x [T, B, I]; d_hidden, d_cell [L, B, H]."""
+    """layers: one CellGradients a layer; d_x [T, B, I]; d_state [B, state_size] by the initial state."""
 
-    layers: list[tuple[_Array, _Array, _Array]]
+    layers: tuple[CellGradients, ...]
     d_x: _Array
-    d_hidden: _Array
-    d_cell: _Array
+    d_state: _Array
 
-def unroll(weights: LstmWeights, x: _Array, *, hidden: _Array, cell: _Array) -> Trace:
+def unroll(layers: Sequence[CellWeights], x: _Array, *, state: _Array) -> Trace:
     """Run T steps from a given state.
 
-    Shapes: x float32 [T, B, I]; hidden, cell float32 [L, B, H].
+    Shapes: x float32 [T, B, I]; state float32 [B, state_size], by layer h, then c.
     Raises: ShapeError.
     """
 
-def backward(
-    weights: LstmWeights,
-    trace: Trace,
-    d_y: _Array,
-    *,
-    d_hidden: _Array | None = None,
-    d_cell: _Array | None = None,
-) -> Gradients:
+def backward(layers: Sequence[CellWeights], trace: Trace, d_y: _Array, *, d_state: _Array | None = None) -> Gradients:
     """Return the gradients of a loss, given its gradients by the outputs of `unroll`.
 
-    Shapes: d_y float32 [T, B, H]; d_hidden, d_cell float32 [L, B, H] by the final state, zero when None.
+    Shapes: d_y float32 [T, B, R]; d_state float32 [B, state_size] by the final state, zero when None.
+    State: the trace is left as it is.
     Raises: ShapeError.
     """

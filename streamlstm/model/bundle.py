@@ -21,13 +21,14 @@ from safetensors.numpy import save as encode_tensors
 
 from streamlstm import __version__
 from streamlstm.errors import BundleError, ShapeError
+from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights
 from streamlstm.model.calibration import Calibration
-from streamlstm.model.network import Architecture, LayerWeights, Network
+from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
 
 __all__ = ["FORMAT", "ModelBundle"]
 
-FORMAT = "streamlstm.bundle/1"
+FORMAT = "streamlstm.bundle/2"
 _KEY = "streamlstm"
 _SCALARS = ("rows", "cluster_rows", "settle", "warm_up", "horizon")
 
@@ -109,15 +110,17 @@ class ModelBundle:
     @classmethod
     def _assemble(cls, manifest: dict[str, Any], tensors: dict[str, NDArray[Any]]) -> Self:
         architecture = Architecture(**manifest["architecture"])
-        layers = tuple(
-            LayerWeights(*(tensors[f"lstm.{part}_l{index}"] for part in ("weight_ih", "weight_hh", "bias")))
-            for index in range(architecture.layers)
-        )
+        layers = []
+        for index, cell in enumerate(architecture.cells):
+            named = {name: f"layers.{index}.{name}" for name in CELL_FIELDS}
+            layers.append(
+                CellWeights(CellKind(cell), **{n: tensors[key] for n, key in named.items() if key in tensors})
+            )
         arrays: dict[str, Any] = {
             f.name: tensors[f"calibration.{f.name}"] for f in fields(Calibration) if f.name not in _SCALARS
         }
         return cls(
-            network=Network(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
+            network=Network(architecture, tuple(layers), tensors["head.weight"], tensors["head.bias"]),
             standardizer=Standardizer(tensors["standardizer.mean"], tensors["standardizer.scale"]),
             calibration=Calibration(**arrays, **manifest["calibration"]),
             channels=tuple(manifest["channels"]),
@@ -137,9 +140,9 @@ class ModelBundle:
             "standardizer.scale": self.standardizer.scale,
         }
         for index, layer in enumerate(self.network.layers):
-            tensors[f"lstm.weight_ih_l{index}"] = layer.w_ih
-            tensors[f"lstm.weight_hh_l{index}"] = layer.w_hh
-            tensors[f"lstm.bias_l{index}"] = layer.bias
+            for part in CELL_FIELDS:
+                if (array := getattr(layer, part)) is not None:
+                    tensors[f"layers.{index}.{part}"] = array
         for f in fields(Calibration):
             if f.name not in _SCALARS:
                 tensors[f"calibration.{f.name}"] = getattr(self.calibration, f.name)

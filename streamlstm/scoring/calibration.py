@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
-from streamlstm.kernels import BASE_SURPRISE, combine_tails, single_thread
+from streamlstm.kernels import BASE_SURPRISE, combine_tails
 from streamlstm.model.calibration import Calibration
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
@@ -72,13 +72,13 @@ def calibrate(
     widths = widths_for(period_rows)
     settle = max(network.architecture.forecast, int(widths[1]) // 2)
     warm_up = settle + int(widths[1])
-    with single_thread():
-        passes = [_pass(network, standardizer, one) for one in series]
-        starts = [_usable_start(one, warm_up) for one in series]
-        scales = _residual_scales(network, passes, starts)
-        means = np.concatenate(
-            [_means(network, one, scales, widths, settle)[start:] for one, start in zip(passes, starts, strict=True)]
-        )
+    forward = Forward(network, standardizer)
+    passes = [_pass(forward, one) for one in series]
+    starts = [_usable_start(one, warm_up) for one in series]
+    scales = _residual_scales(network, passes, starts)
+    means = np.concatenate(
+        [_means(forward, one, scales, widths, settle)[start:] for one, start in zip(passes, starts, strict=True)]
+    )
     if len(means) < 20:
         raise DataError(
             f"calibration: expected at least 20 rows after the first {warm_up}, got {len(means)}; give more data"
@@ -110,9 +110,8 @@ def _usable_start(series: CalibrationSeries, warm_up: int) -> int:
     return max(series.start, min(warm_up, (series.start + len(series.values)) // 2))
 
 
-def _pass(network: Network, standardizer: Standardizer, series: CalibrationSeries) -> list[Passed]:
-    forward = Forward(network, standardizer)
-    states = StreamStates(network.architecture, max_streams=16)
+def _pass(forward: Forward, series: CalibrationSeries) -> list[Passed]:
+    states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
     slot = states.slots_of(["calibration"])
     passes = []
     for begin in range(0, len(series.values), _CHUNK):
@@ -143,9 +142,9 @@ def _residual_scales(network: Network, passes: list[list[Passed]], starts: list[
 
 
 def _means(
-    network: Network, chunks: list[Passed], scales: NDArray[np.float32], widths: NDArray[np.float32], settle: int
+    forward: Forward, chunks: list[Passed], scales: NDArray[np.float32], widths: NDArray[np.float32], settle: int
 ) -> NDArray[np.float32]:
-    states = StreamStates(network.architecture, max_streams=16)
+    states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
     states.slots_of(["calibration"])
     return np.concatenate(
         [run_residuals(states, one, scales=scales, widths=widths, settle=settle).means for one in chunks]

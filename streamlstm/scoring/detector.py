@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import ShapeError
-from streamlstm.kernels import combine_tails, score_streams, single_thread
+from streamlstm.kernels import combine_tails, score_streams
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.scoring.forward import Forward
 from streamlstm.scoring.residuals import run_residuals
@@ -50,16 +50,29 @@ class Detector:
         threshold: Threshold | None = None,
         period_s: float | None = None,
         max_streams: int = 1_000_000,
+        threads: int = 1,
+        is_half: bool = False,
     ) -> None:
-        """Make a detector with no streams yet; `period_s` is their sampling period, the bundle's own when None."""
+        """Make a detector with no streams yet.
+
+        `period_s` is their sampling period, the bundle's own when None; `threads` share out the network's streams, and
+        with `is_half` its states are kept as float16.
+        """
         calibration = bundle.calibration
         self.bundle = bundle
         self.gaps = gaps or GapPolicy()
-        self.states = StreamStates(bundle.network.architecture, max_streams=max_streams)
+        self._forward = Forward(bundle.network, bundle.standardizer)
+        self.isa = self._forward.weights.isa
+        self.states = StreamStates(
+            bundle.network.architecture,
+            self._forward.weights,
+            max_streams=max_streams,
+            threads=threads,
+            is_half=is_half,
+        )
         self.budget_surprise = (threshold or Threshold()).budget_surprise(
             period_s=bundle.period_s if period_s is None else period_s, cluster_rows=calibration.cluster_rows
         )
-        self._forward = Forward(bundle.network, bundle.standardizer)
         self._rate = 1.0 / calibration.horizon
 
     @classmethod
@@ -118,10 +131,9 @@ class Detector:
             expected=np.full((len(rows), channels), np.nan, np.float32),
             contribution=np.zeros((len(rows), channels), np.float32),
         )
-        with single_thread():
-            for start in range(0, len(rows), _CHUNK):
-                chunk = slice(start, start + _CHUNK)
-                self._score_chunk(slots[chunk], times[chunk], rows[chunk], chunk, result)
+        for start in range(0, len(rows), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            self._score_chunk(slots[chunk], times[chunk], rows[chunk], chunk, result)
         return result
 
     def _score_chunk(

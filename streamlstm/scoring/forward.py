@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.kernels import LstmWeights, admit, advance, project
+from streamlstm.kernels import NetworkWeights, admit, advance
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.state import StreamStates
@@ -42,7 +42,7 @@ class Forward:
     def __init__(self, network: Network, standardizer: Standardizer) -> None:
         self.network = network
         self.standardizer = standardizer
-        self._weights = LstmWeights([(layer.w_ih, layer.w_hh, layer.bias) for layer in network.layers])
+        self.weights = NetworkWeights(network.layers, (network.head_weight, network.head_bias))
 
     def run(
         self,
@@ -80,8 +80,6 @@ class Forward:
         kept = np.flatnonzero(status != Status.LATE)
         if len(kept) < count:
             slots, x, observed, reset = slots[kept], x[kept], observed[kept], reset[kept]
-        hidden = np.empty((len(kept), self.network.architecture.hidden), np.float32)
         head = np.empty((len(kept), self.network.architecture.head_outputs), np.float32)
-        advance(self._weights, states.arena, slots, x, reset, hidden)
-        project(hidden, self.network.head_weight, self.network.head_bias, head)
+        advance(self.weights, states.arena, slots, x, reset, head)
         return Passed(kept, status, slots, x, observed, reset, head)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError, SnapshotError, UsageError
-from streamlstm.kernels import BASE_SURPRISE, NEVER, StateArena, row_length
+from streamlstm.kernels import BASE_SURPRISE, NEVER, NetworkWeights, StateArena, row_length
 from streamlstm.model.network import Architecture
 
 __all__ = ["StreamStates"]
@@ -19,17 +19,25 @@ _FIRST_CAPACITY = 16
 class StreamStates:
     """Slots of streams and the arrays behind them; S = capacity.
 
-    Shapes: arena hidden and cell [S, L, H]; last_time int64 [S]; last float32 [S, C]; rows float32 [S, row_length];
+    Shapes: arena [S, state_size]; last_time int64 [S]; last float32 [S, C]; rows float32 [S, row_length];
     ages int64 [S]; levels, excesses float64 [S]. A slot that is free holds a new stream's values.
     """
 
-    def __init__(self, architecture: Architecture, *, max_streams: int) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: NetworkWeights,
+        *,
+        max_streams: int,
+        threads: int = 1,
+        is_half: bool = False,
+    ) -> None:
         self.architecture = architecture
         self.max_streams = max_streams
         self.slots: dict[str, int] = {}
         self._free: list[int] = []
         self._capacity = 0
-        self.arena = StateArena(_FIRST_CAPACITY, layers=architecture.layers, hidden=architecture.hidden)
+        self.arena = StateArena(weights, _FIRST_CAPACITY, threads=threads, is_half=is_half)
         self.last_time = np.empty(0, np.int64)
         self.last = np.empty((0, architecture.channels), np.float32)
         self.rows = np.empty((0, row_length(architecture.channels, architecture.forecast)), np.float32)
@@ -77,8 +85,7 @@ class StreamStates:
     def export(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays of all streams, in the order of `slots`."""
         slots = np.fromiter(self.slots.values(), np.int64, count=len(self.slots))
-        hidden, cell = self.arena.export(slots)
-        arrays: dict[str, NDArray[np.generic]] = {"hidden": hidden, "cell": cell}
+        arrays: dict[str, NDArray[np.generic]] = {"network": self.arena.export(slots)}
         for name in _ARRAYS:
             arrays[name] = getattr(self, name)[slots]
         return arrays
@@ -96,9 +103,9 @@ class StreamStates:
                 got = "nothing" if came is None else f"{came.dtype} {list(came.shape)}"
                 raise SnapshotError(f"state array {name}: expected {own.dtype} {list(expected)}, got {got}")
         try:
-            self.arena.load(slots, hidden=np.asarray(arrays["hidden"]), cell=np.asarray(arrays["cell"]))
+            self.arena.load(slots, np.asarray(arrays["network"], np.float32))
         except (KeyError, ShapeError) as error:
-            raise SnapshotError(f"state arrays hidden and cell: {error}") from error
+            raise SnapshotError(f"state array network: {error}") from error
         for name in _ARRAYS:
             getattr(self, name)[slots] = arrays[name]
 

@@ -20,7 +20,7 @@ from streamlstm.model.bundle import ModelBundle
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 from streamlstm.scoring.forward import INPUT_LIMIT
-from streamlstm.training.options import choose_options
+from streamlstm.training.options import choose_cells, choose_options
 from streamlstm.training.periods import detect_period
 from streamlstm.training.trainer import Progress, fit_network
 from streamlstm.training.windows import Segment
@@ -41,7 +41,9 @@ def train(
     version: int = 1,
     seed: int = 1,
     hidden: int | None = None,
+    cell: str | Sequence[str] = "lstm",
     layers: int | None = None,
+    projection: int = 0,
     forecast: int | None = None,
     reconstruct: int | None = None,
     max_updates: int | None = None,
@@ -52,8 +54,9 @@ def train(
     """Train one model on one stream or on many.
 
     Shapes: values float [T, C], NaN = missing, or {stream id: such an array}; rows in time order, `period_s` apart.
-    Units: period_s in seconds, 0 = unknown. What is not given is chosen from the data, and each choice said to
-    `on_choice`.
+    Units: period_s in seconds, 0 = unknown. `cell` is lstm, peephole, gru, gru_reset_before or rnn, one for all layers
+    or one for each, comma separated; `projection` is of the LSTM kinds, 0 = none. What is not given is chosen from
+    the data, and each choice said to `on_choice`.
     State: the arguments alone decide the result: the same seed gives the same bundle, bit for bit, on one machine.
     Raises: DataError when there are too few rows, or no numbers at all.
     """
@@ -69,7 +72,8 @@ def train(
     period_rows = detect_period(longest[: int(len(longest) * _VALIDATION)])
     asked = {
         "hidden": hidden,
-        "layers": layers,
+        "cells": choose_cells(cell, layers),
+        "projection": projection,
         "forecast": forecast,
         "reconstruct": reconstruct,
         "max_updates": max_updates,

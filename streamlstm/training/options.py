@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from streamlstm.errors import UsageError
+from streamlstm.errors import ShapeError, UsageError
+from streamlstm.model.network import Architecture
 
-__all__ = ["TrainerOptions", "choose_options"]
+__all__ = ["TrainerOptions", "choose_cells", "choose_options"]
 
 _WINDOW_OUTPUTS = 512
 """Most outputs k * C of the long head: four times as many as rows of a layer's gates at 32 units, beyond which the head
@@ -25,7 +26,10 @@ class TrainerOptions:
     """Sizes of the network and of its training. Time is counted in rows and updates, never in seconds."""
 
     hidden: int = 32
-    layers: int = 1
+    cells: tuple[str, ...] = ("lstm",)
+    """The cell of each layer, the lowest first."""
+    projection: int = 0
+    """Outputs of the layers of the LSTM kinds; 0 = all hidden units."""
     forecast: int = 16
     reconstruct: int = 128
     segment: int = 128
@@ -52,16 +56,35 @@ class TrainerOptions:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            least = 0 if field.name in ("burn_in", "seed", "weight_decay") else 1
+            if field.name == "cells":
+                continue
+            least = 0 if field.name in ("burn_in", "seed", "weight_decay", "projection") else 1
             if field.name in ("learning_rate", "clip_norm"):
                 if not value > 0:
                     raise UsageError(f"{field.name}: expected a positive number, got {value!r}")
             elif not value >= least:
                 raise UsageError(f"{field.name}: expected at least {least}, got {value!r}")
+        try:
+            Architecture(1, self.hidden, self.cells, projection=self.projection)
+        except ShapeError as error:
+            raise UsageError(str(error)) from error
+
+
+def choose_cells(cell: str | Sequence[str], layers: int | None) -> tuple[str, ...]:
+    """Return the cell of each layer: one name is that of all layers, several (also comma separated) are one each.
+
+    Raises: UsageError when there are several, and not as many as layers.
+    """
+    names = tuple(name.strip() for name in cell.split(",")) if isinstance(cell, str) else tuple(cell)
+    if len(names) == 1:
+        return names * (layers or 1)
+    if layers is not None and layers != len(names):
+        raise UsageError(f"cell: expected one name, or {layers} for {layers} layer(s), got {len(names)}")
+    return names
 
 
 def choose_options(
-    *, rows: int, channels: int, period_rows: int, given: Mapping[str, int | float]
+    *, rows: int, channels: int, period_rows: int, given: Mapping[str, int | float | tuple[str, ...]]
 ) -> tuple[TrainerOptions, list[str]]:
     """Choose what is not given from the size of the training part, and say why, a sentence a choice.
 
@@ -83,8 +106,9 @@ def choose_options(
     if "forecast" not in given:
         said.append(f"forecasts the next {forecast} rows" + ("" if forecast == 16 else f" (a sixteenth of {rows:,})"))
     segment = max(min(128, rows // 4), 8)
-    max_updates = int(given.get("max_updates", 1000 if rows >= _SMALL_ROWS else 400))
-    chosen: dict[str, int | float] = {
+    asked = given.get("max_updates")
+    max_updates = asked if isinstance(asked, int) else 1000 if rows >= _SMALL_ROWS else 400
+    chosen: dict[str, int | float | tuple[str, ...]] = {
         "reconstruct": reconstruct,
         "forecast": forecast,
         "segment": segment,

@@ -1,6 +1,6 @@
 """The trainer's parameters: named arrays, their first values, and the network they make.
 
-Names: lstm.INDEX.w_ih [4H, I], lstm.INDEX.w_hh [4H, H], lstm.INDEX.bias [4H], head.weight [C * (k + p), H], head.bias.
+Names: layers.INDEX.FIELD, shaped as the fields of CellWeights; head.weight [C * (k + p), R], head.bias.
 The head's rows are the last k samples, oldest first, then the next p, C each: the network's own head, the newest sample
 and the forecasts, is the end of it.
 """
@@ -8,65 +8,90 @@ and the forecasts, is the end of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.kernels import LstmWeights
-from streamlstm.model.network import Architecture, LayerWeights, Network
+from streamlstm.kernels import CELL_FIELDS, CellGradients, CellKind, CellWeights
+from streamlstm.model.network import Architecture, Network
 
-__all__ = ["Parameters", "initial_parameters", "lstm_weights", "to_network"]
+__all__ = ["Parameters", "cell_gradients", "cell_weights", "initial_parameters", "to_network"]
 
 Parameters: TypeAlias = dict[str, NDArray[np.float32]]
+
+_PEEPHOLE_BOUND = 0.1
+"""Of the first peepholes: a cell of size one then moves a gate by 0.025 at most."""
 
 
 def initial_parameters(architecture: Architecture, rng: np.random.Generator) -> Parameters:
     """Draw the first values.
 
-    w_ih is Xavier uniform and w_hh orthogonal, gate by gate; biases are zero but the forget gate's, which is 1: the
-    state remembers before it has learned what to forget. Source: Jozefowicz et al., ICML 2015 (forget bias).
+    w_ih and the projection are Xavier uniform, w_hh orthogonal, gate by gate; peepholes are small; biases are zero but
+    the forget gate's, which is 1: the state remembers before it has learned what to forget.
+    Source: Jozefowicz et al., ICML 2015 (forget bias).
     """
     a = architecture
     parameters: Parameters = {}
-    for index in range(a.layers):
-        inputs = a.channels if index == 0 else a.hidden
-        bound = math.sqrt(6 / (inputs + a.hidden))
-        bias = np.zeros(4 * a.hidden, np.float32)
-        bias[a.hidden : 2 * a.hidden] = 1
-        parameters[f"lstm.{index}.w_ih"] = rng.uniform(-bound, bound, (4 * a.hidden, inputs)).astype(np.float32)
-        parameters[f"lstm.{index}.w_hh"] = np.concatenate([_orthogonal(a.hidden, rng) for _ in range(4)])
-        parameters[f"lstm.{index}.bias"] = bias
-    outputs = a.channels * (a.reconstruct + a.forecast)
-    bound = 1 / math.sqrt(a.hidden)
-    parameters["head.weight"] = rng.uniform(-bound, bound, (outputs, a.hidden)).astype(np.float32)
-    parameters["head.bias"] = np.zeros(outputs, np.float32)
+    for index, (cell, inputs, outputs) in enumerate(zip(a.cells, a.inputs, a.outputs, strict=True)):
+        kind = CellKind(cell)
+        rows = kind.gates * a.hidden
+        bias = np.zeros(rows, np.float32)
+        if kind.has_cell:
+            bias[a.hidden : 2 * a.hidden] = 1
+        first: Parameters = {
+            "w_ih": _xavier(inputs, a.hidden, (rows, inputs), rng),
+            "w_hh": np.concatenate([_orthogonal(a.hidden, outputs, rng) for _ in range(kind.gates)]),
+            "bias": bias,
+        }
+        if kind is CellKind.GRU:
+            first["bias_hn"] = np.zeros(a.hidden, np.float32)
+        if kind is CellKind.PEEPHOLE:
+            first["peephole"] = rng.uniform(-_PEEPHOLE_BOUND, _PEEPHOLE_BOUND, (3, a.hidden)).astype(np.float32)
+        if outputs != a.hidden:
+            first["w_hr"] = _xavier(a.hidden, outputs, (outputs, a.hidden), rng)
+        parameters |= {f"layers.{index}.{name}": array for name, array in first.items()}
+    rows = a.channels * (a.reconstruct + a.forecast)
+    bound = 1 / math.sqrt(a.outputs[-1])
+    parameters["head.weight"] = rng.uniform(-bound, bound, (rows, a.outputs[-1])).astype(np.float32)
+    parameters["head.bias"] = np.zeros(rows, np.float32)
     return parameters
 
 
-def lstm_weights(parameters: Mapping[str, NDArray[np.float32]], layers: int) -> LstmWeights:
-    """Pack the layers for the kernels, as they are now."""
-    return LstmWeights(
-        [
-            (parameters[f"lstm.{i}.w_ih"], parameters[f"lstm.{i}.w_hh"], parameters[f"lstm.{i}.bias"])
-            for i in range(layers)
-        ]
-    )
+def cell_weights(
+    cells: Sequence[str], parameters: Mapping[str, NDArray[np.float32]], *, copy: bool = False
+) -> tuple[CellWeights, ...]:
+    """Return the layers, which see the parameters change unless they are copied."""
+    layers = []
+    for index, cell in enumerate(cells):
+        arrays = {name: parameters.get(f"layers.{index}.{name}") for name in CELL_FIELDS}
+        given = {name: array.copy() if copy else array for name, array in arrays.items() if array is not None}
+        layers.append(CellWeights(CellKind(cell), **given))
+    return tuple(layers)
+
+
+def cell_gradients(layers: Sequence[CellGradients]) -> Parameters:
+    """Return the gradients of the layers under the names of their parameters."""
+    named = ((f"layers.{index}.{name}", getattr(d, name)) for index, d in enumerate(layers) for name in CELL_FIELDS)
+    return {name: array for name, array in named if array is not None}
 
 
 def to_network(architecture: Architecture, parameters: Mapping[str, NDArray[np.float32]]) -> Network:
     """Return the network that runs per sample: of the long reconstruction only the newest sample is kept."""
     first = architecture.channels * (architecture.reconstruct - 1)
-    layers = tuple(
-        LayerWeights(*(parameters[f"lstm.{i}.{part}"].copy() for part in ("w_ih", "w_hh", "bias")))
-        for i in range(architecture.layers)
-    )
+    layers = cell_weights(architecture.cells, parameters, copy=True)
     return Network(
         architecture, layers, parameters["head.weight"][first:].copy(), parameters["head.bias"][first:].copy()
     )
 
 
-def _orthogonal(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    q, r = np.linalg.qr(rng.standard_normal((size, size)))
-    return (q * np.sign(np.diag(r))).astype(np.float32)  # the signs make it uniform over all orthogonal matrices
+def _xavier(inputs: int, outputs: int, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    bound = math.sqrt(6 / (inputs + outputs))
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def _orthogonal(rows: int, columns: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw a matrix with orthonormal columns; columns <= rows."""
+    q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
+    return (q * np.sign(np.diag(r))).astype(np.float32)  # the signs make it uniform over all such matrices

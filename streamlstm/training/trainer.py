@@ -15,12 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamlstm.errors import DataError
-from streamlstm.kernels import backward, single_thread, unroll
+from streamlstm.kernels import backward, single_thread, state_size, unroll
 from streamlstm.model.network import Architecture, Network
 from streamlstm.training.loss import HeadLoss, Squares
 from streamlstm.training.optimizer import AdamW, clip_gradients, cosine_rate
 from streamlstm.training.options import TrainerOptions, choose_options
-from streamlstm.training.parameters import Parameters, initial_parameters, lstm_weights, to_network
+from streamlstm.training.parameters import (
+    Parameters,
+    cell_gradients,
+    cell_weights,
+    initial_parameters,
+    to_network,
+)
 from streamlstm.training.windows import Lanes, Segment, Stretch, Track
 
 __all__ = ["FitResult", "Look", "Progress", "Segment", "TrainerOptions", "choose_options", "fit_network"]
@@ -76,7 +82,8 @@ def fit_network(
     o = options
     if not sum(len(part.x) for part in training):
         raise DataError("expected rows to train on, got none")
-    architecture = Architecture(training[0].x.shape[1], o.hidden, o.layers, o.forecast, o.reconstruct)
+    channels = training[0].x.shape[1]
+    architecture = Architecture(channels, o.hidden, o.cells, o.forecast, o.reconstruct, o.projection)
     first_values, cuts = np.random.default_rng(o.seed).spawn(2)
     with single_thread():
         parameters = initial_parameters(architecture, first_values)
@@ -84,7 +91,7 @@ def fit_network(
     track, loss = _prepare(training, o)
     judge = _Judge(validation, o)
     lanes = Lanes(track, batch=o.batch, segment=o.segment, refill=lambda: _shuffled_stretches(track, o, cuts))
-    hidden, cell = (np.zeros((o.layers, o.batch, o.hidden), np.float32) for _ in range(2))
+    state = np.zeros((o.batch, state_size(cell_weights(o.cells, parameters))), np.float32)
     shown = best_loss = math.nan
     best_update, best, history = 0, parameters, list[Look]()
     began_s, update = time.perf_counter(), 0
@@ -93,21 +100,18 @@ def fit_network(
         for update in range(1, o.max_updates + 1):
             batch = lanes.advance()
             assert batch is not None  # training lanes are refilled for ever
-            hidden[:, batch.fresh] = cell[:, batch.fresh] = 0
-            weights = lstm_weights(parameters, o.layers)
-            trace = unroll(weights, track.values[batch.rows], hidden=hidden, cell=cell)
+            state[batch.fresh] = 0
+            layers = cell_weights(o.cells, parameters)
+            trace = unroll(layers, track.values[batch.rows], state=state)
             squares, head = loss.differentiate(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
             gradients = {"head.weight": head.d_weight, "head.bias": head.d_bias}
-            for index, layer in enumerate(backward(weights, trace, head.d_y).layers):
-                gradients |= {
-                    f"lstm.{index}.{part}": d for part, d in zip(("w_ih", "w_hh", "bias"), layer, strict=True)
-                }
+            gradients |= cell_gradients(backward(layers, trace, head.d_y).layers)
             norm = clip_gradients(gradients, o.clip_norm)
             if not math.isfinite(norm):
                 raise DataError(f"update {update}: expected a finite gradient, got {norm}; lower learning_rate")
             rate = cosine_rate(update, peak=o.learning_rate, warm_up=max(o.max_updates // 20, 1), of=o.max_updates)
             optimizer.update(gradients, learning_rate=rate)
-            hidden, cell = trace.hidden, trace.cell
+            state = trace.state
             shown = squares.loss if math.isnan(shown) else shown + _SMOOTHING * (squares.loss - shown)
 
             if update % o.validate_every == 0 or update == o.max_updates:
@@ -142,12 +146,12 @@ class _Judge:
         waiting = [self._stretches]
         batch_size = max(len(self._stretches), 1)
         lanes = Lanes(self._track, batch=batch_size, segment=o.segment, refill=lambda: waiting.pop() if waiting else [])
-        weights = lstm_weights(parameters, o.layers)
+        layers = cell_weights(o.cells, parameters)
         total = Squares()
-        hidden, cell = (np.zeros((o.layers, batch_size, o.hidden), np.float32) for _ in range(2))
+        state = np.zeros((batch_size, state_size(layers)), np.float32)
         for batch in iter(lanes.advance, None):
-            trace = unroll(weights, self._track.values[batch.rows], hidden=hidden, cell=cell)
-            hidden, cell = trace.hidden, trace.cell
+            trace = unroll(layers, self._track.values[batch.rows], state=state)
+            state = trace.state
             total = total.plus(self._loss.measure(trace.y, parameters["head.weight"], parameters["head.bias"], batch))
         return total.loss if total.forecasted else math.nan
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from streamlstm.kernels import NetworkWeights, StateArena, advance, isas, run, step
 
+from kernels import golden
 from kernels.networks import INPUTS, STACKS, head, stack
 from kernels.oracle import run as run_oracle
 
@@ -60,6 +61,21 @@ def test_equals_the_equations_in_float64(name: str, path: tuple[str, str]) -> No
     if has_errors:
         squares = (expected[..., : weights.input_size] - x) ** 2
         np.testing.assert_allclose(errors, squares.mean(axis=2), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("path", PATHS, ids="-".join)
+@pytest.mark.parametrize("name", golden.TORCH + golden.OTHERS)
+def test_equals_other_frameworks(name: str, path: tuple[str, str]) -> None:
+    g, lanes = golden.load(name), golden.load(name).x.shape[1]
+    weights = NetworkWeights(g.layers, isa=path[0], backend=path[1])  # type: ignore[arg-type]
+    arena, slots = StateArena(weights, lanes + 3), np.random.default_rng(0).permutation(lanes + 3)[:lanes]
+    arena.load(slots, g.state)
+    out = np.empty((*g.x.shape[:2], weights.output_size), np.float32)
+    run(weights, arena, slots, np.ascontiguousarray(g.x), out)
+    y = out @ g.data["w3"] + g.data["w4"] if "w3" in g.data else out  # Keras's files end in a dense layer
+    np.testing.assert_allclose(y, g.y, rtol=0, atol=1e-5)
+    if g.final is not None:
+        np.testing.assert_allclose(arena.export(slots), g.final, rtol=0, atol=1e-5)
 
 
 @settings(max_examples=200, deadline=None)

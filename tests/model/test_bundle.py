@@ -70,9 +70,9 @@ def test_an_altered_manifest_names_both_digests(saved: Path) -> None:
 
 
 def test_a_newer_format_names_both_versions(saved: Path) -> None:
-    rewrite(saved, "streamlstm.bundle/1", "streamlstm.bundle/9")
+    rewrite(saved, "streamlstm.bundle/2", "streamlstm.bundle/9")
     with pytest.raises(
-        BundleError, match=r"this release reads streamlstm\.bundle/1, the file is 'streamlstm\.bundle/9'"
+        BundleError, match=r"this release reads streamlstm\.bundle/2, the file is 'streamlstm\.bundle/9'"
     ):
         ModelBundle.load(saved)
 

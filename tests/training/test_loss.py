@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from streamlstm.kernels import backward, unroll
 from streamlstm.model.network import Architecture
 from streamlstm.training.loss import HeadLoss
-from streamlstm.training.parameters import Parameters, initial_parameters, lstm_weights
+from streamlstm.training.parameters import Parameters, cell_gradients, cell_weights, initial_parameters
 from streamlstm.training.windows import Batch, Lanes, Segment, Track
 
 C, H, L, K, P, T, B, BURN_IN = 2, 3, 2, 4, 2, 5, 3, 2
+CELLS = ("lstm",) * L
 Doubles = dict[str, NDArray[np.float64]]
 
 
@@ -36,7 +37,7 @@ def oracle_loss(
         for row in range(at, at + T):
             inputs = list(x[row]) if row < len(x) else [0.0] * C
             for layer in range(L):
-                w_ih, w_hh, bias = (parameters[f"lstm.{layer}.{part}"] for part in ("w_ih", "w_hh", "bias"))
+                w_ih, w_hh, bias = (parameters[f"layers.{layer}.{part}"] for part in ("w_ih", "w_hh", "bias"))
                 z = [
                     bias[j]
                     + sum(w_ih[j, i] * inputs[i] for i in range(len(inputs)))
@@ -74,7 +75,7 @@ def setting() -> tuple[list[Segment], Track, HeadLoss, Parameters]:
         parts.append(Segment(rng.normal(0.3, 1, (rows, C)).astype(np.float32), observed))
     track = Track(parts, reconstruct=K, forecast=P, segment=T)
     loss = HeadLoss(track, reconstruct=K, forecast=P, burn_in=BURN_IN)
-    parameters = initial_parameters(Architecture(C, H, L, P, K), rng)
+    parameters = initial_parameters(Architecture(C, H, CELLS, P, K), rng)
     for array in parameters.values():
         array += rng.normal(0, 0.2, array.shape).astype(np.float32)
     return parts, track, loss, parameters
@@ -99,12 +100,12 @@ def test_loss_and_gradient_of_every_parameter_equal_the_oracle() -> None:
     parts, track, loss, parameters = setting()
     batch = batch_at(track, LANES)
     state = np.random.default_rng(8).normal(0, 0.4, (2, L, B, H)).astype(np.float32)
-    weights = lstm_weights(parameters, L)
-    trace = unroll(weights, track.values[batch.rows], hidden=state[0].copy(), cell=state[1].copy())
+    layers = cell_weights(CELLS, parameters)
+    rows = state.transpose(2, 1, 0, 3).reshape(B, -1).copy()  # of a lane by layer h, then c
+    trace = unroll(layers, track.values[batch.rows], state=rows)
     squares, head = loss.differentiate(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
     gradients = {"head.weight": head.d_weight, "head.bias": head.d_bias}
-    for i, layer in enumerate(backward(weights, trace, head.d_y).layers):
-        gradients |= {f"lstm.{i}.{part}": d for part, d in zip(("w_ih", "w_hh", "bias"), layer, strict=True)}
+    gradients |= cell_gradients(backward(layers, trace, head.d_y).layers)
 
     doubles: Doubles = {name: array.astype(np.float64) for name, array in parameters.items()}
     assert squares.loss == pytest.approx(oracle_loss(doubles, LANES, parts, state.astype(np.float64)), rel=1e-5)
@@ -161,12 +162,12 @@ def test_sums_do_not_depend_on_how_the_rows_are_batched() -> None:
         loss = HeadLoss(track, reconstruct=K, forecast=P, burn_in=BURN_IN)
         waiting = [track.cut(stretch=100, least=1, phase=lambda: 50)]
         lanes = Lanes(track, batch=2, segment=segment, refill=lambda w=waiting: w.pop() if w else [])  # type: ignore[misc]
-        state = np.zeros((2, L, 2, H), np.float32)
+        state = np.zeros((2, L * 2 * H), np.float32)
         total = 0.0
         count = 0
         for batch in iter(lanes.advance, None):
-            trace = unroll(lstm_weights(parameters, L), track.values[batch.rows], hidden=state[0], cell=state[1])
-            state = np.stack([trace.hidden, trace.cell])
+            trace = unroll(cell_weights(CELLS, parameters), track.values[batch.rows], state=state)
+            state = trace.state
             squares = loss.measure(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
             total += squares.reconstruction + squares.forecast
             count += squares.reconstructed + squares.forecasted

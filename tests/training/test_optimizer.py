@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamlstm.kernels import LstmWeights, backward, single_thread, unroll
+from streamlstm.kernels import CellKind, CellWeights, backward, single_thread, unroll
 from streamlstm.training.optimizer import AdamW, clip_gradients, cosine_rate
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "torch_adamw_10_steps.npz"
@@ -17,12 +17,13 @@ def test_ten_steps_equal_pytorch() -> None:
     target = np.ascontiguousarray(golden["target"].transpose(1, 0, 2))
     parameters = {name[3:]: golden[name].copy() for name in golden.files if name.startswith("w0.")}
     optimizer = AdamW(parameters, weight_decay=1e-2)
-    zeros = np.zeros((2, 8, 16), np.float32)
+    zeros = np.zeros((8, 2 * (16 + 16)), np.float32)
     losses, norms = [], []
     with single_thread():
         for _ in range(10):
             layers = [
-                (
+                CellWeights(
+                    CellKind.LSTM,
                     parameters[f"lstm.weight_ih_l{i}"],
                     parameters[f"lstm.weight_hh_l{i}"],
                     # PyTorch keeps two biases of equal gradient; only their sum acts
@@ -30,8 +31,7 @@ def test_ten_steps_equal_pytorch() -> None:
                 )
                 for i in range(2)
             ]
-            weights = LstmWeights(layers)
-            trace = unroll(weights, x, hidden=zeros, cell=zeros)
+            trace = unroll(layers, x, state=zeros)
             error = trace.y @ parameters["head.weight"].T + parameters["head.bias"] - target
             losses.append(float(np.square(error).mean()))
             d_error = 2 * error / error.size
@@ -39,11 +39,9 @@ def test_ten_steps_equal_pytorch() -> None:
                 "head.weight": np.einsum("tbo,tbh->oh", d_error, trace.y),
                 "head.bias": d_error.sum(axis=(0, 1)),
             }
-            for i, (d_w_ih, d_w_hh, d_bias) in enumerate(
-                backward(weights, trace, d_error @ parameters["head.weight"]).layers
-            ):
-                gradients |= {f"lstm.weight_ih_l{i}": d_w_ih, f"lstm.weight_hh_l{i}": d_w_hh}
-                gradients |= {f"lstm.bias_ih_l{i}": d_bias.copy(), f"lstm.bias_hh_l{i}": d_bias.copy()}
+            for i, d in enumerate(backward(layers, trace, d_error @ parameters["head.weight"]).layers):
+                gradients |= {f"lstm.weight_ih_l{i}": d.w_ih, f"lstm.weight_hh_l{i}": d.w_hh}
+                gradients |= {f"lstm.bias_ih_l{i}": d.bias.copy(), f"lstm.bias_hh_l{i}": d.bias.copy()}
             norms.append(clip_gradients(gradients, 1.0))
             optimizer.update(gradients, learning_rate=1e-2)
     np.testing.assert_allclose(losses, golden["losses"], rtol=0, atol=1e-6)

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError, UsageError
-from streamlstm.kernels import unroll
-from streamlstm.model.network import Network
-from streamlstm.training.options import TrainerOptions, choose_options
-from streamlstm.training.parameters import lstm_weights
+from streamlstm.kernels import CELL_FIELDS, state_size, unroll
+from streamlstm.model.network import Architecture, Network
+from streamlstm.training.options import TrainerOptions, choose_cells, choose_options
+from streamlstm.training.parameters import initial_parameters, to_network
 from streamlstm.training.trainer import FitResult, Progress, Segment, fit_network
 
 SMALL = TrainerOptions(
@@ -41,11 +41,11 @@ def mixture(rows: int, *, seed: int, noise: float = 0.05) -> NDArray[np.float64]
 
 
 def arrays(network: Network) -> list[NDArray[np.float32]]:
-    layers = [array for layer in network.layers for array in (layer.w_ih, layer.w_hh, layer.bias)]
-    return [*layers, network.head_weight, network.head_bias]
+    layers = [getattr(layer, name) for layer in network.layers for name in CELL_FIELDS]
+    return [*(array for array in layers if array is not None), network.head_weight, network.head_bias]
 
 
-def fit(seed: int, **changes: int | float) -> FitResult:
+def fit(seed: int, **changes: float) -> FitResult:
     values = mixture(1200, seed=5)
     options = dataclasses.replace(SMALL, seed=seed, **changes)  # type: ignore[arg-type]
     return fit_network([segment(values[:700]), segment(values[700:900])], [segment(values[900:])], options)
@@ -65,14 +65,78 @@ def test_it_learns_a_mixture_of_sines_and_the_network_forecasts_it() -> None:
     result = fit_network([segment(values[:3000])], [segment(values[3000:])], options)
     assert result.best_validation_loss < 0.06  # the mean alone gives 0.54, the noise is 0.0025
     network = result.network
-    parameters = {f"lstm.0.{part}": getattr(network.layers[0], part) for part in ("w_ih", "w_hh", "bias")}
     x = values[3000:].astype(np.float32)
-    zero = np.zeros((1, 1, 24), np.float32)
-    y = unroll(lstm_weights(parameters, 1), x[:, None], hidden=zero, cell=zero).y[:, 0]
+    y = unroll(network.layers, x[:, None], state=np.zeros((1, 48), np.float32)).y[:, 0]
     outputs = (y @ network.head_weight.T + network.head_bias).reshape(len(x), 5, 2)
     for horizon in range(5):  # 0: the newest sample itself
         error = outputs[100 : len(x) - 4, horizon] - x[100 + horizon : len(x) - 4 + horizon]
         assert np.square(error).mean() < 0.06, horizon
+
+
+@pytest.mark.parametrize(
+    ("cells", "projection"),
+    [
+        (("peephole",), 0),
+        (("gru",), 0),
+        (("gru_reset_before",), 0),
+        (("rnn",), 0),
+        (("lstm",), 9),
+        (("rnn", "lstm", "gru"), 10),
+    ],
+)
+def test_every_cell_learns_a_sine_that_it_forecasts_better_than_the_mean(
+    cells: tuple[str, ...], projection: int
+) -> None:
+    time = np.arange(1500)
+    values = np.stack([np.sin(time / 3.1), 0.7 * np.cos(time / 5.3)], axis=1)
+    options = dataclasses.replace(
+        SMALL, cells=cells, projection=projection, max_updates=120, learning_rate=1e-2, validate_every=30
+    )
+    result = fit_network([segment(values[:1100])], [segment(values[1100:])], options)
+    network, x = result.network, values[1100:].astype(np.float32)
+    assert network.architecture.cells == cells
+    assert result.best_validation_loss < 0.1  # the mean gives 0.37
+    y = unroll(network.layers, x[:, None], state=np.zeros((1, state_size(network.layers)), np.float32)).y[:, 0]
+    outputs = (y @ network.head_weight.T + network.head_bias).reshape(len(x), 5, 2)
+    error = outputs[100:-4, 3] - x[103:-1]
+    assert np.square(error).mean() < 0.3 * np.square(x[103:-1]).mean()
+
+
+def test_first_values_of_every_cell() -> None:
+    architecture = Architecture(3, 8, ("lstm", "peephole", "gru", "gru_reset_before", "rnn"), 2, 5, projection=6)
+    parameters = initial_parameters(architecture, np.random.default_rng(1))
+    shapes = {name: array.shape for name, array in parameters.items()}
+    assert shapes["layers.0.w_hh"] == (32, 6) and shapes["layers.0.w_hr"] == (6, 8)
+    assert shapes["layers.1.w_ih"] == (32, 6) and shapes["layers.1.peephole"] == (3, 8)
+    assert shapes["layers.2.w_ih"] == (24, 6) and shapes["layers.2.bias_hn"] == (8,)
+    assert shapes["layers.3.w_ih"] == (24, 8) and "layers.3.bias_hn" not in shapes
+    assert shapes["layers.4.w_hh"] == (8, 8) and shapes["head.weight"] == (3 * 7, 8)
+    for index, layer in enumerate(to_network(architecture, parameters).layers):
+        gates = layer.w_hh.reshape(layer.kind.gates, 8, -1).astype(np.float64)
+        for gate in gates:
+            np.testing.assert_allclose(gate.T @ gate, np.eye(layer.output_size), atol=1e-6)
+        assert all(array.std() > 0 for array in (layer.w_ih, *gates))
+        forget = layer.bias[8:16] if layer.kind.has_cell else np.ones(8)
+        assert (forget == 1).all() and layer.bias.sum() == (8 if layer.kind.has_cell else 0), index
+    assert 0 < np.abs(parameters["layers.1.peephole"]).max() <= 0.1
+
+
+def test_cells_by_name() -> None:
+    assert choose_cells("gru", None) == ("gru",)
+    assert choose_cells("gru", 3) == ("gru", "gru", "gru")
+    assert choose_cells("rnn, lstm", None) == choose_cells(["rnn", "lstm"], 2) == ("rnn", "lstm")
+    with pytest.raises(UsageError, match=r"expected one name, or 3 for 3 layer\(s\), got 2"):
+        choose_cells("rnn,lstm", 3)
+    for wrong, message in (
+        ({"cells": ("lstm", "elman")}, "cells: expected lstm, .*rnn, got 'elman'"),
+        ({"cells": ("",)}, "got ''"),
+        ({"cells": ("rnn",) * 17}, "cells: expected 1 to 16, one a layer, got 17"),
+        ({"cells": ("gru", "rnn"), "projection": 4}, "projection: expected an LSTM layer to project, got gru, rnn"),
+        ({"projection": 32}, "projection: expected 0 to 31"),
+        ({"projection": -1}, "projection: expected at least 0"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            TrainerOptions(**wrong)  # type: ignore[arg-type]
 
 
 def test_early_stopping_returns_the_best() -> None:
@@ -115,7 +179,7 @@ def test_progress_is_told_at_every_update_and_changes_nothing() -> None:
 
 def test_many_short_series_and_more_lanes_than_rows() -> None:
     parts = [segment(mixture(rows, seed=rows)) for rows in (30, 5, 41, 17)]
-    result = fit_network(parts, parts[:1], dataclasses.replace(SMALL, max_updates=10, batch=12, layers=2))
+    result = fit_network(parts, parts[:1], dataclasses.replace(SMALL, max_updates=10, batch=12, cells=("lstm", "lstm")))
     assert result.network.architecture.layers == 2
     assert all(np.isfinite(array).all() for array in arrays(result.network))
 

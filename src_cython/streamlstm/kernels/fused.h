@@ -42,6 +42,7 @@ typedef struct {
     ptrdiff_t layers, row; /* row: floats of a stream's state, by layer h then c, each rounded up to W */
     fused_layer layer[MAX_LAYERS];
     fused_product head; /* of no outputs when the top layer's h is the output */
+    double work;        /* floating-point operations a step of one stream */
 } fused_network;
 
 /* One stream in a batch: its state, and its samples in order of time as rows of x, reset and out. */

@@ -30,6 +30,7 @@ cdef extern from "fused.h" nogil:
         Py_ssize_t layers, row
         fused_layer* layer
         fused_product head
+        double work
 
     ctypedef struct fused_lane:
         void* state

@@ -56,40 +56,4 @@ EVERY_ISA static void gates_step(Py_ssize_t H, const float *restrict z, float *r
     }
 }
 
-/* The same, keeping what the backward pass needs: z becomes the activated gates; c_next, tanh_c, h are written. */
-EVERY_ISA static void gates_forward(Py_ssize_t H, float *restrict z, const float *restrict c, float *restrict c_next,
-                                    float *restrict tanh_c, float *restrict h)
-{
-    float *restrict zi = z, *restrict zf = z + H, *restrict zg = z + 2 * H, *restrict zo = z + 3 * H;
-    for (Py_ssize_t j = 0; j < H; j++) {
-        float i = sigmoid(zi[j]), f = sigmoid(zf[j]), g = tanh_fast(zg[j]), o = sigmoid(zo[j]);
-        float cell = f * c[j] + i * g, t = tanh_fast(cell);
-        zi[j] = i;
-        zf[j] = f;
-        zg[j] = g;
-        zo[j] = o;
-        c_next[j] = cell;
-        tanh_c[j] = t;
-        h[j] = o * t;
-    }
-}
-
-/* Gradients of one row: a [4H] activated gates in, pre-activation gradients out; d_c [H] in place (to the step before).
- *
- *   dc = d_c + d_h o (1 - t^2)      di = dc g i(1-i)   df = dc c f(1-f)   dg = dc i (1-g^2)   do = d_h t o(1-o)      */
-EVERY_ISA static void gates_backward(Py_ssize_t H, float *restrict a, const float *restrict c,
-                                     const float *restrict tanh_c, const float *restrict d_h, float *restrict d_c)
-{
-    float *restrict ai = a, *restrict af = a + H, *restrict ag = a + 2 * H, *restrict ao = a + 3 * H;
-    for (Py_ssize_t j = 0; j < H; j++) {
-        float i = ai[j], f = af[j], g = ag[j], o = ao[j], t = tanh_c[j];
-        float dc = d_c[j] + d_h[j] * o * (1.0f - t * t);
-        ai[j] = dc * g * i * (1.0f - i);
-        af[j] = dc * c[j] * f * (1.0f - f);
-        ag[j] = dc * i * (1.0f - g * g);
-        ao[j] = d_h[j] * t * o * (1.0f - o);
-        d_c[j] = dc * f;
-    }
-}
-
 #endif

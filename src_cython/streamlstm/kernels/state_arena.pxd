@@ -2,7 +2,7 @@
 
 from streamlstm.kernels.lanes cimport LanePlan
 from streamlstm.kernels.weights cimport NetworkWeights
-from streamlstm.kernels.worker_pool cimport WorkerPool
+from streamlstm.kernels.worker_pool cimport WorkerPool, pool_choice
 
 
 cdef class StateArena:
@@ -17,6 +17,7 @@ cdef class StateArena:
     cdef bint is_busy              # a call is advancing it without the GIL
     cdef LanePlan plan
     cdef WorkerPool pool
+    cdef pool_choice choice
     cdef char* scratch             # [workers, scratch_bytes] of a panel
     cdef Py_ssize_t scratch_bytes
 

@@ -9,7 +9,7 @@ from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels.faces import check_array
 from streamlstm.kernels.lanes cimport LanePlan
 from streamlstm.kernels.weights cimport NetworkWeights
-from streamlstm.kernels.worker_pool cimport WorkerPool
+from streamlstm.kernels.worker_pool cimport shared_pool
 
 cdef extern from "half.h" nogil:
     void halves_to_floats(Py_ssize_t count, const unsigned short* halves, float* floats)
@@ -42,7 +42,7 @@ cdef class StateArena:
             self.shift += 1
         self.chunk_bytes = self.row_bytes << self.shift
         self.plan = LanePlan()
-        self.pool = WorkerPool(threads)
+        self.pool = shared_pool(threads)
         self.grow(capacity)
         self.fit(weights)
 

@@ -19,6 +19,7 @@ cnp.import_array()
 cdef enum:
     PANELS_A_THREAD = 2   # at least, so that a thread that comes late leaves its share to the others
     LEAST_PANEL = 12      # streams: smaller panels read the weights for too few
+    LEAST_SHARED = 2000000  # floating-point operations, some 20 us: below, waking a thread costs as much as it does
 
 
 cdef struct Job:
@@ -40,21 +41,22 @@ cdef void _run_panel(void* context, Py_ssize_t index, Py_ssize_t worker) noexcep
 
 
 cdef void _run_lanes(NetworkWeights weights, StateArena arena, fused_batch* batch) noexcept nogil:
-    """Advance the lanes that are planned."""
-    cdef Py_ssize_t s, count = arena.plan.count, threads = arena.pool.threads
-    cdef Py_ssize_t least = (count + PANEL - 1) // PANEL, panels = PANELS_A_THREAD * threads
+    """Advance the lanes that are planned, in panels; as many more panels as threads want when there is work for them."""
+    cdef Py_ssize_t s, samples = 0, count = arena.plan.count, panels = (count + PANEL - 1) // PANEL, wanted = 1
     cdef fused_lane* lanes = arena.plan.lanes
     cdef Job job
     for s in range(count):
         lanes[s].state = arena.at(<Py_ssize_t>lanes[s].state)
-    if panels > count // LEAST_PANEL:
-        panels = count // LEAST_PANEL
-    if panels < least or threads == 1:
-        panels = least
+        samples += lanes[s].count
+    if samples * weights.network.work > LEAST_SHARED:
+        wanted = PANELS_A_THREAD * arena.pool.threads
+        wanted = wanted if wanted < count // LEAST_PANEL else count // LEAST_PANEL
+        panels = panels if panels > wanted else wanted
     job.weights, job.arena = <void*>weights, <void*>arena
     job.lanes, job.count, job.batch = lanes, count, batch[0]
     job.panel = (count + panels - 1) // panels
-    arena.pool.run(_run_panel, &job, (count + job.panel - 1) // job.panel)
+    arena.pool.run(&arena.choice if wanted > 1 else NULL, _run_panel, &job, (count + job.panel - 1) // job.panel,
+                   samples * weights.network.work)
 
 
 cdef inline int _need(str name, object array, int number, object dtype, int ndim, Py_ssize_t a, Py_ssize_t b=-1,

@@ -1,12 +1,7 @@
-"""T steps of a stack of LSTM layers for training: forward, keeping what backward needs; backward beside it.
+"""T steps of a stack of layers of any cell for training: forward, keeping what backward needs; backward beside it.
 
-For one layer, time-major rows [B, .], z the pre-activations and a = (i, f, g, o) the activated gates:
-
-    forward     z_t = x_t W_x + h_(t-1) W_h + bias      c_t = f c_(t-1) + i g        h_t = o tanh(c_t)
-    backward    d_h  = dy_t + dz_(t+1) W_h^T            d_c, dz_t: gates.h           dx_t = dz_t W_x^T
-                dW_x = sum_t x_t^T dz_t                 dW_h = sum_t h_(t-1)^T dz_t  dbias = sum_t sum_B dz_t
-
-The product with x is one for all T. Weight gradients are summed in chunks of CHUNK steps, while dz is still in cache.
+The equations stand in cells.py and, with their products, in unroll_lstm.pxd and unroll_gru.pxd; what all cells share
+in unroll_layer.pxd.
 """
 
 from dataclasses import dataclass
@@ -14,157 +9,214 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamlstm.errors import ShapeError
-from streamlstm.kernels.blas cimport multiply, multiply_nt, multiply_tn
+from streamlstm.kernels.cells import CellKind, check_stack, state_size
 from streamlstm.kernels.faces import check_array
-from streamlstm.kernels.weights cimport Layer, LstmWeights
+from streamlstm.kernels.unroll_gru cimport (
+    gru_backward,
+    gru_forward,
+    reset_before_backward,
+    reset_before_forward,
+    rnn_backward,
+    rnn_forward,
+)
+from streamlstm.kernels.unroll_layer cimport CHUNK, LayerPass
+from streamlstm.kernels.unroll_lstm cimport lstm_backward, lstm_forward
 
-cdef extern from "gates.h":
-    void gates_forward(Py_ssize_t H, float* z, const float* c, float* c_next, float* tanh_c, float* h) noexcept nogil
-    void gates_backward(Py_ssize_t H, float* a, const float* c, const float* tanh_c, const float* d_h,
-                        float* d_c) noexcept nogil
+cdef enum Family:
+    LSTM
+    GRU
+    GRU_RESET_BEFORE
+    RNN
 
-cdef enum:
-    CHUNK = 8   # steps: 64 lanes of 4 * 64 gates are 0.5 MB, within a second-level cache
+_FAMILIES = {CellKind.LSTM: LSTM, CellKind.PEEPHOLE: LSTM, CellKind.GRU: GRU,
+             CellKind.GRU_RESET_BEFORE: GRU_RESET_BEFORE, CellKind.RNN: RNN}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTrace:
+    """What `backward` needs of one layer; None is what its cell has not."""
+
+    kind: object
+    inputs: object       # [T, B, I]
+    gates: object        # activated, [T, B, G*H]
+    hidden: object       # h_(-1) .. h_(T-1), [T + 1, B, R]
+    cell: object         # likewise, [T + 1, B, H]
+    inner: object        # [T, B, H]: tanh(c); of gru what the reset gate scales, of gru_reset_before what it has scaled
+    unprojected: object  # [T, B, H]: o tanh(c), where there is a projection
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """y [T, B, H]; hidden and cell [L, B, H] at the end; and, by layer, what `backward` needs."""
+    """y [T, B, R] of the top layer; state [B, state_size] at the end, by layer h, then c; and, by layer, the rest."""
 
     y: object
-    hidden: object
-    cell: object
-    inputs: tuple   # of each layer, [T, B, I]
-    gates: tuple    # activated, [T, B, 4H]
-    hiddens: tuple  # h_(-1) .. h_(T-1), [T + 1, B, H]
-    cells: tuple    # likewise
-    tanh_cells: tuple  # [T, B, H]
+    state: object
+    layers: tuple
+
+
+@dataclass(frozen=True, slots=True)
+class CellGradients:
+    """Gradients of the fields of CellWeights, shaped as they are; None where the cell has none."""
+
+    w_ih: object
+    w_hh: object
+    bias: object
+    bias_hn: object
+    peephole: object
+    w_hr: object
 
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """layers: (d_w_ih [4H, I], d_w_hh [4H, H], d_bias [4H]) by layer; d_x [T, B, I]; d_hidden, d_cell [L, B, H]."""
+    """layers: one CellGradients a layer; d_x [T, B, I]; d_state [B, state_size] by the initial state."""
 
-    layers: list
+    layers: tuple
     d_x: object
-    d_hidden: object
-    d_cell: object
+    d_state: object
 
 
-cdef void _forward(Layer layer, Py_ssize_t T, Py_ssize_t B, Py_ssize_t H, const float* x, float* z, float* h, float* c,
-                   float* tanh_c) noexcept nogil:
-    cdef Py_ssize_t t, r, row = B * H, N = 4 * H
-    cdef float* z_t
-    for r in range(T * B):
-        for t in range(N):
-            z[r * N + t] = layer.bias[t]
-    multiply(T * B, N, layer.inputs, x, layer.inputs, layer.w_x, 1.0, z)
-    for t in range(T):
-        z_t = z + t * B * N
-        multiply(B, N, H, h + t * row, H, layer.w_h, 1.0, z_t)
-        for r in range(B):
-            gates_forward(H, z_t + r * N, c + t * row + r * H, c + (t + 1) * row + r * H, tanh_c + t * row + r * H,
-                          h + (t + 1) * row + r * H)
+cdef float* _pointer(array) except? NULL:
+    """First value of a float32 array in C order, NULL for None. The caller keeps the array alive."""
+    cdef const float[::1] values
+    if array is None:
+        return NULL
+    values = array.reshape(-1)
+    return <float*>&values[0]
 
 
-cdef void _backward(Layer layer, Py_ssize_t T, Py_ssize_t B, Py_ssize_t H, const float* x, float* z, const float* h,
-                    const float* c, const float* tanh_c, float* d_y, float* d_h, float* d_c, float* d_w_x,
-                    float* d_w_h, float* d_bias, float* d_x) noexcept nogil:
-    """z holds activated gates and becomes their gradient; d_y is summed with what comes back in time; d_h, d_c [B, H]
-    hold the gradients of the final state, and of the initial one in the end."""
-    cdef Py_ssize_t t, r, j, steps, row = B * H, N = 4 * H
-    cdef float* z_t
-    for t in range(T - 1, -1, -1):
-        z_t = z + t * B * N
-        for r in range(row):
-            d_y[t * row + r] += d_h[r]
-        for r in range(B):
-            gates_backward(H, z_t + r * N, c + t * row + r * H, tanh_c + t * row + r * H, d_y + t * row + r * H,
-                           d_c + r * H)
-        multiply_nt(B, H, N, z_t, layer.w_h, 0.0, d_h)
-        if t % CHUNK == 0:
-            steps = T - t if T - t < CHUNK else CHUNK
-            multiply_tn(layer.inputs, N, steps * B, x + t * B * layer.inputs, z_t, 1.0, d_w_x)
-            multiply_tn(H, N, steps * B, h + t * row, z_t, 1.0, d_w_h)
-            multiply_nt(steps * B, layer.inputs, N, z_t, layer.w_x, 0.0, d_x + t * B * layer.inputs)
-            for r in range(steps * B):
-                for j in range(N):
-                    d_bias[j] += z_t[r * N + j]
+cdef LayerPass _layer_pass(layer, trace, w_ih, w_hh, w_hr) except *:
+    """Sizes and pointers of one layer; those of the gradients are left NULL."""
+    cdef LayerPass p
+    p.T, p.B, p.inputs = trace.inputs.shape
+    p.H, p.R, p.N = layer.hidden_size, layer.output_size, len(layer.bias)
+    p.w_ih, p.w_hh, p.bias = _pointer(w_ih), _pointer(w_hh), _pointer(layer.bias)
+    p.bias_hn, p.peephole, p.w_hr = _pointer(layer.bias_hn), _pointer(layer.peephole), _pointer(w_hr)
+    p.x, p.z, p.h = _pointer(trace.inputs), _pointer(trace.gates), _pointer(trace.hidden)
+    p.c, p.inner, p.unprojected = _pointer(trace.cell), _pointer(trace.inner), _pointer(trace.unprojected)
+    p.d_w_ih = p.d_w_hh = p.d_bias = p.d_bias_hn = p.d_peephole = p.d_w_hr = NULL
+    p.d_x = p.d_y = p.d_h = p.d_c = p.d_inner = NULL
+    return p
 
 
-def unroll(LstmWeights weights, x, *, hidden, cell):
+def _trace_shapes(layer, T, B):
+    """Return the shape of every array of a LayerTrace, None for those that the cell has not."""
+    H, R, kind = layer.hidden_size, layer.output_size, layer.kind
+    return {
+        "inputs": (T, B, layer.input_size),
+        "gates": (T, B, len(layer.bias)),
+        "hidden": (T + 1, B, R),
+        "cell": (T + 1, B, H) if kind.has_cell else None,
+        "inner": None if kind is CellKind.RNN else (T, B, H),
+        "unprojected": None if layer.w_hr is None else (T, B, H),
+    }
+
+
+def unroll(layers, x, *, state):
     """Run T steps from a given state.
 
-    Shapes: x float32 [T, B, I]; hidden, cell float32 [L, B, H].
+    Shapes: layers are L CellWeights; x float32 [T, B, I]; state float32 [B, state_size], by layer h, then c.
     Raises: ShapeError.
     """
-    cdef Py_ssize_t T, B, H = weights.hidden_size, l
-    cdef float[:, :, ::1] z, h, c, tanh_c
-    cdef const float[:, :, ::1] inputs
-    check_array("x", x, np.float32, (None, None, weights.input_size))
+    cdef LayerPass p
+    cdef Family family
+    check_stack(layers)
+    check_array("x", x, np.float32, (None, None, layers[0].input_size))
     T, B = x.shape[:2]
     if T < 1 or B < 1:
         raise ShapeError(f"x: expected at least one step and one lane, got {list(x.shape)}")
     if not np.isfinite(x).all():
         raise ShapeError("x: expected finite numbers; fill missing values first")
-    check_array("hidden", hidden, np.float32, (weights.num_layers, B, H))
-    check_array("cell", cell, np.float32, (weights.num_layers, B, H))
-    kept = []
-    below = x
-    for l in range(weights.num_layers):
-        gates = np.empty((T, B, 4 * H), np.float32)
-        hiddens, cells = np.empty((T + 1, B, H), np.float32), np.empty((T + 1, B, H), np.float32)
-        tanh_cells = np.empty((T, B, H), np.float32)
-        hiddens[0], cells[0] = hidden[l], cell[l]
-        inputs, z, h, c, tanh_c = below, gates, hiddens, cells, tanh_cells
+    check_array("state", state, np.float32, (B, state_size(layers)))
+    traces, at, below = [], 0, x
+    final = np.empty_like(state)
+    for layer in layers:
+        kind, H, R = layer.kind, layer.hidden_size, layer.output_size
+        shapes = _trace_shapes(layer, T, B)
+        del shapes["inputs"]  # the layer below has them
+        arrays = {name: None if shape is None else np.empty(shape, np.float32) for name, shape in shapes.items()}
+        trace = LayerTrace(kind, below, **arrays)
+        trace.hidden[0] = state[:, at:at + R]
+        if kind.has_cell:
+            trace.cell[0] = state[:, at + R:at + R + H]
+        w_ih, w_hh = np.ascontiguousarray(layer.w_ih.T), np.ascontiguousarray(layer.w_hh.T)
+        w_hr = None if layer.w_hr is None else np.ascontiguousarray(layer.w_hr.T)
+        p, family = _layer_pass(layer, trace, w_ih, w_hh, w_hr), _FAMILIES[kind]
         with nogil:
-            _forward(weights.layers[l], T, B, H, &inputs[0, 0, 0], &z[0, 0, 0], &h[0, 0, 0], &c[0, 0, 0],
-                     &tanh_c[0, 0, 0])
-        kept.append((below, gates, hiddens, cells, tanh_cells))
-        below = hiddens[1:]
-    inputs_kept, gates_kept, hiddens_kept, cells_kept, tanh_kept = zip(*kept, strict=True)
-    final_hidden, final_cell = np.stack([k[T] for k in hiddens_kept]), np.stack([k[T] for k in cells_kept])
-    return Trace(below, final_hidden, final_cell, inputs_kept, gates_kept, hiddens_kept, cells_kept, tanh_kept)
+            if family == LSTM:
+                lstm_forward(&p)
+            elif family == GRU:
+                gru_forward(&p)
+            elif family == GRU_RESET_BEFORE:
+                reset_before_forward(&p)
+            else:
+                rnn_forward(&p)
+        final[:, at:at + R] = trace.hidden[T]
+        if kind.has_cell:
+            final[:, at + R:at + R + H] = trace.cell[T]
+        at += layer.state_size
+        traces.append(trace)
+        below = trace.hidden[1:]
+    return Trace(below, final, tuple(traces))
 
 
-def backward(LstmWeights weights, trace, d_y, *, d_hidden=None, d_cell=None):
+def backward(layers, trace, d_y, *, d_state=None):
     """Return the gradients of a loss, given its gradients by the outputs of `unroll`.
 
-    Shapes: d_y float32 [T, B, H]; d_hidden, d_cell float32 [L, B, H] by the final state, zero when None.
+    Shapes: d_y float32 [T, B, R]; d_state float32 [B, state_size] by the final state, zero when None.
     State: the trace is left as it is.
     Raises: ShapeError.
     """
-    cdef Py_ssize_t T, B, H = weights.hidden_size, L = weights.num_layers, l
-    cdef float[:, :, ::1] z, d_out, d_in
-    cdef const float[:, :, ::1] inputs, h, c, tanh_c
-    cdef float[:, ::1] d_h, d_c, d_w_x, d_w_h
-    cdef float[::1] d_bias
+    cdef LayerPass p
+    cdef Family family
+    check_stack(layers)
     T, B = trace.y.shape[:2]
-    check_array("d_y", d_y, np.float32, (T, B, H))
-    if len(trace.gates) != L:
-        raise ShapeError(f"trace: expected {L} layers as the weights have, got {len(trace.gates)}")
-    for l in range(L):
-        check_array(f"trace.inputs[{l}]", trace.inputs[l], np.float32, (T, B, weights.layers[l].inputs))
-        check_array(f"trace.gates[{l}]", trace.gates[l], np.float32, (T, B, 4 * H))
-    for name, given in (("d_hidden", d_hidden), ("d_cell", d_cell)):
-        if given is not None:
-            check_array(name, given, np.float32, (L, B, H))
-    d_state = [np.zeros((L, B, H), np.float32) if given is None else given.copy() for given in (d_hidden, d_cell)]
-    layers = [None] * L
-    above = d_y.copy()
-    for l in range(L - 1, -1, -1):
-        gates = trace.gates[l].copy()
-        size = weights.layers[l].inputs
-        d_below = np.empty((T, B, size), np.float32)
-        grads = np.zeros((size, 4 * H), np.float32), np.zeros((H, 4 * H), np.float32), np.zeros(4 * H, np.float32)
-        z, d_out, d_in = gates, above, d_below
-        inputs, h, c, tanh_c = trace.inputs[l], trace.hiddens[l], trace.cells[l], trace.tanh_cells[l]
-        d_h, d_c = d_state[0][l], d_state[1][l]
-        d_w_x, d_w_h, d_bias = grads
+    check_array("d_y", d_y, np.float32, (T, B, layers[len(layers) - 1].output_size))
+    _check_trace(layers, trace, T, B)
+    if d_state is not None:
+        check_array("d_state", d_state, np.float32, (B, state_size(layers)))
+    d_initial = np.zeros((B, state_size(layers)), np.float32) if d_state is None else d_state.copy()
+    found, above, end = [], d_y.copy(), d_initial.shape[1]
+    for layer, kept in zip(reversed(layers), reversed(trace.layers), strict=True):
+        H, R, begin = layer.hidden_size, layer.output_size, end - layer.state_size
+        grads = CellGradients(*(None if weight is None else np.zeros(weight.shape, np.float32) for weight in (
+            layer.w_ih, layer.w_hh, layer.bias, layer.bias_hn, layer.peephole, layer.w_hr)))
+        d_z, d_below = kept.gates.copy(), np.empty((T, B, layer.input_size), np.float32)
+        d_h = d_initial[:, begin:begin + R].copy()
+        d_c = d_initial[:, begin + R:end].copy() if layer.kind.has_cell else None
+        d_inner = np.empty((CHUNK, B, H), np.float32)
+        p, family = _layer_pass(layer, kept, layer.w_ih, layer.w_hh, layer.w_hr), _FAMILIES[layer.kind]
+        p.d_w_ih, p.d_w_hh, p.d_bias = _pointer(grads.w_ih), _pointer(grads.w_hh), _pointer(grads.bias)
+        p.d_bias_hn, p.d_peephole = _pointer(grads.bias_hn), _pointer(grads.peephole)
+        p.d_w_hr, p.d_inner = _pointer(grads.w_hr), _pointer(d_inner)
+        p.z, p.d_x, p.d_y = _pointer(d_z), _pointer(d_below), _pointer(above)
+        p.d_h, p.d_c = _pointer(d_h), _pointer(d_c)
         with nogil:
-            _backward(weights.layers[l], T, B, H, &inputs[0, 0, 0], &z[0, 0, 0], &h[0, 0, 0], &c[0, 0, 0],
-                      &tanh_c[0, 0, 0], &d_out[0, 0, 0], &d_h[0, 0], &d_c[0, 0], &d_w_x[0, 0], &d_w_h[0, 0],
-                      &d_bias[0], &d_in[0, 0, 0])
-        layers[l] = tuple(np.ascontiguousarray(g.T) for g in grads)
-        above = d_below
-    return Gradients(layers, above, *d_state)
+            if family == LSTM:
+                lstm_backward(&p)
+            elif family == GRU:
+                gru_backward(&p)
+            elif family == GRU_RESET_BEFORE:
+                reset_before_backward(&p)
+            else:
+                rnn_backward(&p)
+        d_initial[:, begin:begin + R] = d_h
+        if d_c is not None:
+            d_initial[:, begin + R:end] = d_c
+        found.append(grads)
+        above, end = d_below, begin
+    return Gradients(tuple(reversed(found)), above, d_initial)
+
+
+def _check_trace(layers, trace, T, B):
+    """Raise ShapeError unless the trace is one of these layers."""
+    if len(trace.layers) != len(layers):
+        raise ShapeError(f"trace: expected {len(layers)} layers as the weights have, got {len(trace.layers)}")
+    for number, (layer, kept) in enumerate(zip(layers, trace.layers, strict=True)):
+        if kept.kind is not layer.kind:
+            raise ShapeError(f"trace.layers[{number}]: expected a trace of {layer.kind.value}, got {kept.kind.value}")
+        for name, shape in _trace_shapes(layer, T, B).items():
+            array = getattr(kept, name)
+            if shape is None and array is not None:
+                raise ShapeError(f"trace.layers[{number}].{name}: not of these weights")
+            if shape is not None:
+                check_array(f"trace.layers[{number}].{name}", array, np.float32, shape)

@@ -60,13 +60,14 @@ cdef class NetworkWeights:
         self.output_size = layers[len(layers) - 1].output_size
         self.state_size = state_size(layers)
         self.segments = []
-        self.network.layers = len(layers)
+        self.network.layers, self.network.work = len(layers), 0.0
         cdef Py_ssize_t place = 0
         for index, layer in enumerate(layers):
             self._pack_layer(&self.network.layer[index], layer)
             for size in (layer.output_size, layer.hidden_size)[: 2 if layer.kind.has_cell else 1]:
                 self.segments.append((place, size))
                 place += self._padded(size)
+            self.network.work += 2.0 * (layer.w_ih.size + layer.w_hh.size)
         self.network.row = (place + 15) // 16 * 16  # states begin on a line of the cache
         self.network.head.outputs = 0
         if head is not None:
@@ -79,6 +80,7 @@ cdef class NetworkWeights:
                 raise ShapeError("head: expected finite weights")
             self._pack_product(&self.network.head, weight, bias, True)
             self.output_size = len(bias)
+            self.network.work += 2.0 * weight.size
 
     cdef Py_ssize_t _padded(self, Py_ssize_t size):
         return (size + self.path.width - 1) // self.path.width * self.path.width

@@ -1,8 +1,12 @@
 /* A few threads that share out numbered pieces of work with the caller, and wait for the next work in between.
  *
  * Pieces are taken one by one from a common counter. The caller takes them too, so it never waits for a thread that has
- * not woken yet: work is done by whoever is there, and a busy machine leaves it to the caller. After work a thread spins
- * for a few microseconds, since the next step often follows at once, then sleeps.
+ * not woken yet: work is done by whoever is there. After work a thread spins for some microseconds, since the next step
+ * often follows at once, then sleeps.
+ *
+ * What sharing gains depends on the work and on who else wants the cores: a thread that loses its core in the middle of
+ * a piece holds up the caller for milliseconds. So both ways are timed, the better one is taken, and the other is tried
+ * again now and then, ever more rarely while it stays worse.
  */
 #ifndef STREAMLSTM_WORKER_POOL_H
 #define STREAMLSTM_WORKER_POOL_H
@@ -12,10 +16,19 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
 
 typedef void (*pool_piece)(void *context, ptrdiff_t piece, ptrdiff_t worker);
 
 enum { POOL_SPINS = 2000 }; /* pauses: some 20-80 us */
+
+#define POOL_FIRST_WAIT_S 0.05 /* until the way not taken is tried again; doubled with every trial that fails */
+#define POOL_LONGEST_WAIT_S 30.0
+
+/* How fast one kind of work goes: alone [0] and shared [1], in the work's own units a second; 0 = not yet tried. */
+typedef struct {
+    double rate[2], tried_at, wait;
+} pool_choice;
 
 typedef struct worker_pool {
     pthread_mutex_t lock;
@@ -26,7 +39,7 @@ typedef struct worker_pool {
     ptrdiff_t pieces;
     pool_piece run;
     void *context;
-    atomic_int is_open, is_closing;
+    atomic_int is_open, is_closing, is_taken; /* taken: by a caller, others work alone meanwhile */
     int threads;
     pthread_t *ids;
 } worker_pool;
@@ -104,14 +117,21 @@ static int pool_begin(worker_pool *pool, int threads)
     return pool->threads;
 }
 
-/* Run pieces 0 .. pieces - 1, each once, the caller as worker 0; return when all are done. */
-static void pool_run(worker_pool *pool, pool_piece run, void *context, ptrdiff_t pieces)
+static inline double pool_now(void)
 {
-    if (pool->threads < 2 || pieces < 2) {
-        for (ptrdiff_t piece = 0; piece < pieces; piece++)
-            run(context, piece, 0);
-        return;
-    }
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void pool_alone(pool_piece run, void *context, ptrdiff_t pieces)
+{
+    for (ptrdiff_t piece = 0; piece < pieces; piece++)
+        run(context, piece, 0);
+}
+
+static void pool_shared(worker_pool *pool, pool_piece run, void *context, ptrdiff_t pieces)
+{
     pool->run = run;
     pool->context = context;
     pool->pieces = pieces;
@@ -130,6 +150,33 @@ static void pool_run(worker_pool *pool, pool_piece run, void *context, ptrdiff_t
             pool_pause();
         else
             sched_yield(); /* the thread that is still at work may want this core */
+    }
+}
+
+/* Run pieces 0 .. pieces - 1, each once, the caller as worker 0; return when all are done. `work` is their size. */
+static void pool_run(worker_pool *pool, pool_choice *choice, pool_piece run, void *context, ptrdiff_t pieces,
+                     double work)
+{
+    if (pool->threads < 2 || pieces < 2 || atomic_exchange(&pool->is_taken, 1)) {
+        pool_alone(run, context, pieces);
+        return;
+    }
+    const double began = pool_now();
+    const int better = choice->rate[1] > choice->rate[0];
+    const int is_trial = !choice->rate[!better] || began - choice->tried_at > choice->wait;
+    const int way = is_trial ? !better : better;
+    if (way)
+        pool_shared(pool, run, context, pieces);
+    else
+        pool_alone(run, context, pieces);
+    atomic_store(&pool->is_taken, 0);
+    const double ended = pool_now(), rate = work / (ended - began + 1e-9);
+    choice->rate[way] += is_trial ? rate - choice->rate[way] : (rate - choice->rate[way]) / 4; /* a trial forgets */
+    if (is_trial) {
+        const int is_good = choice->rate[way] > choice->rate[better];
+        choice->wait = is_good || choice->wait == 0 ? POOL_FIRST_WAIT_S : 2 * choice->wait;
+        choice->wait = choice->wait < POOL_LONGEST_WAIT_S ? choice->wait : POOL_LONGEST_WAIT_S;
+        choice->tried_at = ended;
     }
 }
 
