@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ import streamlstm as package
 from streamlstm import Detector, ModelBundle, train
 from streamlstm.adapters.local_log import LocalReader
 from streamlstm.cli import main
+from streamlstm.model.network import Architecture
+from streamlstm.training.parameters import initial_parameters, to_network
 
 ROWS = 700
 # The verbs run in folders of their own, so a relative PYTHONPATH would no longer lead to the package under test.
@@ -172,6 +175,18 @@ def _has_scores(folder: Path) -> bool:
 def test_inspect_says_what_a_bundle_holds(folder: Path) -> None:
     said = good(folder, "inspect", "pump.safetensors")
     assert "pump@1" in said and "(verified)" in said and "flow" in said
+    assert "lstm, 1 layer(s) of 32, forecast" in said and "projected" not in said
+
+
+def test_inspect_names_the_cell_of_every_layer(folder: Path, tmp_path: Path) -> None:
+    pump = ModelBundle.load(folder / "pump.safetensors")
+    architecture = Architecture(2, 8, ("gru", "peephole", "rnn"), 4, 5, projection=3)
+    network = to_network(architecture, initial_parameters(architecture, np.random.default_rng(1)))
+    replace(pump, network=network).save(tmp_path / "mixed.safetensors")
+    said = good(tmp_path, "inspect", "mixed.safetensors")
+    assert "gru, peephole, rnn, 3 layer(s) of 8 projected to 3, forecast 4 samples" in said
+    gru, peephole, rnn = 24 * (2 + 8 + 1) + 8, 32 * (8 + 3 + 1) + 3 * 8 + 3 * 8, 8 * (3 + 8 + 1)
+    assert f"{gru + peephole + rnn + 10 * (8 + 1):,} (" in said
 
 
 @pytest.mark.parametrize("verb", ["demo", "train", "run", "score", "replay", "check", "inspect"])
@@ -204,6 +219,14 @@ BAD: list[tuple[list[str], int, str]] = [
     (["run", "torn.yaml"], 1, "expected a whole safetensors file"),
     (["train", "pump.csv", "--out", "."], 2, "expected a file, got ., which is a folder or a device"),
     (["train", "pump.csv", "--out", "pump.csv"], 2, "pump.csv is the data itself"),
+    (
+        ["train", "pump.csv", "--cell", "elman"],
+        2,
+        "cells: expected lstm, peephole, gru, gru_reset_before, rnn, got 'elman'",
+    ),
+    (["train", "pump.csv", "--cell", "gru,rnn", "--layers", "3"], 2, "expected one name, or 3 for 3 layer(s), got 2"),
+    (["train", "pump.csv", "--cell", "gru", "--projection", "9"], 2, "expected an LSTM layer to project, got gru"),
+    (["train", "pump.csv", "--projection", "32"], 2, "projection: expected 0 to 31, below the hidden units, got 32"),
     (["train", "pump.csv", "--period", "inf"], 2, "--period: expected seconds"),
     (["train", "pump.csv", "--forecast", "700"], 2, "--forecast: expected less than the 700 rows"),
     (["train", "pump.csv", "other.csv"], 1, "expected the channels of the first stream"),

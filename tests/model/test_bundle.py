@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import struct
 from contextlib import suppress
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from streamlstm.errors import BundleError
+from streamlstm.errors import BundleError, ShapeError
+from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.network import Architecture, Network
+from streamlstm.training.parameters import initial_parameters, to_network
 
 
 @pytest.fixture
@@ -22,6 +27,10 @@ def saved(tmp_path: Path, tiny_bundle: ModelBundle) -> Path:
     path = tmp_path / "tiny.safetensors"
     tiny_bundle.save(path)
     return path
+
+
+def random_network(architecture: Architecture) -> Network:
+    return to_network(architecture, initial_parameters(architecture, np.random.default_rng(3)))
 
 
 def rewrite(path: Path, change: str, to: str) -> None:
@@ -45,6 +54,44 @@ def test_round_trip(saved: Path, tiny_bundle: ModelBundle) -> None:
     assert loaded.calibration.warm_up == tiny_bundle.calibration.warm_up
     loaded.save(saved.with_name("again.safetensors"))
     assert saved.with_name("again.safetensors").read_bytes() == saved.read_bytes()
+
+
+@pytest.mark.parametrize("cells", [("peephole", "gru"), ("gru_reset_before", "lstm", "rnn")])
+def test_every_cell_makes_the_round_trip(saved: Path, tiny_bundle: ModelBundle, cells: tuple[str, ...]) -> None:
+    network = random_network(Architecture(2, 5, cells, 4, 8, projection=3))
+    dataclasses.replace(tiny_bundle, network=network).save(saved)
+    loaded = ModelBundle.load(saved).network
+    assert loaded.architecture == network.architecture
+    for layer, other in zip(network.layers, loaded.layers, strict=True):
+        assert layer.kind is other.kind
+        for name in CELL_FIELDS:
+            one, two = getattr(layer, name), getattr(other, name)
+            assert (one is None and two is None) or np.array_equal(one, two)
+    with safe_open(str(saved), framework="numpy") as file:
+        names = {name for name in file.keys() if name.startswith("layers.0.")}  # noqa: SIM118 (not a mapping)
+    optional = {"peephole": {"peephole", "w_hr"}, "gru_reset_before": set()}[cells[0]]
+    assert names == {f"layers.0.{name}" for name in {"w_ih", "w_hh", "bias"} | optional}
+
+
+def test_a_network_of_another_architecture_is_refused() -> None:
+    architecture = Architecture(2, 5, ("lstm", "gru"), 4, 8, projection=3)
+    network = random_network(architecture)
+    assert (architecture.inputs, architecture.outputs) == ((2, 3), (3, 5))
+    for change, message in (
+        ({"architecture": dataclasses.replace(architecture, cells=("lstm",))}, "expected 1 layers, got 2"),
+        (
+            {"architecture": dataclasses.replace(architecture, cells=("peephole", "gru"))},
+            r"layers\[0\]: expected peephole of 2 inputs, 5 hidden units and 3 outputs, got lstm of 2",
+        ),
+        ({"architecture": dataclasses.replace(architecture, hidden=6)}, r"layers\[0\]: expected .* 6 hidden"),
+        ({"layers": network.layers[::-1]}, r"layers\[1\]\.w_ih: expected 5 inputs"),
+        ({"head_weight": network.head_weight[:, :3]}, r"head_weight: expected float32 \[10, 5\]"),
+        ({"head_bias": network.head_bias.astype(np.float64)}, r"head_bias: expected float32 \[10\], got float64"),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            dataclasses.replace(network, **change)  # type: ignore[arg-type]
+    with pytest.raises(ShapeError, match=r"cells: expected lstm, .*, got 'transformer'"):
+        Architecture(2, 5, ("transformer",))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
