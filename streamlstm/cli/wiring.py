@@ -84,6 +84,8 @@ def pipeline_options(config: Config) -> PipelineOptions:
         scores=ScoresPublished(config.sinks.scores),
         prefix=config.sinks.prefix,
         max_streams=config.state.max_streams,
+        threads=config.app.threads,
+        is_half=config.state.dtype == "float16",
     )
 
 

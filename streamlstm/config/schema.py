@@ -58,6 +58,9 @@ class App(Section):
     guarantee: Guarantee | None = None
     """exactly_once is the default on the local transport, at_least_once on Kafka."""
     commit_interval_ms: PositiveDuration = duration("100ms", key="commit_interval")
+    threads: int = Field(default=1, ge=1, le=256)
+    """Threads that share out the streams of a large batch. More than one pay from some 20 us of work on, and are left
+    alone while they do not."""
 
 
 class Security(Section):
@@ -181,6 +184,8 @@ class State(Section):
     snapshot_interval_ms: PositiveDuration = duration("30s", key="snapshot_interval")
     idle_ttl_ms: PositiveDuration = duration("7d", key="idle_ttl")
     max_streams: Count = 1_000_000
+    dtype: Literal["float32", "float16"] = "float32"
+    """How the network's states are kept: float16 takes half the memory, and is rounded after every sample."""
 
 
 class Config(Section):

@@ -6,6 +6,7 @@ inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` out
 
 try:
     from streamlstm.kernels.admission import NEVER, admit
+    from streamlstm.kernels.isa import fma_peak, gate_cost, isa, isas
     from streamlstm.kernels.residuals import (
         BASE_SURPRISE,
         STATISTICS,
@@ -14,7 +15,6 @@ try:
         row_length,
         score_streams,
     )
-    from streamlstm.kernels.isa import fma_peak, gate_cost, isa, isas
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import advance, run, step
     from streamlstm.kernels.unroll import CellGradients, Gradients, Trace, backward, unroll

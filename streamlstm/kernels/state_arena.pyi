@@ -15,9 +15,7 @@ class StateArena:
     capacity: int
     state_size: int
     is_half: bool
-    def __init__(
-        self, weights: NetworkWeights, capacity: int, *, is_half: bool = False, threads: int = 1
-    ) -> None: ...
+    def __init__(self, weights: NetworkWeights, capacity: int, *, is_half: bool = False, threads: int = 1) -> None: ...
     def grow(self, capacity: int) -> None:
         """Make room for more slots; what exists is not moved. Raises: MemoryError, and nothing has changed."""
 

@@ -51,6 +51,8 @@ class PipelineOptions:
     period_ms: float | None = None
     """Sampling period of the streams; the bundle's own when None."""
     max_streams: int = 1_000_000
+    threads: int = 1
+    is_half: bool = False
 
 
 class PartitionPipeline:
@@ -73,6 +75,8 @@ class PartitionPipeline:
                     threshold=options.threshold,
                     period_s=None if options.period_ms is None else options.period_ms / 1000,
                     max_streams=options.max_streams,
+                    threads=options.threads,
+                    is_half=options.is_half,
                 ),
                 AlertTracker(options.alerts, model=route.bundle.label, channels=route.bundle.channels),
             )
@@ -211,6 +215,7 @@ class PartitionPipeline:
             ModelState(
                 label=model.detector.bundle.label,
                 digest=model.detector.bundle.digest,
+                isa=model.detector.isa,
                 streams=list(model.detector.states.slots),
                 alerts=msgspec.Raw(model.tracker.export_state()),
                 arrays=dict(model.detector.states.export()),
@@ -240,6 +245,15 @@ class PartitionPipeline:
                 raise SnapshotError(
                     f"the snapshot holds {len(state.streams)} streams, and state.max_streams is "
                     f"{self._options.max_streams}; raise it"
+                )
+            if state.isa != model.detector.isa:
+                _log.warning(
+                    "%s: the snapshot was written on %s, and this is %s: scores go on equal to about 1e-6, not to the "
+                    "bit; STREAMLSTM_ISA=%s keeps them where the processor has it",
+                    self.partition,
+                    state.isa,
+                    model.detector.isa,
+                    state.isa,
                 )
             model.detector.states.restore(state.streams, state.arrays)
             model.tracker.import_state(bytes(state.alerts))

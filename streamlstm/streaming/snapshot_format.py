@@ -17,15 +17,19 @@ from streamlstm.errors import SnapshotError
 
 __all__ = ["FORMAT", "ModelState", "decode_state", "encode_state"]
 
-FORMAT = "streamlstm.state/1"
+FORMAT = "streamlstm.state/2"
 _KEY = "streamlstm"
 
 
 class ModelState(msgspec.Struct):
-    """Streams of one model: ids in the order of the arrays' rows, and the alerts that are not idle."""
+    """Streams of one model: ids in the order of the arrays' rows, and the alerts that are not idle.
+
+    `isa` is the level of the instruction set whose bits the arrays are.
+    """
 
     label: str
     digest: str
+    isa: str
     streams: list[str]
     alerts: msgspec.Raw
     arrays: dict[str, Any] = {}

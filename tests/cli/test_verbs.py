@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +34,18 @@ def streamlstm(folder: Path, *arguments: object, stdin: str | None = None) -> su
     return subprocess.run(
         command, cwd=folder, env=ENVIRONMENT, input=stdin, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A verb sets up logging for its process, which here is everybody's."""
+    loggers = logging.getLogger(), logging.getLogger("kafka")
+    handlers, levels = loggers[0].handlers, [logger.level for logger in loggers]
+    loggers[0].handlers = []
+    yield
+    loggers[0].handlers = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path, arguments: list[str]) -> int:

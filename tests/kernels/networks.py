@@ -50,4 +50,6 @@ def stack(name: str, seed: int = 0) -> list[CellWeights]:
 def head(layers: list[CellWeights], outputs: int, seed: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weight [D, R] and bias [D]."""
     rng, size = np.random.default_rng(seed), layers[-1].output_size
-    return rng.normal(0, 0.5 / np.sqrt(size), (outputs, size)).astype(np.float32), rng.normal(0, 0.3, outputs).astype(np.float32)
+    return rng.normal(0, 0.5 / np.sqrt(size), (outputs, size)).astype(np.float32), rng.normal(0, 0.3, outputs).astype(
+        np.float32
+    )

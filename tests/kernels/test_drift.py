@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from kernels.networks import stack
 from numpy.typing import NDArray
 
-from kernels.networks import stack
 from streamlstm.kernels import CellWeights, NetworkWeights, StateArena, isas, run
 
 STEPS, BLOCK, LEAD = 10_000_000, 1_000_000, 3_000

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from kernels.networks import STACKS, head, stack
+
 from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels import NetworkWeights, StateArena, isas, step
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_kept_is_refused() -> None:
             arena.load(slots, rows)
     with pytest.raises(ShapeError, match="0 to 3"):
         arena.load(np.array([0, 4]), state)
-    with pytest.raises(ShapeError, match="^capacity"):
+    with pytest.raises(ShapeError, match=r"^capacity"):
         arena.grow(3)
     for capacity, threads in ((0, 1), (1, 0)):
         with pytest.raises(ShapeError, match="above 0"):

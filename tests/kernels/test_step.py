@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-
-from streamlstm.kernels import NetworkWeights, StateArena, advance, isas, run, step
-
 from kernels import golden
 from kernels.networks import INPUTS, STACKS, head, stack
 from kernels.oracle import run as run_oracle
+from numpy.typing import NDArray
+
+from streamlstm.kernels import NetworkWeights, StateArena, advance, isas, run, step
 
 Floats = NDArray[np.float32]
 PATHS = [(isa, backend) for isa in isas() for backend in ("fused", "blas")]

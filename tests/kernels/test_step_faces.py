@@ -1,4 +1,4 @@
-"""The faces of the step: what is wrong is refused before any state changes; no GIL, no allocation, one thread an arena."""
+"""Faces of the step: what is wrong is refused before any state changes; no GIL, no allocation, one thread an arena."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kernels.networks import head, stack
 from threadpoolctl import threadpool_info
 
 import streamlstm.kernels as kernels
-from kernels.networks import head, stack
 from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels import CellWeights, NetworkWeights, StateArena, advance, run, single_thread, step
 
@@ -49,7 +49,7 @@ def bad_calls() -> list[Any]:
         ("unaligned", lambda w, a: step(w, a, slots, x, odd), "^out: expected memory aligned"),
         ("reset", lambda w, a: advance(w, a, slots, x, np.zeros(3, np.uint8), out), "^reset: expected"),
         ("errors", lambda w, a: step(w, a, slots, x, out, errors[:1]), "^errors: expected"),
-        ("too few outputs", lambda w, a: step(few, a, slots, x, out[:, :2].copy(), errors), "^errors: expected outputs"),
+        ("no room", lambda w, a: step(few, a, slots, x, out[:, :2].copy(), errors), "^errors: expected outputs"),
         ("lengths", lambda w, a: run(w, a, slots, block, blocks_out, np.array([5, 1])), "^lengths: expected 0 to 4"),
         ("arena", lambda w, a: step(w, StateArena(LARGE, 4), slots, x, out), "^arena"),
     ]

@@ -37,7 +37,9 @@ def isa():
     known = isas()
     wanted = os.environ.get("STREAMLSTM_ISA") or known[0]
     if wanted not in known:
-        raise UsageError(f"STREAMLSTM_ISA: expected one of {', '.join(known)}, which this processor has, got {wanted!r}")
+        raise UsageError(
+            f"STREAMLSTM_ISA: expected one of {', '.join(known)}, which this processor has, got {wanted!r}"
+        )
     return wanted
 
 

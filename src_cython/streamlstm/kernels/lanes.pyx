@@ -110,7 +110,7 @@ cdef class LanePlan:
 
     cdef bint plan_run(self, const long long* slots, const long long* lengths, Py_ssize_t streams,
                        Py_ssize_t steps) noexcept nogil:
-        """Plan samples [steps, streams], of each stream the first `lengths`, or all; return whether a slot came twice."""
+        """Plan samples [steps, streams], of a stream the first `lengths` or all; return whether a slot came twice."""
         cdef Py_ssize_t s, t
         cdef bint is_twice = False
         cdef fused_lane* planned

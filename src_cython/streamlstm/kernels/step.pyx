@@ -41,7 +41,7 @@ cdef void _run_panel(void* context, Py_ssize_t index, Py_ssize_t worker) noexcep
 
 
 cdef void _run_lanes(NetworkWeights weights, StateArena arena, fused_batch* batch) noexcept nogil:
-    """Advance the lanes that are planned, in panels; as many more panels as threads want when there is work for them."""
+    """Advance the lanes that are planned, in panels: more of them where there is work for several threads."""
     cdef Py_ssize_t s, samples = 0, count = arena.plan.count, panels = (count + PANEL - 1) // PANEL, wanted = 1
     cdef fused_lane* lanes = arena.plan.lanes
     cdef Job job

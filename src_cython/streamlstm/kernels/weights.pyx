@@ -129,7 +129,8 @@ cdef class NetworkWeights:
         vectors = self._padded(outputs) // width
         # A row of few outputs is cheaper as dot products: a vector along the inputs and its sum, against one broadcast
         # an input. Its outputs beyond the last are not written, so nothing may read them.
-        is_dot = may_dot and self.backend == "fused" and outputs * (self._padded(inputs) // width + 7) < inputs * vectors
+        dots = outputs * (self._padded(inputs) // width + 7)
+        is_dot = may_dot and self.backend == "fused" and dots < inputs * vectors
         packed.inputs, packed.outputs, packed.is_dot = inputs, outputs, is_dot
         packed.bias = self._keep(np.pad(bias, (0, vectors * width - outputs)))
         if is_dot:
@@ -155,5 +156,5 @@ cdef class NetworkWeights:
         return self._order(self._by_block(by_gate))
 
     def _order(self, blocks):
-        """[blocks, K, G, W] as it is for registers, [K, blocks, G, W] for BLAS, whose rows are all outputs of an input."""
+        """[blocks, K, G, W] for registers; [K, blocks, G, W] for BLAS, where a row is all outputs of an input."""
         return blocks.transpose(1, 0, 2, 3) if self.backend == "blas" else blocks

@@ -5,7 +5,8 @@ from posix.unistd cimport getpid
 
 cdef extern from "worker_pool.h" nogil:
     int pool_begin(worker_pool* pool, int threads)
-    void pool_run(worker_pool* pool, pool_choice* choice, pool_piece run, void* context, Py_ssize_t pieces, double work)
+    void pool_run(worker_pool* pool, pool_choice* choice, pool_piece run, void* context, Py_ssize_t pieces,
+                  double work)
     void pool_end(worker_pool* pool)
 
 _pools = {}
@@ -25,7 +26,10 @@ cdef class WorkerPool:
 
     cdef void run(self, pool_choice* choice, pool_piece piece, void* context, Py_ssize_t pieces,
                   double work) noexcept nogil:
-        """Run pieces 0 .. pieces - 1, each once; return when all are done. `choice` remembers what was faster; NULL = alone."""
+        """Run pieces 0 .. pieces - 1, each once; return when all are done.
+
+        `choice` remembers which way was faster; without one the caller works alone.
+        """
         cdef Py_ssize_t n
         if choice == NULL or self.threads == 1 or pieces == 1 or self.owner != getpid():
             for n in range(pieces):
