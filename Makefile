@@ -9,11 +9,11 @@ WHEEL := build/wheel
 SOURCES := setup.py pyproject.toml LICENSE README.md \
 	$(shell find streamlstm src_cython -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
 
-.PHONY: help demo test lint schema kafka inplace clean
+.PHONY: help demo test lint schema bench bench-full kafka inplace clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: .venv/.installed ## install into .venv and run the whole service on this machine
 	$(BIN)/streamlstm demo
@@ -30,6 +30,13 @@ lint: .venv/.dev ## ruff, cython-lint, mypy
 schema: .venv/.installed ## write docs/config.schema.json anew
 	$(BIN)/python -c 'import json; from streamlstm.config import json_schema; print(json.dumps(json_schema(), indent=2))' \
 		> docs/config.schema.json
+
+bench: .venv/.bench ## speed of the kernel beside its peers, about a minute
+	$(BIN)/streamlstm bench kernel --quick --json build/bench-kernel.json
+
+bench-full: .venv/.bench ## every cell, some minutes, and the page build/benchmarks.md
+	$(BIN)/streamlstm bench kernel --json build/bench-kernel.json
+	$(BIN)/streamlstm bench report build/bench-kernel.json --out build/benchmarks.md
 
 kafka: ## start a real broker on 127.0.0.1:9092 (KAFKA_PORT), with data in .kafka/
 	deploy/kafka/broker start .kafka $(KAFKA_PORT)
@@ -66,4 +73,8 @@ $(WHEEL)/.built: .venv/bin/python $(SOURCES)
 
 .venv/.dev: .venv/.installed
 	$(PIP) install "$$(ls $(WHEEL)/streamlstm-*.whl)[dev]"
+	@touch $@
+
+.venv/.bench: .venv/.installed
+	$(PIP) install "$$(ls $(WHEEL)/streamlstm-*.whl)[bench]"
 	@touch $@

@@ -1,0 +1,1 @@
+"""Speed on this machine, beside the peers that are installed: workloads, paired timing, reports."""

@@ -1,0 +1,83 @@
+"""docs/benchmarks.md from the JSON of one or more runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from streamlstm.benchmarks.measurements import BenchResult, Measurement
+from streamlstm.benchmarks.report import header_lines, summary_lines
+
+__all__ = ["markdown_report"]
+
+_OPENING = """\
+# Benchmarks
+
+This page is written by `streamlstm bench report`; run `make bench` for the figures of your own machine.
+
+## What these figures do not show
+
+* **Other machines.** They are the machines named below, mostly virtual ones with few cores that others use too. Rates
+  move by a tenth and more from run to run; ratios are paired within a run and steadier, but their second digit is noise.
+* **More threads.** Everyone has one thread. Libraries that gain from many cores would gain for large batches.
+* **Large networks.** The shapes are those of telemetry models. At H = 512 and more everybody is at the same products.
+* **Windows.** Peers are timed at what we do: one step from a carried state. Programs around them that score a whole
+  window again for each sample do as many times the work as the window has samples; that is not in these ratios.
+* **A service.** No decoding, no broker, no calibration: `kernel` is arrays in, arrays out.
+* **Graphics processors and lower precision.** Everything is float32 on the processor.
+
+## Method
+
+All contestants run in one process, pinned to one processor, in rounds: each runs a slice in each round, in an order
+drawn anew, after a call that is not timed. A ratio is formed in each round, and its median over the rounds is reported.
+The Python call is included. Each peer has the inputs ready in its own type, and keeps its outputs there: arrays
+(streamlstm, NumPy), tensors (PyTorch), device arrays with a donated state (JAX), bound buffers (ONNX Runtime,
+OpenVINO). Where a peer has several ways, the fastest in a trial is taken. Before it is timed each contestant's outputs
+are compared with a float64 computation, to 1e-4. Our streams lie in random slots of an arena twice their number.
+
+`step` is one sample of S streams through the network, a linear head with as many outputs as channels, and the mean
+squared error by stream; `block` is T samples of S streams in one call, without the error. Shapes are (channels, hidden,
+layers). The limit is the products at the peak of the processor's fused multiply-adds, measured in the same rounds, and
+then the gates at what they cost by unit; with few streams the weights come from the cache at each step, and no one gets
+near it. A ratio is how many times longer the peer takes: above 1 we are faster.
+"""
+
+
+def markdown_report(results: Sequence[BenchResult]) -> str:
+    """Return the page: what it does not show, the method, then each run with its machine and date."""
+    return "\n".join([_OPENING, *(line for result in results for line in _run(result))])
+
+
+def _run(result: BenchResult) -> Iterator[str]:
+    quick = ", a quick run" if result.method.is_quick else ""
+    yield f"## {result.bench}: {result.machine.cpu}, {result.started_at[:10]}{quick}\n"
+    yield "```"
+    yield from header_lines(result)
+    yield "```\n"
+    names = list(dict.fromkeys(name for row in result.measurements for name in row.ratios))
+    yield _cells(["", result.measurements[0].unit if result.measurements else "", "of the limit", *names])
+    yield _cells(["---", *["---:"] * (2 + len(names))])
+    for row in result.measurements:
+        yield _cells([row.title, _figure(row.value), _share(row), *(_ratio(row, name) for name in names)])
+    yield ""
+    for line in summary_lines(result):
+        yield f"* {line}"
+    yield ""
+
+
+def _cells(values: Sequence[str]) -> str:
+    return f"| {' | '.join(values)} |"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _share(row: Measurement) -> str:
+    return "" if row.share_of_limit is None else f"{row.share_of_limit:.0%}"
+
+
+def _ratio(row: Measurement, name: str) -> str:
+    if name not in row.ratios:
+        return "-"
+    figure = f"{_figure(row.ratios[name])}x"
+    return f"**{figure}**" if name == row.best_peer else figure

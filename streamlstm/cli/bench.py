@@ -1,0 +1,140 @@
+"""`bench`: speed on this machine, beside the installed peers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from threadpoolctl import threadpool_limits
+
+from streamlstm.benchmarks import ours
+from streamlstm.benchmarks.kernel import KernelBench
+from streamlstm.benchmarks.machine import describe_machine, package_versions, pinned_thread
+from streamlstm.benchmarks.markdown import markdown_report
+from streamlstm.benchmarks.measurements import BenchResult, Method, read_result
+from streamlstm.benchmarks.peers import PEERS, Peer, load_peer, missing_packages
+from streamlstm.benchmarks.report import header_lines, measurement_line, print_table, summary_lines
+from streamlstm.benchmarks.workloads import Workload, kernel_workloads
+from streamlstm.cli import app
+from streamlstm.cli.output import check_target, open_output, say
+from streamlstm.cli.progress import Progress
+from streamlstm.errors import UsageError
+
+__all__ = ["kernel", "report"]
+
+_ROUNDS, _QUICK_ROUNDS = 31, 9
+_OURS = ("streamlstm", "numpy", "scipy")
+
+bench = typer.Typer(help="Measure speed on this machine, beside the installed peers.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+QuickOption = Annotated[bool, typer.Option("--quick", help="About a minute: fewer cells, fewer rounds.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
+
+
+@bench.command(epilog="Example: streamlstm bench kernel --quick --json kernel.json")
+def kernel(
+    quick: QuickOption = False,
+    json: JsonOption = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds a cell; 31 by default, 9 with --quick.")] = None,
+    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds a contestant and round.")] = 8.0,
+    peer: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(PEERS)}; repeat it.")] = None,
+    no_peers: Annotated[bool, typer.Option("--no-peers", help="Measure ours alone.")] = False,
+    cell: Annotated[
+        list[str] | None, typer.Option(help="Only cells whose name holds this (step.c8_h64, s512); repeat it.")
+    ] = None,
+) -> None:
+    """Time one LSTM step of S streams, and whole blocks, next to every peer that is installed (extra `bench`)."""
+    asked = _asked_peers(peer, no_peers=no_peers)
+    cells = _asked_cells(kernel_workloads(is_quick=quick), cell)
+    if json is not None and not json.parent.is_dir():
+        raise UsageError(f"--json: the folder {json.parent} does not exist")
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    console, count = Console(), rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
+    # Pinned before any peer is imported: what threads they start stay on the same processor.
+    with pinned_thread() as processor, Progress("bench") as progress:
+        machine = describe_machine(kernel_path=ours.kernel_path())
+        progress.update(0, len(cells), "importing the peers")
+        peers, absent = _load(asked)
+        packages = (*_OURS, *dict.fromkeys(package for name in peers for package in PEERS[name]))
+        running = KernelBench(peers, count, slice_ms / 1e3, {})
+        method = Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick)
+        measurements = []
+        with threadpool_limits(limits=1):
+            said = [0]
+            for row in running.run(cells, on_contestant=lambda text: progress.update(said[0], len(cells), text)):
+                measurements.append(row)
+                said[0] += 1
+                if not console.is_terminal:
+                    say(measurement_line(row))
+    result = BenchResult(
+        bench="kernel",
+        started_at=started_at,
+        machine=machine,
+        versions=package_versions(packages),
+        method=method,
+        gauges=running.gauge_medians(),
+        absent=absent,
+        measurements=measurements,
+    )
+    _show(result, console)
+    if json is not None:
+        with open_output(json) as file:
+            file.write(result.encode())
+
+
+@bench.command(epilog="Example: streamlstm bench report zen.json icelake.json --out docs/benchmarks.md")
+def report(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What --json wrote.")],
+    out: Annotated[Path | None, typer.Option(help="Where the page goes; standard output by default.")] = None,
+) -> None:
+    """Write a page (Markdown) from the JSON of one or more runs."""
+    for path in files:
+        if out is not None:
+            check_target("--out", out, inputs={"input": path})
+    page = markdown_report([read_result(path) for path in files])
+    with open_output(out) as file:
+        file.write(page)
+
+
+def _show(result: BenchResult, console: Console) -> None:
+    for line in header_lines(result):
+        say(line)
+    if console.is_terminal:
+        print_table(result.measurements, console)
+    for line in summary_lines(result):
+        say(line)
+
+
+def _asked_peers(names: list[str] | None, *, no_peers: bool) -> list[str]:
+    if no_peers and names:
+        raise UsageError("--no-peers and --peer exclude each other; give one of them")
+    for name in names or ():
+        if name not in PEERS:
+            raise UsageError(f"--peer: expected one of {', '.join(PEERS)}, got {name!r}")
+    return [] if no_peers else list(names or PEERS)
+
+
+def _asked_cells(cells: list[Workload], parts: list[str] | None) -> list[Workload]:
+    found = [work for work in cells if not parts or any(part in work.name for part in parts)]
+    if not found:
+        names = ", ".join(work.name for work in cells)
+        raise UsageError(f"--cell: no cell's name holds {' or '.join(map(repr, parts or []))}; there are {names}")
+    return found
+
+
+def _load(names: list[str]) -> tuple[Mapping[str, Peer], dict[str, str]]:
+    peers, absent = {}, {}
+    for name in names:
+        if missing := missing_packages(name):
+            absent[name] = f"{' and '.join(missing)} not installed (pip install 'streamlstm[bench]')"
+            continue
+        try:
+            peers[name] = load_peer(name)
+        except ImportError as error:
+            absent[name] = f"cannot be imported ({error})"
+    return peers, absent
