@@ -9,7 +9,7 @@ WHEEL := build/wheel
 SOURCES := setup.py pyproject.toml LICENSE README.md \
 	$(shell find streamlstm src_cython -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
 
-.PHONY: help demo test lint schema bench bench-full kafka inplace clean
+.PHONY: help demo test sanitize lint schema bench bench-full kafka inplace clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -20,6 +20,12 @@ demo: .venv/.installed ## install into .venv and run the whole service on this m
 
 test: .venv/.dev ## install into .venv and run every test against what was installed
 	env -u PYTHONPATH STREAMLSTM_TEST_INSTALLED=1 $(BIN)/pytest $(PYTEST_ARGS)
+
+# What is interpreted beside the kernels is not instrumented, hence the preloaded libraries; CPython leaks by design.
+sanitize: .venv/.dev ## run the kernels' tests with address and undefined-behaviour sanitizers
+	STREAMLSTM_SANITIZE=1 $(BIN)/python setup.py -q build --build-base build/sanitized --parallel 2
+	env LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+		PYTHONPATH=$$(echo $(CURDIR)/build/sanitized/lib*) $(BIN)/pytest -p no:cacheprovider tests/kernels
 
 lint: .venv/.dev ## ruff, cython-lint, mypy
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """The extensions of streamlstm; everything else stands in pyproject.toml.
 
 STREAMLSTM_DEBUG_BUILD=1   bounds checks and negative indices checked, no optimisation
-STREAMLSTM_SANITIZE=1      address and undefined-behaviour sanitizers (run with libasan preloaded)
+STREAMLSTM_SANITIZE=1      address and undefined-behaviour sanitizers, whose libraries must be preloaded (make sanitize)
 """
 
 import os
@@ -47,6 +47,7 @@ DIRECTIVES = {
 COMPILE = ["-O0", "-g"] if IS_DEBUG else ["-O3", "-fno-wrapv"]
 COMPILE += ["-fno-math-errno", "-fno-trapping-math"]
 LINK: list[str] = []
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 # The step, once a level of the instruction set, through register tiles and through BLAS: what is shipped runs on any
 # processor, and takes the best that it finds. Nothing may be contracted: a sum has the same bits in every tile.
@@ -59,8 +60,8 @@ PATHS = [
     for suffix, defined in (("", []), ("_blas", ["-DFUSED_BLAS"]))
 ]
 if IS_SANITIZED:
-    COMPILE += ["-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined"]
-    LINK += ["-fsanitize=address,undefined"]
+    COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZERS]
+    LINK += SANITIZERS
 
 
 def stop_when_missing() -> None:

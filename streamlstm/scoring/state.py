@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -20,7 +22,7 @@ class StreamStates:
     """Slots of streams and the arrays behind them; S = capacity.
 
     Shapes: arena [S, state_size]; last_time int64 [S]; last float32 [S, C]; rows float32 [S, row_length];
-    ages int64 [S]; levels, excesses float64 [S]. A slot that is free holds a new stream's values.
+    ages int64 [S]; levels, excesses float64 [S]. A slot is cleared when a stream claims it.
     """
 
     def __init__(
@@ -36,14 +38,15 @@ class StreamStates:
         self.max_streams = max_streams
         self.slots: dict[str, int] = {}
         self._free: list[int] = []
+        self._memory: dict[str, mmap.mmap] = {}
         self._capacity = 0
         self.arena = StateArena(weights, _FIRST_CAPACITY, threads=threads, is_half=is_half)
-        self.last_time = np.empty(0, np.int64)
-        self.last = np.empty((0, architecture.channels), np.float32)
-        self.rows = np.empty((0, row_length(architecture.channels, architecture.forecast)), np.float32)
-        self.ages = np.empty(0, np.int64)
-        self.levels = np.empty(0, np.float64)
-        self.excesses = np.empty(0, np.float64)
+        self.last_time: NDArray[np.int64]
+        self.last: NDArray[np.float32]
+        self.rows: NDArray[np.float32]
+        self.ages: NDArray[np.int64]
+        self.levels: NDArray[np.float64]
+        self.excesses: NDArray[np.float64]
         self._grow(_FIRST_CAPACITY)
 
     def __len__(self) -> int:
@@ -58,9 +61,14 @@ class StreamStates:
         try:
             return np.fromiter((known[i] for i in stream_ids), np.int64, count=len(stream_ids))
         except KeyError:
-            for stream_id in stream_ids:
-                if stream_id not in known:
-                    known[stream_id] = self._claim()
+            claimed = []
+            try:
+                for stream_id in stream_ids:
+                    if stream_id not in known:
+                        claimed.append(self._claim())
+                        known[stream_id] = claimed[-1]
+            finally:
+                self._clear(np.array(claimed, np.int64))
             return np.fromiter((known[i] for i in stream_ids), np.int64, count=len(stream_ids))
 
     def has_room(self, new_streams: int) -> bool:
@@ -69,12 +77,7 @@ class StreamStates:
 
     def release(self, stream_ids: Iterable[str]) -> None:
         """Forget streams; their slots are free again."""
-        gone = [self.slots.pop(i) for i in stream_ids]
-        if gone:
-            slots = np.asarray(gone, np.int64)
-            self.arena.reset(slots)
-            self._clear(slots)
-            self._free.extend(gone)
+        self._free.extend(self.slots.pop(i) for i in stream_ids)
 
     def release_older_than(self, event_time_ms: int) -> int:
         """Forget the streams whose last sample is older; return how many."""
@@ -120,18 +123,33 @@ class StreamStates:
         return slot
 
     def _grow(self, capacity: int) -> None:
-        before = self._capacity
+        """Make room for more streams. What exists is not copied: its pages are mapped to where there is more room."""
         if capacity > self.arena.capacity:
             self.arena.grow(capacity)
-        for name in _ARRAYS:
-            old = getattr(self, name)
-            new = np.zeros((capacity, *old.shape[1:]), old.dtype)
-            new[:before] = old
-            setattr(self, name, new)
+        for name, dtype in _ARRAYS.items():
+            row_bytes = math.prod(self._row_shape(name)) * np.dtype(dtype).itemsize
+            setattr(self, name, None)  # a mapping that is looked at cannot grow
+            try:
+                if name in self._memory:
+                    self._memory[name].resize(capacity * row_bytes)
+                else:
+                    self._memory[name] = mmap.mmap(-1, capacity * row_bytes, flags=_PRIVATE)
+            except OSError as error:
+                setattr(self, name, self._look_at(name, self._capacity))
+                raise MemoryError(f"{capacity:,} streams of {row_bytes:,} bytes ({name})") from error
+            setattr(self, name, self._look_at(name, capacity))
         self._capacity = capacity
-        self._clear(np.arange(before, capacity))
+
+    def _row_shape(self, name: str) -> tuple[int, ...]:
+        a = self.architecture
+        return {"last": (a.channels,), "rows": (row_length(a.channels, a.forecast),)}.get(name, ())
+
+    def _look_at(self, name: str, capacity: int) -> NDArray[np.generic]:
+        shape = (capacity, *self._row_shape(name))
+        return np.frombuffer(self._memory[name], _ARRAYS[name], math.prod(shape)).reshape(shape)
 
     def _clear(self, slots: NDArray[np.int64]) -> None:
+        self.arena.reset(slots)
         self.last_time[slots] = NEVER
         self.last[slots] = 0.0
         self.rows[slots] = 0.0
@@ -140,4 +158,12 @@ class StreamStates:
         self.excesses[slots] = 1.0
 
 
-_ARRAYS = ("last_time", "last", "rows", "ages", "levels", "excesses")
+_PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_ARRAYS: dict[str, type[np.generic]] = {
+    "last_time": np.int64,
+    "last": np.float32,
+    "rows": np.float32,
+    "ages": np.int64,
+    "levels": np.float64,
+    "excesses": np.float64,
+}

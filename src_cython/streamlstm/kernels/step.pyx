@@ -116,8 +116,12 @@ cdef int _refuse_twice() except -1:
 cdef inline void _fill(fused_batch* batch, StateArena arena, object x, object reset, object out, object errors):
     batch.x = <const float*>cnp.PyArray_DATA(x)
     batch.out = <float*>cnp.PyArray_DATA(out)
-    batch.reset = NULL if reset is None else <const unsigned char*>cnp.PyArray_DATA(reset)
-    batch.errors = NULL if errors is None else <float*>cnp.PyArray_DATA(errors)
+    batch.reset = NULL
+    if reset is not None:
+        batch.reset = <const unsigned char*>cnp.PyArray_DATA(reset)
+    batch.errors = NULL
+    if errors is not None:
+        batch.errors = <float*>cnp.PyArray_DATA(errors)
     batch.is_half = arena.is_half
 
 

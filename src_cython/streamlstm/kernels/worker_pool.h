@@ -97,7 +97,7 @@ static void *pool_thread(void *argument)
 }
 
 /* Start threads - 1 threads beside the caller; return how many there are in all, fewer when the system gives no more. */
-static int pool_begin(worker_pool *pool, int threads)
+static inline int pool_begin(worker_pool *pool, int threads)
 {
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
@@ -154,7 +154,7 @@ static void pool_shared(worker_pool *pool, pool_piece run, void *context, ptrdif
 }
 
 /* Run pieces 0 .. pieces - 1, each once, the caller as worker 0; return when all are done. `work` is their size. */
-static void pool_run(worker_pool *pool, pool_choice *choice, pool_piece run, void *context, ptrdiff_t pieces,
+static inline void pool_run(worker_pool *pool, pool_choice *choice, pool_piece run, void *context, ptrdiff_t pieces,
                      double work)
 {
     if (pool->threads < 2 || pieces < 2 || atomic_exchange(&pool->is_taken, 1)) {
@@ -180,7 +180,7 @@ static void pool_run(worker_pool *pool, pool_choice *choice, pool_piece run, voi
     }
 }
 
-static void pool_end(worker_pool *pool)
+static inline void pool_end(worker_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->is_closing, 1);
