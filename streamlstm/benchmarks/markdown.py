@@ -16,8 +16,9 @@ This page is written by `streamlstm bench report`; run `make bench` for the figu
 
 ## What these figures do not show
 
-* **Other machines.** They are the machines named below, mostly virtual ones with few cores that others use too. Rates
-  move by a tenth and more from run to run; ratios are paired within a run and steadier, but their second digit is noise.
+* **Other machines.** They are the machines named below, mostly virtual ones with few cores that others use too.
+  Rates move by a tenth and more from run to run; ratios are paired within a run and steadier, but their second digit
+  is noise.
 * **More threads.** Everyone has one thread. Libraries that gain from many cores would gain for large batches.
 * **Large networks.** The shapes are those of telemetry models. At H = 512 and more everybody is at the same products.
 * **Windows.** Peers are timed at what we do: one step from a carried state. Programs around them that score a whole
@@ -32,7 +33,8 @@ drawn anew, after a call that is not timed. A ratio is formed in each round, and
 The Python call is included. Each peer has the inputs ready in its own type, and keeps its outputs there: arrays
 (streamlstm, NumPy), tensors (PyTorch), device arrays with a donated state (JAX), bound buffers (ONNX Runtime,
 OpenVINO). Where a peer has several ways, the fastest in a trial is taken. Before it is timed each contestant's outputs
-are compared with a float64 computation, to 1e-4. Our streams lie in random slots of an arena twice their number.
+are compared with a float64 computation, to 1e-4. Our streams lie in random slots of an arena twice their number. The
+column `blas` is our own kernel with its products through BLAS: the reference path, and no peer.
 
 `step` is one sample of S streams through the network, a linear head with as many outputs as channels, and the mean
 squared error by stream; `block` is T samples of S streams in one call, without the error. Shapes are (channels, hidden,

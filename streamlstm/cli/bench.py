@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from streamlstm.benchmarks import ours
 from streamlstm.benchmarks.kernel import KernelBench
 from streamlstm.benchmarks.machine import describe_machine, package_versions, pinned_thread
 from streamlstm.benchmarks.markdown import markdown_report
@@ -23,6 +22,7 @@ from streamlstm.cli import app
 from streamlstm.cli.output import check_target, open_output, say
 from streamlstm.cli.progress import Progress
 from streamlstm.errors import UsageError
+from streamlstm.kernels import isa
 
 __all__ = ["kernel", "report"]
 
@@ -57,7 +57,7 @@ def kernel(
     console, count = Console(), rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     # Pinned before any peer is imported: what threads they start stay on the same processor.
     with pinned_thread() as processor, Progress("bench") as progress:
-        machine = describe_machine(kernel_path=ours.kernel_path())
+        machine = describe_machine(kernel_path=isa())
         progress.update(0, len(cells), "importing the peers")
         peers, absent = _load(asked)
         packages = (*_OURS, *dict.fromkeys(package for name in peers for package in PEERS[name]))
