@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class KernelBench:
     peers: Mapping[str, Peer]
     rounds: int
     slice_s: float
-    readings: dict[str, list[float]]
+    readings: dict[str, list[float]] = field(default_factory=dict)
 
     def run(self, cells: Iterable[Workload], *, on_contestant: Callable[[str], None]) -> Iterator[Measurement]:
         """Yield a measurement a cell; `on_contestant` hears what is being done."""

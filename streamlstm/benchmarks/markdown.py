@@ -16,10 +16,11 @@ This page is written by `streamlstm bench report`; run `make bench` for the figu
 
 ## What these figures do not show
 
-* **Other machines.** They are the machines named below, mostly virtual ones with few cores that others use too. Rates
-  move by a tenth and more from run to run; ratios are paired within a run and steadier, but their second digit is noise.
+* **Other machines.** They are the machines named below, mostly virtual ones with few cores that others use too.
+  Rates move by a tenth and more from run to run; ratios are paired within a run and steadier, but their second digit
+  is noise.
 * **More threads.** Everyone has one thread. Libraries that gain from many cores would gain for large batches.
-* **Large networks.** The shapes are those of telemetry models. At H = 512 and more everybody is at the same products.
+* **Large networks.** The shapes are those of telemetry models, up to 128 hidden units; nothing larger was measured.
 * **Windows.** Peers are timed at what we do: one step from a carried state. Programs around them that score a whole
   window again for each sample do as many times the work as the window has samples; that is not in these ratios.
 * **A service.** No decoding, no broker, no calibration: `kernel` is arrays in, arrays out.
@@ -32,13 +33,14 @@ drawn anew, after a call that is not timed. A ratio is formed in each round, and
 The Python call is included. Each peer has the inputs ready in its own type, and keeps its outputs there: arrays
 (streamlstm, NumPy), tensors (PyTorch), device arrays with a donated state (JAX), bound buffers (ONNX Runtime,
 OpenVINO). Where a peer has several ways, the fastest in a trial is taken. Before it is timed each contestant's outputs
-are compared with a float64 computation, to 1e-4. Our streams lie in random slots of an arena twice their number.
+are compared with a float64 computation, to 1e-4. Our streams lie in random slots of an arena twice their number. The
+column `blas` is our own kernel with its products through BLAS: the reference path, and no peer.
 
 `step` is one sample of S streams through the network, a linear head with as many outputs as channels, and the mean
 squared error by stream; `block` is T samples of S streams in one call, without the error. Shapes are (channels, hidden,
 layers). The limit is the products at the peak of the processor's fused multiply-adds, measured in the same rounds, and
-then the gates at what they cost by unit; with few streams the weights come from the cache at each step, and no one gets
-near it. A ratio is how many times longer the peer takes: above 1 we are faster.
+then the gates at what they cost by unit; that the weights of a single stream come from the cache anew at each step, and
+what the call from Python costs, is not in it. A ratio is how many times longer the peer takes: above 1 we are faster.
 """
 
 

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from streamlstm.benchmarks import ours
 from streamlstm.benchmarks.kernel import KernelBench
 from streamlstm.benchmarks.machine import describe_machine, package_versions, pinned_thread
 from streamlstm.benchmarks.markdown import markdown_report
-from streamlstm.benchmarks.measurements import BenchResult, Method, read_result
+from streamlstm.benchmarks.measurements import BenchResult, Measurement, Method, read_result
 from streamlstm.benchmarks.peers import PEERS, Peer, load_peer, missing_packages
 from streamlstm.benchmarks.report import header_lines, measurement_line, print_table, summary_lines
 from streamlstm.benchmarks.workloads import Workload, kernel_workloads
 from streamlstm.cli import app
-from streamlstm.cli.output import check_target, open_output, say
+from streamlstm.cli.output import check_target, flush_standard_output, open_output, say
 from streamlstm.cli.progress import Progress
 from streamlstm.errors import UsageError
+from streamlstm.kernels import isa
 
 __all__ = ["kernel", "report"]
 
@@ -57,31 +58,37 @@ def kernel(
     console, count = Console(), rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     # Pinned before any peer is imported: what threads they start stay on the same processor.
     with pinned_thread() as processor, Progress("bench") as progress:
-        machine = describe_machine(kernel_path=ours.kernel_path())
+        machine = describe_machine(kernel_path=isa())
         progress.update(0, len(cells), "importing the peers")
         peers, absent = _load(asked)
         packages = (*_OURS, *dict.fromkeys(package for name in peers for package in PEERS[name]))
-        running = KernelBench(peers, count, slice_ms / 1e3, {})
-        method = Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick)
-        measurements = []
+        blank = BenchResult(
+            bench="kernel",
+            started_at=started_at,
+            machine=machine,
+            versions=package_versions(packages),
+            method=Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick),
+            gauges={},
+            absent=absent,
+            measurements=[],
+        )
+        for line in header_lines(blank):
+            say(line)
+        running = KernelBench(peers, count, slice_ms / 1e3)
+        measurements: list[Measurement] = []
         with threadpool_limits(limits=1):
-            said = [0]
-            for row in running.run(cells, on_contestant=lambda text: progress.update(said[0], len(cells), text)):
+            for row in running.run(
+                cells, on_contestant=lambda text: progress.update(len(measurements), len(cells), text)
+            ):
                 measurements.append(row)
-                said[0] += 1
                 if not console.is_terminal:
                     say(measurement_line(row))
-    result = BenchResult(
-        bench="kernel",
-        started_at=started_at,
-        machine=machine,
-        versions=package_versions(packages),
-        method=method,
-        gauges=running.gauge_medians(),
-        absent=absent,
-        measurements=measurements,
-    )
-    _show(result, console)
+                    flush_standard_output()
+    result = replace(blank, measurements=measurements, gauges=running.gauge_medians())
+    if console.is_terminal:
+        print_table(result.measurements, console)
+    for line in summary_lines(result):
+        say(line)
     if json is not None:
         with open_output(json) as file:
             file.write(result.encode())
@@ -99,15 +106,6 @@ def report(
     page = markdown_report([read_result(path) for path in files])
     with open_output(out) as file:
         file.write(page)
-
-
-def _show(result: BenchResult, console: Console) -> None:
-    for line in header_lines(result):
-        say(line)
-    if console.is_terminal:
-        print_table(result.measurements, console)
-    for line in summary_lines(result):
-        say(line)
 
 
 def _asked_peers(names: list[str] | None, *, no_peers: bool) -> list[str]:
