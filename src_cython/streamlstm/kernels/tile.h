@@ -57,81 +57,84 @@ ALWAYS vec v_tanh(vec scaled)
     return (v_set(1.0f) - e) / (v_set(1.0f) + e);
 }
 
-/* The gates of an LSTM for a few rows: sums z [rows][4] become h, in z[row][0]; c [W] a row in place.
+/* The gates of an LSTM for `count` vectors of units: sums z [count][4] become h, in z[n][0]; c[n] [W] in place.
  *
- * Pass by pass over the rows, not row by row: a row's operations wait for each other, those of other rows do not, and a
- * processor looks ahead by a row or two only. */
-ALWAYS void lstm_gates(int rows, vec (*z)[4], const vec *peephole, float *const *c)
+ * Pass by pass over all of them, not one after the other: the operations of one wait for each other, those of others do
+ * not, and a processor looks ahead by one or two only. */
+ALWAYS void lstm_gates(int count, vec (*z)[4], const vec *peephole, float *const *c)
 {
     const vec one = v_set(1.0f);
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) { /* c / (1 + ef) + (1 - eg) / ((1 + ei) (1 + eg)), with one division */
-        vec old = v_load(c[r]);
-        vec ei = v_exp2(peephole ? v_fma(peephole[0], old, z[r][0]) : z[r][0]);
-        vec ef = v_exp2(peephole ? v_fma(peephole[1], old, z[r][1]) : z[r][1]);
-        vec eg = v_exp2(z[r][2]);
+    for (int n = 0; n < count; n++) { /* c / (1 + ef) + (1 - eg) / ((1 + ei) (1 + eg)), with one division */
+        vec old = v_load(c[n]);
+        vec ei = v_exp2(peephole ? v_fma(peephole[0], old, z[n][0]) : z[n][0]);
+        vec ef = v_exp2(peephole ? v_fma(peephole[1], old, z[n][1]) : z[n][1]);
+        vec eg = v_exp2(z[n][2]);
         vec f = one + ef, ig = (one + ei) * (one + eg);
-        z[r][0] = v_fma(old, ig, (one - eg) * f);
-        z[r][1] = ig * f;
+        z[n][0] = v_fma(old, ig, (one - eg) * f);
+        z[n][1] = ig * f;
     }
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-        z[r][2] = z[r][0] / z[r][1];
-        v_store(c[r], z[r][2]);
+    for (int n = 0; n < count; n++) {
+        z[n][2] = z[n][0] / z[n][1];
+        v_store(c[n], z[n][2]);
     }
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-        vec eo = v_exp2(peephole ? v_fma(peephole[2], z[r][2], z[r][3]) : z[r][3]);
-        vec ec = v_exp2(z[r][2] * v_set(-2.88539008f));
-        z[r][0] = one - ec;
-        z[r][1] = (one + eo) * (one + ec);
+    for (int n = 0; n < count; n++) {
+        vec eo = v_exp2(peephole ? v_fma(peephole[2], z[n][2], z[n][3]) : z[n][3]);
+        vec ec = v_exp2(z[n][2] * v_set(-2.88539008f));
+        z[n][0] = one - ec;
+        z[n][1] = (one + eo) * (one + ec);
     }
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++)
-        z[r][0] = z[r][0] / z[r][1];
+    for (int n = 0; n < count; n++)
+        z[n][0] = z[n][0] / z[n][1];
 }
 
-/* Apply the gates to the sums z of some rows and W units; store what comes of it. */
-ALWAYS void finish(int kind, const tile *t, int rows, ptrdiff_t row, ptrdiff_t block, vec (*z)[4])
+/* Apply the gates to the sums z [units * rows][4] of a tile; store what comes of it. */
+ALWAYS void finish(int kind, const tile *t, int rows, int units, ptrdiff_t row, ptrdiff_t block, vec (*z)[4])
 {
-    const ptrdiff_t unit = block * W;
     const int count = accumulators_of(kind), mixes = kind == CELL_GRU || kind == CELL_GRU_RESET_BEFORE || kind == NEW;
-    float *c[TILE_ROWS];
-    vec peephole[3];
-    if (kind == CELL_PEEPHOLE)
-        for (int p = 0; p < 3; p++)
-            peephole[p] = v_load(t->peephole + 3 * unit + p * W);
     if (kind == CELL_LSTM || kind == CELL_PEEPHOLE) {
+        float *c[TILE_ROWS];
 #pragma GCC unroll 6
-        for (int r = 0; r < rows; r++)
-            c[r] = t->states[row + r] + t->cell_at + unit;
-        lstm_gates(rows, z, kind == CELL_PEEPHOLE ? peephole : NULL, c);
+        for (int n = 0; n < rows * units; n++)
+            c[n] = t->states[row + n % rows] + t->cell_at + (block + n / rows) * W;
+        if (kind == CELL_LSTM)
+            lstm_gates(rows * units, z, NULL, c);
+        else
+#pragma GCC unroll 4
+            for (int u = 0; u < units; u++) {
+                const float *p = t->peephole + 3 * (block + u) * W;
+                const vec peephole[3] = {v_load(p), v_load(p + W), v_load(p + 2 * W)};
+                lstm_gates(rows, z + u * rows, peephole, c + u * rows);
+            }
     }
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-        float *out = t->out + (row + r) * t->ld_out;
-        const ptrdiff_t place = (row + r) * t->ld_h + unit;
+    for (int n = 0; n < rows * units; n++) {
+        const ptrdiff_t r = row + n % rows, unit = (block + n / rows) * W, place = r * t->ld_h + unit;
+        float *out = t->out + r * t->ld_out;
         const vec h_old = mixes ? v_load(t->h_old + place) : v_set(0.0f);
         if (kind == CELL_GRU) {
-            vec n = v_tanh(v_fma(v_sigmoid(z[r][0]), z[r][3], z[r][2]));
-            z[r][0] = v_fma(v_sigmoid(z[r][1]), h_old - n, n); /* (1 - u) n + u h */
+            vec fresh = v_tanh(v_fma(v_sigmoid(z[n][0]), z[n][3], z[n][2]));
+            z[n][0] = v_fma(v_sigmoid(z[n][1]), h_old - fresh, fresh); /* (1 - u) n + u h */
         } else if (kind == CELL_GRU_RESET_BEFORE) {
-            v_store(t->scaled + place, v_sigmoid(z[r][0]) * h_old);
-            v_store(t->update + place, v_sigmoid(z[r][1]));
-            v_store(out + unit, z[r][2]);
+            v_store(t->scaled + place, v_sigmoid(z[n][0]) * h_old);
+            v_store(t->update + place, v_sigmoid(z[n][1]));
+            v_store(out + unit, z[n][2]);
         } else if (kind == NEW) {
-            vec n = v_tanh(z[r][0]);
-            z[r][0] = v_fma(v_load(t->update + place), h_old - n, n);
+            vec fresh = v_tanh(z[n][0]);
+            z[n][0] = v_fma(v_load(t->update + place), h_old - fresh, fresh);
         } else if (kind == CELL_RNN) {
-            z[r][0] = v_tanh(z[r][0]);
+            z[n][0] = v_tanh(z[n][0]);
         } else if (kind >= RAW1) {
             for (int a = 0; a < count; a++)
-                v_store(out + (block * count + a) * W, z[r][a]);
+                v_store(out + unit * count + a * W, z[n][a]);
         }
         if (kind < RAW1 && kind != CELL_GRU_RESET_BEFORE) {
-            v_store(out + unit, z[r][0]);
+            v_store(out + unit, z[n][0]);
             if (t->hidden_at >= 0)
-                v_store(t->states[row + r] + t->hidden_at + unit, z[r][0]);
+                v_store(t->states[r] + t->hidden_at + unit, z[n][0]);
         }
     }
 }
@@ -139,7 +142,7 @@ ALWAYS void finish(int kind, const tile *t, int rows, ptrdiff_t row, ptrdiff_t b
 /* The accumulator of a gate in the product with h: a GRU's n stays apart, for r multiplies it. */
 ALWAYS int accumulator_of(int kind, int gate) { return kind == CELL_GRU && gate == 2 ? 3 : gate; }
 
-ALWAYS void multiply_add(int kind, int rows, int units, int gates, int is_h, vec (*z)[TILE_ROWS][4], const float *w,
+ALWAYS void multiply_add(int kind, int rows, int units, int gates, int is_h, vec (*z)[4], const float *w,
                          ptrdiff_t inputs, const float *x, ptrdiff_t ld)
 {
     const ptrdiff_t block = inputs * gates * W;
@@ -156,7 +159,7 @@ ALWAYS void multiply_add(int kind, int rows, int units, int gates, int is_h, vec
 #pragma GCC unroll 4
                 for (int g = 0; g < gates; g++) {
                     const int a = is_h ? accumulator_of(kind, g) : g;
-                    z[u][r][a] = v_fma(weights[g], value, z[u][r][a]);
+                    z[u * rows + r][a] = v_fma(weights[g], value, z[u * rows + r][a]);
                 }
             }
         }
@@ -166,23 +169,21 @@ ALWAYS void multiply_add(int kind, int rows, int units, int gates, int is_h, vec
 ALWAYS void tile_run(int kind, int rows, int units, const tile *t, ptrdiff_t row, ptrdiff_t block)
 {
     const int count = accumulators_of(kind), x_gates = x_gates_of(kind), h_gates = h_gates_of(kind);
-    vec z[4][TILE_ROWS][4];
+    vec z[4 * TILE_ROWS][4]; /* [units][rows]; as many as the registers hold are used */
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int u = 0; u < units; u++)
 #pragma GCC unroll 4
             for (int a = 0; a < count; a++)
-                z[u][r][a] = v_load(t->init + (row + r) * t->ld_init + ((block + u) * count + a) * W);
+                z[u * rows + r][a] = v_load(t->init + (row + r) * t->ld_init + ((block + u) * count + a) * W);
     if (x_gates)
         multiply_add(kind, rows, units, x_gates, 0, z, t->w_x + block * t->k_x * x_gates * W, t->k_x,
                      t->x + row * t->ld_x, t->ld_x);
     if (h_gates)
         multiply_add(kind, rows, units, h_gates, 1, z, t->w_h + block * t->k_h * h_gates * W, t->k_h,
                      t->h + row * t->ld_h, t->ld_h);
-#pragma GCC unroll 4
-    for (int u = 0; u < units; u++)
-        finish(kind, t, rows, row, block + u, z[u]);
+    finish(kind, t, rows, units, row, block, z);
 }
 
 #endif

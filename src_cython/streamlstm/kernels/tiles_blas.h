@@ -58,7 +58,7 @@ static void run_tiles(int kind, const tile *t, ptrdiff_t rows, ptrdiff_t blocks,
                     const int a = accumulator_of(kind, g);
                     z[0][a] = z[0][a] + v_load(y_h + r * wide_h + (block * h_gates + g) * W);
                 }
-                finish(kind, t, 1, row + r, block, z);
+                finish(kind, t, 1, 1, row + r, block, z);
             }
     }
 }
