@@ -57,7 +57,8 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 PATHS = [
     (f"{level}{suffix}", [*flags, "-ffp-contract=off", f"-DFUSED_PATH={level}{suffix}", *defined])
     for level, flags in LEVELS.items()
-    for suffix, defined in (("", []), ("_blas", ["-DFUSED_BLAS"]))
+    for suffix, defined in (("", []), ("_blas", ["-DFUSED_BLAS"]), ("_bfloat16", ["-DFUSED_BFLOAT16", "-mavx512bf16"]))
+    if level == "v4" or suffix != "_bfloat16"
 ]
 if IS_SANITIZED:
     COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZERS]

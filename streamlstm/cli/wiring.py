@@ -86,6 +86,7 @@ def pipeline_options(config: Config) -> PipelineOptions:
         max_streams=config.state.max_streams,
         threads=config.app.threads,
         is_half=config.state.dtype == "float16",
+        backend=config.app.backend,
     )
 
 

@@ -6,7 +6,7 @@ inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` out
 
 try:
     from streamlstm.kernels.admission import NEVER, admit
-    from streamlstm.kernels.isa import fma_peak, gate_cost, isa, isas
+    from streamlstm.kernels.isa import backends, fma_peak, gate_cost, isa, isas
     from streamlstm.kernels.residuals import (
         BASE_SURPRISE,
         STATISTICS,
@@ -43,6 +43,7 @@ __all__ = [
     "admit",
     "advance",
     "advance_residuals",
+    "backends",
     "backward",
     "check_stack",
     "combine_tails",

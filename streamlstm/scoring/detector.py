@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import combine_tails, score_streams
 from streamlstm.model.bundle import ModelBundle
-from streamlstm.scoring.forward import Forward
+from streamlstm.scoring.forward import Backend, Forward
 from streamlstm.scoring.residuals import run_residuals
 from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.thresholds import Threshold
@@ -52,17 +52,19 @@ class Detector:
         max_streams: int = 1_000_000,
         threads: int = 1,
         is_half: bool = False,
+        backend: Backend = "fused",
     ) -> None:
         """Make a detector with no streams yet.
 
         `period_s` is their sampling period, the bundle's own when None; `threads` share out the network's streams, and
-        with `is_half` its states are kept as float16.
+        with `is_half` its states are kept as float16; `backend` is the way of its products.
+        Raises: UsageError when the processor has not what the backend needs.
         """
         calibration = bundle.calibration
         self.bundle = bundle
         self.gaps = gaps or GapPolicy()
-        self._forward = Forward(bundle.network, bundle.standardizer)
-        self.isa = self._forward.weights.isa
+        self._forward = Forward(bundle.network, bundle.standardizer, backend=backend)
+        self.isa = self._forward.weights.isa + ("" if backend == "fused" else f" {backend}")
         self.states = StreamStates(
             bundle.network.architecture,
             self._forward.weights,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.state import StreamStates
 from streamlstm.types import GapPolicy, Status
 
-__all__ = ["INPUT_LIMIT", "Forward", "Passed"]
+__all__ = ["INPUT_LIMIT", "Backend", "Forward", "Passed"]
+
+Backend: TypeAlias = Literal["fused", "blas", "bfloat16"]
+"""How the network's products are done; see `NetworkWeights`."""
 
 INPUT_LIMIT = 20.0
 """Standardised inputs are clipped here: 20 deviations saturate the gates, and more would stay in the state."""
@@ -39,10 +43,10 @@ class Passed:
 class Forward:
     """The network with its standardizer, ready to run on the states of streams."""
 
-    def __init__(self, network: Network, standardizer: Standardizer) -> None:
+    def __init__(self, network: Network, standardizer: Standardizer, *, backend: Backend = "fused") -> None:
         self.network = network
         self.standardizer = standardizer
-        self.weights = NetworkWeights(network.layers, (network.head_weight, network.head_bias))
+        self.weights = NetworkWeights(network.layers, (network.head_weight, network.head_bias), backend=backend)
 
     def run(
         self,

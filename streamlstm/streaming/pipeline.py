@@ -18,6 +18,7 @@ import numpy as np
 from streamlstm.errors import SnapshotError
 from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
 from streamlstm.scoring.detector import Detector
+from streamlstm.scoring.forward import Backend
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.streaming.columns import to_columns
 from streamlstm.streaming.decoders import DecodedSample, JsonDecoder, Reason, Rejection, dead_letter
@@ -53,6 +54,7 @@ class PipelineOptions:
     max_streams: int = 1_000_000
     threads: int = 1
     is_half: bool = False
+    backend: Backend = "fused"
 
 
 class PartitionPipeline:
@@ -77,6 +79,7 @@ class PartitionPipeline:
                     max_streams=options.max_streams,
                     threads=options.threads,
                     is_half=options.is_half,
+                    backend=options.backend,
                 ),
                 AlertTracker(options.alerts, model=route.bundle.label, channels=route.bundle.channels),
             )
@@ -248,12 +251,11 @@ class PartitionPipeline:
                 )
             if state.isa != model.detector.isa:
                 _log.warning(
-                    "%s: the snapshot was written on %s, and this is %s: scores go on equal to about 1e-6, not to the "
-                    "bit; STREAMLSTM_ISA=%s keeps them where the processor has it",
+                    "%s: the snapshot was written on %s, and this is %s: scores go on close to what they were, not equal "
+                    "to the bit; STREAMLSTM_ISA and app.backend choose",
                     self.partition,
                     state.isa,
                     model.detector.isa,
-                    state.isa,
                 )
             model.detector.states.restore(state.streams, state.arrays)
             model.tracker.import_state(bytes(state.alerts))

@@ -104,7 +104,9 @@ def test_what_cannot_be_kept_is_refused() -> None:
 
 
 def test_unknown_paths_are_refused() -> None:
-    with pytest.raises(UsageError, match="backend: expected 'fused' or 'blas'"):
+    with pytest.raises(UsageError, match="backend: expected 'fused', 'blas' or 'bfloat16'"):
         NetworkWeights(stack("lstm"), backend="mkl")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="isa: expected one of"):
         NetworkWeights(stack("lstm"), isa="z80")
+    with pytest.raises(UsageError, match="'bfloat16' needs a processor with AVX512_BF16"):
+        NetworkWeights(stack("lstm"), backend="bfloat16", isa="baseline")

@@ -7,7 +7,7 @@ extern const fused_path fused_baseline, fused_baseline_blas;
 
 #if defined(__x86_64__)
 
-extern const fused_path fused_v4, fused_v4_blas, fused_v3, fused_v3_blas;
+extern const fused_path fused_v4, fused_v4_blas, fused_v4_bfloat16, fused_v3, fused_v3_blas;
 
 /* The libc's and the kernel's support is asked as well: __builtin_cpu_supports reads XCR0. */
 static int has_v3(void)
@@ -24,13 +24,15 @@ static int has_v4(void)
 
 const fused_isa *fused_isas(void)
 {
-    static const fused_isa levels[] = {
-        {"x86-64-v4", &fused_v4, &fused_v4_blas},
-        {"x86-64-v3", &fused_v3, &fused_v3_blas},
-        {"baseline", &fused_baseline, &fused_baseline_blas},
+    static fused_isa levels[] = {
+        {"x86-64-v4", &fused_v4, &fused_v4_blas, NULL},
+        {"x86-64-v3", &fused_v3, &fused_v3_blas, NULL},
+        {"baseline", &fused_baseline, &fused_baseline_blas, NULL},
         {0},
     };
     __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512bf16"))
+        levels[0].bfloat16 = &fused_v4_bfloat16;
     return levels + (has_v4() ? 0 : has_v3() ? 1 : 2);
 }
 

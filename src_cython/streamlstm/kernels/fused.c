@@ -57,16 +57,6 @@ static void multiply(const fused_product *p, ptrdiff_t rows, const float *x, ptr
     }
 }
 
-/* The products of a layer's inputs, biases added: z [rows, blocks, accumulators, W]. */
-static void multiply_inputs(const fused_layer *layer, ptrdiff_t rows, const float *x, ptrdiff_t ld_x, float *z, float *blas)
-{
-    const ptrdiff_t blocks = padded(layer->hidden) / W;
-    const int kind = layer->cell == CELL_GRU ? GRU_X : RAW1 + accumulators_of(layer->cell) - 1;
-    tile t = {.init = layer->bias, .w_x = layer->w_x, .x = x, .k_x = layer->inputs, .ld_x = ld_x, .out = z,
-              .ld_out = blocks * accumulators_of(layer->cell) * W, .blas = blas};
-    run_tiles(kind, &t, rows, blocks, NULL);
-}
-
 /* ---- one layer, one step ---- */
 
 typedef struct {
@@ -76,6 +66,7 @@ typedef struct {
     float *update, *scaled; /* [PANEL, padded H] gru_reset_before: the update gate; r h */
     float *y;       /* [PANEL, padded D] the head's outputs */
     float *blas;    /* a block of rows, and its products with w_x and w_h */
+    float *x_pairs, *h_pairs; /* [PANEL, half of padded I or R] what is multiplied, rounded to pairs of bfloat16 */
     float *h[MAX_LAYERS];   /* [2 * PANEL, padded R] h before the first step, then after each: [steps + 1, streams] */
     float *wide;            /* [PANEL, row] states that are float16 in memory */
     float *states[PANEL];   /* by stream: its state, in memory or in `wide` */
@@ -94,13 +85,15 @@ static ptrdiff_t divide_scratch(const fused_network *network, float *base, scrat
         inputs = most(inputs, layer->inputs);
         TAKE(h[l], 2 * PANEL * padded(layer->outputs));
     }
-    TAKE(x, PANEL * network->layer[0].inputs);
+    TAKE(x, PANEL * network->layer[0].inputs + W);
     TAKE(z, PANEL * 4 * hidden);
     TAKE(unit, PANEL * hidden);
     TAKE(update, PANEL * hidden);
     TAKE(scaled, PANEL * hidden);
     TAKE(wide, PANEL * network->row);
     TAKE(y, PANEL * padded(network->head.outputs));
+    TAKE(x_pairs, PANEL * padded(most(inputs, hidden)));
+    TAKE(h_pairs, PANEL * hidden);
     TAKE(blas, BLOCK_ROWS * (most(inputs, hidden) + 8 * hidden + 4 * outputs));
 #undef TAKE
     return used;
@@ -110,6 +103,37 @@ static ptrdiff_t scratch_size(const fused_network *network)
 {
     scratch_areas areas;
     return divide_scratch(network, NULL, &areas);
+}
+
+/* Rows that are multiplied with a layer's weights. */
+typedef struct {
+    const float *rows;
+    ptrdiff_t ld, length;
+} operand;
+
+/* Rows [count, length] as the path multiplies them: as they are, or as pairs of bfloat16 rounded to nearest even. What
+ * follows a row up to a multiple of W is read too: it is finite, and its weights are zero. */
+static operand operand_of(ptrdiff_t count, ptrdiff_t length, const float *x, ptrdiff_t ld, float *pairs)
+{
+    if (!is_paired(CELL_LSTM))
+        return (operand){x, ld, length};
+    const ptrdiff_t halves = padded(length) / 2;
+    for (ptrdiff_t r = 0; r < count; r++)
+        for (ptrdiff_t k = 0; k < length; k += W)
+            v_store_pairs(pairs + r * halves + k / 2, v_load(x + r * ld + k));
+    return (operand){pairs, halves, (length + 1) / 2};
+}
+
+/* The products of a layer's inputs, biases added: z [rows, blocks, accumulators, W]. */
+static void multiply_inputs(const fused_layer *layer, const scratch_areas *areas, ptrdiff_t rows, const float *x,
+                            ptrdiff_t ld_x)
+{
+    static const int kinds[] = {[1] = INPUTS_1, [3] = INPUTS_3, [4] = INPUTS_4};
+    const ptrdiff_t blocks = padded(layer->hidden) / W;
+    const operand in = operand_of(rows, layer->inputs, x, ld_x, areas->x_pairs);
+    tile t = {.init = layer->bias, .w_x = layer->w_x, .x = in.rows, .k_x = in.length, .ld_x = in.ld, .out = areas->z,
+              .ld_out = blocks * accumulators_of(layer->cell) * W, .blas = areas->blas};
+    run_tiles(layer->cell == CELL_GRU ? INPUTS_GRU : kinds[accumulators_of(layer->cell)], &t, rows, blocks, NULL);
 }
 
 /* Where a layer's h and c are in a state. */
@@ -123,26 +147,30 @@ static place place_after(ptrdiff_t begin, const fused_layer *layer)
     return (place){begin, cell, cell + (layer->cell <= CELL_PEEPHOLE ? padded(layer->hidden) : 0)};
 }
 
-/* Advance `rows` streams by one step of a layer. k_x is 0 when init holds the products with x already. */
+/* Advance `rows` streams by one step of a layer. x is NULL when init holds the products with it already. */
 static void step_layer(const fused_layer *layer, place at, const scratch_areas *areas, ptrdiff_t rows,
-                       const float *init, ptrdiff_t ld_init, const float *x, ptrdiff_t ld_x, ptrdiff_t k_x,
-                       const float *h, float *h_next, const fetch *next)
+                       const float *init, ptrdiff_t ld_init, const float *x, ptrdiff_t ld_x, const float *h,
+                       float *h_next, const fetch *next)
 {
     const ptrdiff_t hidden = padded(layer->hidden), outputs = padded(layer->outputs);
     const int has_projection = layer->projection.outputs > 0;
+    const operand in = x ? operand_of(rows, layer->inputs, x, ld_x, areas->x_pairs) : (operand){NULL, 0, 0};
+    const operand back = operand_of(rows, layer->outputs, h, outputs, areas->h_pairs);
     tile t = {
         .init = init, .w_x = layer->w_x, .w_h = layer->w_h, .peephole = layer->peephole,
-        .x = x, .h = h, .h_old = h, .states = areas->states, .out = has_projection ? areas->unit : h_next,
-        .update = areas->update, .scaled = areas->scaled, .blas = areas->blas,
-        .k_x = k_x, .k_h = layer->outputs, .ld_init = ld_init, .ld_x = ld_x, .ld_h = outputs, .ld_out = hidden,
-        .hidden_at = has_projection ? -1 : at.hidden, .cell_at = at.cell,
+        .x = in.rows, .h = back.rows, .h_old = h, .states = areas->states,
+        .out = has_projection ? areas->unit : h_next, .update = areas->update, .scaled = areas->scaled,
+        .blas = areas->blas, .k_x = in.length, .k_h = back.length, .ld_init = ld_init, .ld_x = in.ld, .ld_h = back.ld,
+        .ld_old = outputs, .ld_out = hidden, .hidden_at = has_projection ? -1 : at.hidden, .cell_at = at.cell,
     };
     run_tiles(layer->cell, &t, rows, hidden / W, next);
     if (layer->cell == CELL_GRU_RESET_BEFORE) {
+        const operand scaled = operand_of(rows, layer->outputs, areas->scaled, outputs, areas->h_pairs);
         t.init = h_next;
         t.ld_init = hidden;
-        t.h = areas->scaled;
-        t.w_h = layer->w_h + hidden * layer->outputs * 2; /* behind the gates r and z */
+        t.h = scaled.rows;
+        t.ld_h = scaled.ld;
+        t.w_h = layer->w_h + hidden * back.length * 2; /* behind the gates r and z */
         t.k_x = 0;
         run_tiles(NEW, &t, rows, hidden / W, NULL);
     }
@@ -171,6 +199,7 @@ static void gather_inputs(const fused_lane *lanes, ptrdiff_t streams, ptrdiff_t 
         value = value < 1e4f ? value : 1e4f;
         x[i] = value > -1e4f ? value : -1e4f;
     }
+    memset(to, 0, W * sizeof(float)); /* what follows the last row, for `operand_of` */
 }
 
 static void write_outputs(const fused_network *network, const scratch_areas *areas, const fused_lane *lanes,
@@ -243,11 +272,11 @@ static void run_steps(const fused_network *network, const scratch_areas *areas, 
         for (ptrdiff_t s = 0; s < streams; s++)
             copy(outputs, areas->states[s] + at.hidden, h + s * outputs);
         if (!is_one)
-            multiply_inputs(layer, steps * streams, x, ld_x, areas->z, areas->blas);
+            multiply_inputs(layer, areas, steps * streams, x, ld_x);
         for (ptrdiff_t t = 0; t < steps; t++, h += streams * outputs) {
             float *h_next = h + streams * outputs;
             step_layer(layer, at, areas, streams, is_one ? layer->bias : areas->z + t * streams * wide,
-                       is_one ? 0 : wide, x, ld_x, is_one ? layer->inputs : 0, h, h_next, next);
+                       is_one ? 0 : wide, is_one ? x : NULL, ld_x, h, h_next, next);
             if (batch->is_half) {
                 round_to_halves(streams * outputs, h_next);
                 for (ptrdiff_t s = 0; s < streams; s++)

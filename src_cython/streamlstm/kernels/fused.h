@@ -8,7 +8,8 @@
  *
  * The sigmoid gates' weights and biases are multiplied by -log2(e), those of tanh by -2 log2(e): the sums are then the
  * arguments of 2^x. A plain product's outputs are packed as blocks of up to four vectors, [blocks][inputs][4][W], the
- * last one of as many as are left.
+ * last one of as many as are left. The path of bfloat16 has pairs of inputs in the place of inputs, two halves of a
+ * float each; what it multiplies is rounded, sums, gates and states are float32.
  */
 #ifndef STREAMLSTM_FUSED_H
 #define STREAMLSTM_FUSED_H
@@ -75,7 +76,7 @@ typedef struct {
 /* One instruction-set level, and its two paths. */
 typedef struct {
     const char *name;
-    const fused_path *registers, *blas;
+    const fused_path *registers, *blas, *bfloat16; /* the last NULL where the processor has no such products */
 } fused_isa;
 
 /* Levels that were compiled and that this processor has, the best first; the last is followed by one without a name. */

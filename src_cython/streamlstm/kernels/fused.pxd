@@ -56,6 +56,7 @@ cdef extern from "fused.h" nogil:
         const char* name
         const fused_path* registers
         const fused_path* blas
+        const fused_path* bfloat16
 
     const fused_isa* fused_isas()
     ctypedef void (*fused_sgemm_function)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*,

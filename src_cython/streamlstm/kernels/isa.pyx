@@ -29,6 +29,11 @@ def isas():
     return names
 
 
+def backends():
+    """Return the ways products are done on the level that runs: "fused", "blas", and "bfloat16" where there is one."""
+    return ["fused", "blas"] + (["bfloat16"] if find_isa(isa()).bfloat16 != NULL else [])
+
+
 def isa():
     """Return the level that runs.
 

@@ -18,7 +18,7 @@ typedef struct {
     float *out;                 /* h, a product; or what the first pass of gru_reset_before leaves for the second: */
     float *update, *scaled;     /* n's sum in out, the update gate, r h */
     float *blas;                /* scratch of a path through BLAS */
-    ptrdiff_t k_x, k_h, ld_init, ld_x, ld_h, ld_out, hidden_at, cell_at; /* ld_h: of h_old, update and scaled too */
+    ptrdiff_t k_x, k_h, ld_init, ld_x, ld_h, ld_old, ld_out, hidden_at, cell_at; /* ld_old: of update and scaled too */
 } tile;
 
 /* States that will be wanted after this panel: fetched from memory line by line, beside the products. */
@@ -27,9 +27,20 @@ typedef struct {
     ptrdiff_t count, hidden_at, cell_at, step; /* bytes: of the layer at hand in a state, and of a block */
 } fetch;
 
-/* What a tile computes: the cells, and the passes that are none. NEW is the second pass of gru_reset_before; GRU_X
- * and RAW1..RAW4 are products alone, of a GRU's inputs and of as many vectors of outputs. */
-enum { NEW = 16, RAW1, RAW2, RAW3, RAW4, GRU_X };
+/* What a tile computes: the cells, and the passes that are none. NEW is the second pass of gru_reset_before. The others
+ * are products alone: of as many vectors of outputs, and of a layer's inputs, by the accumulators of its cell. */
+enum { NEW = 16, RAW1, RAW2, RAW3, RAW4, INPUTS_1, INPUTS_3, INPUTS_4, INPUTS_GRU };
+
+/* Whether a product is of pairs of bfloat16, summed in float32: those of the layers, where the path is of that kind. */
+ALWAYS int is_paired(int kind)
+{
+#if defined(FUSED_BFLOAT16)
+    return kind <= NEW || kind >= INPUTS_1;
+#else
+    (void)kind;
+    return 0;
+#endif
+}
 
 ALWAYS ptrdiff_t padded(ptrdiff_t n) { return (n + W - 1) / W * W; }
 
@@ -37,13 +48,13 @@ ALWAYS int accumulators_of(int kind)
 {
     switch (kind) {
     case CELL_GRU_RESET_BEFORE: return 3;
-    case CELL_RNN: case NEW: case RAW1: return 1;
+    case CELL_RNN: case NEW: case RAW1: case INPUTS_1: return 1;
     case RAW2: return 2;
-    case RAW3: return 3;
+    case RAW3: case INPUTS_3: return 3;
     default: return 4;
     }
 }
-ALWAYS int x_gates_of(int kind) { return kind == CELL_GRU || kind == GRU_X ? 3 : kind == NEW ? 0 : accumulators_of(kind); }
+ALWAYS int x_gates_of(int kind) { return kind == CELL_GRU || kind == INPUTS_GRU ? 3 : kind == NEW ? 0 : accumulators_of(kind); }
 ALWAYS int h_gates_of(int kind)
 {
     return kind == CELL_GRU ? 3 : kind == CELL_GRU_RESET_BEFORE ? 2 : kind >= RAW1 ? 0 : accumulators_of(kind);
@@ -112,7 +123,7 @@ ALWAYS void finish(int kind, const tile *t, int rows, int units, ptrdiff_t row, 
     }
 #pragma GCC unroll 6
     for (int n = 0; n < rows * units; n++) {
-        const ptrdiff_t r = row + n % rows, unit = (block + n / rows) * W, place = r * t->ld_h + unit;
+        const ptrdiff_t r = row + n % rows, unit = (block + n / rows) * W, place = r * t->ld_old + unit;
         float *out = t->out + r * t->ld_out;
         const vec h_old = mixes ? v_load(t->h_old + place) : v_set(0.0f);
         if (kind == CELL_GRU) {
@@ -155,11 +166,11 @@ ALWAYS void multiply_add(int kind, int rows, int units, int gates, int is_h, vec
                 weights[g] = v_load(w + u * block + g * W);
 #pragma GCC unroll 6
             for (int r = 0; r < rows; r++) {
-                vec value = v_set(x[r * ld + k]);
+                const vec value = v_set(x[r * ld + k]);
 #pragma GCC unroll 4
                 for (int g = 0; g < gates; g++) {
-                    const int a = is_h ? accumulator_of(kind, g) : g;
-                    z[u * rows + r][a] = v_fma(weights[g], value, z[u * rows + r][a]);
+                    vec *sum = &z[u * rows + r][is_h ? accumulator_of(kind, g) : g];
+                    *sum = is_paired(kind) ? v_dot_pairs(weights[g], value, *sum) : v_fma(weights[g], value, *sum);
                 }
             }
         }

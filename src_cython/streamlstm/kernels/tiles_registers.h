@@ -42,7 +42,10 @@ DEFINE_KIND(RAW1)
 DEFINE_KIND(RAW2)
 DEFINE_KIND(RAW3)
 DEFINE_KIND(RAW4)
-DEFINE_KIND(GRU_X)
+DEFINE_KIND(INPUTS_1)
+DEFINE_KIND(INPUTS_3)
+DEFINE_KIND(INPUTS_4)
+DEFINE_KIND(INPUTS_GRU)
 
 static const tile_function (*tiles_of(int kind))[3]
 {
@@ -56,7 +59,10 @@ static const tile_function (*tiles_of(int kind))[3]
     case RAW1: return tiles_RAW1;
     case RAW2: return tiles_RAW2;
     case RAW3: return tiles_RAW3;
-    case GRU_X: return tiles_GRU_X;
+    case INPUTS_1: return tiles_INPUTS_1;
+    case INPUTS_3: return tiles_INPUTS_3;
+    case INPUTS_4: return tiles_INPUTS_4;
+    case INPUTS_GRU: return tiles_INPUTS_GRU;
     default: return tiles_RAW4;
     }
 }

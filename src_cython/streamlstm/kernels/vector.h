@@ -76,6 +76,15 @@ ALWAYS float v_sum(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 
 #endif
 
+/* sum + low * low + high * high of pairs of bfloat16, one pair a lane. */
+#if defined(FUSED_BFLOAT16)
+ALWAYS vec v_dot_pairs(vec a, vec b, vec sum) { return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b); }
+ALWAYS void v_store_pairs(float *p, vec a) { _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(a)); }
+#else /* never asked for */
+ALWAYS vec v_dot_pairs(vec a, vec b, vec sum) { return (void)a, (void)b, sum; }
+ALWAYS void v_store_pairs(float *p, vec a) { v_store(p, a); }
+#endif
+
 /* 2^x for x <= 40, 0 or next to it below -126, to 1.6e-7 relative; 2^0 is 1 exactly. Minimax polynomials of degree 5
  * for the fraction, with p(0) = 1. */
 ALWAYS vec v_exp2(vec x)
