@@ -55,7 +55,7 @@ class _Run:
 def main(*sources: str) -> None:
     """Print the table."""
     against = f"against float32 on {isas()[0]}"
-    _write(f"{'series':<34}{'rows':>9}  {against:<30}{'max |d score|':>14}{'median':>10}{'side changes':>14}  alerts")
+    _write(f"{'series':<46}{'rows':>9}  {against:<30}{'max |d score|':>14}{'median':>10}{'side changes':>14}  alerts")
     for recording in _read(sources) if sources else _own():
         bundle = train(
             recording.values[: recording.live_from], period_s=recording.period_s, seed=_SEED, max_updates=_UPDATES
@@ -75,7 +75,7 @@ def _print_line(recording: _Recording, way: str, reference: _Run, other: _Run) -
     opened = len([state for _, revision, state in reference.alerts if revision == 1])
     alerts = f"the same {opened}" if other.alerts == reference.alerts else f"not the same ({opened} in float32)"
     sizes = f"{difference.max():>14.1e}{np.median(difference):>10.1e}{changed / len(before):>14.4%}"
-    _write(f"{recording.name:<34}{len(before):>9,}  {way:<30}{sizes}  {alerts}")
+    _write(f"{recording.name:<46}{len(before):>9,}  {way:<30}{sizes}  {alerts}")
 
 
 def _write(line: str) -> None:

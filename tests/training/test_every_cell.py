@@ -70,7 +70,7 @@ def test_the_worker_computes_what_was_trained(bundle: ModelBundle) -> None:
     expected = trace.y[:, 0].astype(np.float64) @ network.head_weight.T.astype(np.float64) + network.head_bias
     assert np.abs(expected).max() > 0.5
     np.testing.assert_allclose(passed.head, expected, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(states.arena.export(slots[:1]), trace.state, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(states.arena.export(slots[:1]), trace.state, rtol=1e-5, atol=1e-5)  # c grows to 17
 
 
 def test_the_fault_is_found_and_batches_do_not_matter(bundle: ModelBundle) -> None:
