@@ -56,10 +56,12 @@ def _run(result: BenchResult) -> Iterator[str]:
     yield from header_lines(result)
     yield "```\n"
     names = list(dict.fromkeys(name for row in result.measurements for name in row.ratios))
-    yield _cells(["", result.measurements[0].unit if result.measurements else "", "of the limit", *names])
+    units = {row.unit for row in result.measurements}
+    yield _cells(["", units.copy().pop() if len(units) == 1 else "", "of the limit", *names])
     yield _cells(["---", *["---:"] * (2 + len(names))])
     for row in result.measurements:
-        yield _cells([row.title, _figure(row.value), _share(row), *(_ratio(row, name) for name in names)])
+        value = _figure(row.value) if len(units) == 1 else f"{_figure(row.value)} {row.unit}"
+        yield _cells([row.title, value, _share(row), *(_ratio(row, name) for name in names)])
     yield ""
     for line in summary_lines(result):
         yield f"* {line}"

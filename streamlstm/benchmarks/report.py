@@ -35,6 +35,7 @@ def measurement_line(row: Measurement) -> str:
     if row.share_of_limit is not None:
         parts.append(f"{row.share_of_limit:.0%} of the limit")
     parts += [f"{name} x{_number(ratio)}" for name, ratio in row.ratios.items()]
+    parts += [f"{name} {_number(value)} {row.unit}" for name, value in row.values.items() if name not in row.ratios]
     parts += [f"{name} left out" for name in row.left_out]
     return ", ".join(parts)
 

@@ -18,6 +18,7 @@ from streamlstm.benchmarks.markdown import markdown_report
 from streamlstm.benchmarks.measurements import BenchResult, Measurement, Method, read_result
 from streamlstm.benchmarks.peers import PEERS, Peer, load_peer, missing_packages
 from streamlstm.benchmarks.report import header_lines, measurement_line, print_table, summary_lines
+from streamlstm.benchmarks.state import STEP_STREAMS, StateBench
 from streamlstm.benchmarks.workloads import Workload, kernel_workloads
 from streamlstm.cli import app
 from streamlstm.cli.output import check_target, flush_standard_output, open_output, say
@@ -25,10 +26,12 @@ from streamlstm.cli.progress import Progress
 from streamlstm.errors import UsageError
 from streamlstm.kernels import isa
 
-__all__ = ["kernel", "report"]
+__all__ = ["kernel", "report", "state"]
 
 _ROUNDS, _QUICK_ROUNDS = 31, 9
+_STREAMS, _QUICK_STREAMS = 1_000_000, 200_000
 _OURS = ("streamlstm", "numpy", "scipy")
+_STATE_ROWS = 14
 
 bench = typer.Typer(help="Measure speed on this machine, beside the installed peers.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
@@ -52,8 +55,7 @@ def kernel(
     """Time one LSTM step of S streams, and whole blocks, next to every peer that is installed (extra `bench`)."""
     asked = _asked_peers(peer, no_peers=no_peers)
     cells = _asked_cells(kernel_workloads(is_quick=quick), cell)
-    if json is not None and not json.parent.is_dir():
-        raise UsageError(f"--json: the folder {json.parent} does not exist")
+    _check_json(json)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     console, count = Console(), rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     # Pinned before any peer is imported: what threads they start stay on the same processor.
@@ -94,6 +96,46 @@ def kernel(
             file.write(result.encode())
 
 
+@bench.command(epilog="Example: streamlstm bench state --quick --json state.json")
+def state(
+    quick: QuickOption = False,
+    json: JsonOption = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 31 by default, 9 with --quick.")] = None,
+    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds a way and round.")] = 8.0,
+    streams: Annotated[
+        int | None,
+        typer.Option(
+            min=2 * STEP_STREAMS, help="Streams held; a million by default (6 GB at its peak), 200,000 with --quick."
+        ),
+    ] = None,
+) -> None:
+    """Hold a million streams of (8,64,2): memory, random slots, claim and growth, all states out and in."""
+    _check_json(json)
+    count = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
+    held = streams or (_QUICK_STREAMS if quick else _STREAMS)
+    with pinned_thread() as processor, Progress("bench") as progress:
+        result = BenchResult(
+            bench="state",
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            machine=describe_machine(kernel_path=isa()),
+            versions=package_versions(_OURS),
+            method=Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick),
+            gauges={},
+            absent={},
+            measurements=[],
+        )
+        for line in header_lines(result):
+            say(line)
+        running = StateBench(held, count, slice_ms / 1e3)
+        for row in running.run(on_stage=lambda text: progress.update(len(result.measurements), _STATE_ROWS, text)):
+            result.measurements.append(row)
+            say(measurement_line(row))
+            flush_standard_output()
+    if json is not None:
+        with open_output(json) as file:
+            file.write(result.encode())
+
+
 @bench.command(epilog="Example: streamlstm bench report zen.json icelake.json --out docs/benchmarks.md")
 def report(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What --json wrote.")],
@@ -106,6 +148,11 @@ def report(
     page = markdown_report([read_result(path) for path in files])
     with open_output(out) as file:
         file.write(page)
+
+
+def _check_json(path: Path | None) -> None:
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"--json: the folder {path.parent} does not exist")
 
 
 def _asked_peers(names: list[str] | None, *, no_peers: bool) -> list[str]:

@@ -18,6 +18,7 @@ from streamlstm.cli.output import say
 from streamlstm.cli.wiring import build_service, check_log, load_routes
 from streamlstm.config import Config, json_schema, load_config
 from streamlstm.errors import StreamLstmError, UsageError
+from streamlstm.kernels import isa
 
 __all__ = ["ConfigArgument", "ConfigOption", "SetOption", "check", "configured", "run"]
 
@@ -59,6 +60,7 @@ def run(
         signal.signal(number, on_signal)
     where = loaded.kafka.bootstrap_servers if loaded.kafka else f"local log {loaded.local and loaded.local.path}"
     _log.info("streamlstm %s: %s, %d model(s), %s", loaded.app.id, where, len(loaded.models), loaded.guarantee)
+    _log.info("network steps on %s, threads: %d, states in %s", isa(), loaded.app.threads, loaded.state.dtype)
     service.worker.run(stop.is_set)
     _log.info("stopped")
 
