@@ -1,22 +1,24 @@
-"""Our own contestants, the fused kernel and the same through BLAS, and the gauges of what this processor could do."""
+"""Our own contestants, the fused kernel and its other backends, and the gauges of what this processor could do."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.benchmarks.workloads import LstmNetwork, Workload
-from streamlstm.kernels import NetworkWeights, StateArena, fma_peak, gate_cost, run, step
+from streamlstm.kernels import NetworkWeights, StateArena, backends, fma_peak, gate_cost, run, step
 
-__all__ = ["BLAS", "OURS", "OurBlock", "OurStep", "contestants", "gauges"]
+__all__ = ["BACKENDS", "OURS", "OurBlock", "OurStep", "contestants", "gauges"]
+
+_Backend: TypeAlias = Literal["fused", "blas", "bfloat16"]
 
 OURS = "streamlstm"
 """The contestant that the others are compared with."""
-BLAS = "blas"
-"""Our other backend: a column of its own, and no peer."""
+BACKENDS: tuple[_Backend, ...] = ("blas", "bfloat16")
+"""Our other backends: columns of their own, and no peers."""
 
 
 def gauges() -> Mapping[str, Callable[[float], float]]:
@@ -30,13 +32,17 @@ def gauges() -> Mapping[str, Callable[[float], float]]:
 def contestants(network: LstmNetwork, work: Workload) -> Mapping[str, Sequence[OurStep | OurBlock]]:
     """Return our ways to do the work, by the name of their column."""
     kind = OurStep if work.steps is None else OurBlock
-    return {OURS: [kind(network, work, backend="fused")], BLAS: [kind(network, work, backend="blas")]}
+    ways: dict[str, Sequence[OurStep | OurBlock]] = {OURS: [kind(network, work, backend="fused")]}
+    for backend in BACKENDS:
+        if backend in backends():
+            ways[backend] = [kind(network, work, backend=backend)]
+    return ways
 
 
 class _Streams:
     """The streams lie in random slots of an arena twice as large as they need, as they do in a worker."""
 
-    def __init__(self, network: LstmNetwork, work: Workload, *, backend: Literal["fused", "blas"]) -> None:
+    def __init__(self, network: LstmNetwork, work: Workload, *, backend: _Backend) -> None:
         head = (network.head_weight, network.head_bias)
         self.weights = NetworkWeights(network.layers, head, backend=backend)
         self.arena = StateArena(self.weights, 2 * work.streams)
@@ -46,7 +52,7 @@ class _Streams:
 class OurStep:
     """Single steps."""
 
-    def __init__(self, network: LstmNetwork, work: Workload, *, backend: Literal["fused", "blas"]) -> None:
+    def __init__(self, network: LstmNetwork, work: Workload, *, backend: _Backend) -> None:
         self._streams = _Streams(network, work, backend=backend)
         self._x = np.zeros((work.streams, work.shape.channels), np.float32)
         self._out = np.zeros_like(self._x)
@@ -69,7 +75,7 @@ class OurStep:
 class OurBlock:
     """Blocks of T steps in one call."""
 
-    def __init__(self, network: LstmNetwork, work: Workload, *, backend: Literal["fused", "blas"]) -> None:
+    def __init__(self, network: LstmNetwork, work: Workload, *, backend: _Backend) -> None:
         assert work.steps is not None
         self._streams = _Streams(network, work, backend=backend)
         self._x = np.zeros((work.steps, work.streams, work.shape.channels), np.float32)

@@ -62,8 +62,8 @@ class App(Section):
     """Threads that share out the streams of a large batch. More than one pay from some 20 us of work on, and are left
     alone while they do not."""
     backend: Literal["fused", "bfloat16"] = "fused"
-    """How the network's products are done. bfloat16 is faster for networks of 64 units and more, on processors that have
-    AVX512_BF16, and moves scores a little: see docs/kernel.md."""
+    """How the network's products are done. bfloat16 is faster for networks of 64 units and more, on processors that
+    have AVX512_BF16, and moves scores a little: see docs/kernel.md."""
 
 
 class Security(Section):

@@ -12,8 +12,8 @@ class NetworkWeights:
     """Packed copies of a stack's weights and of the linear head on top.
 
     Shapes: head is (weight float32 [D, R], bias [D]) or None, when the output is the top layer's h.
-    backend: "fused" keeps products in registers, "blas" is the reference, "bfloat16" multiplies rounded values, where the
-    processor can: faster, and about 1e-3 off. Sums, gates and states are float32 in each.
+    backend: "fused" keeps products in registers, "blas" is the reference, "bfloat16" multiplies rounded values, where
+    the processor can: faster, and about 1e-3 off. Sums, gates and states are float32 in each.
     Raises: ShapeError when they do not fit each other or are not finite; UsageError for an unknown backend or isa.
     """
 

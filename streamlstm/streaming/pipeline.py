@@ -251,8 +251,8 @@ class PartitionPipeline:
                 )
             if state.isa != model.detector.isa:
                 _log.warning(
-                    "%s: the snapshot was written on %s, and this is %s: scores go on close to what they were, not equal "
-                    "to the bit; STREAMLSTM_ISA and app.backend choose",
+                    "%s: the snapshot was written on %s, and this is %s: scores go on close to what they were, not "
+                    "equal to the bit; STREAMLSTM_ISA and app.backend choose",
                     self.partition,
                     state.isa,
                     model.detector.isa,
