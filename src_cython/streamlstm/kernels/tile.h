@@ -181,13 +181,25 @@ ALWAYS void tile_run(int kind, int rows, int units, const tile *t, ptrdiff_t row
 {
     const int count = accumulators_of(kind), x_gates = x_gates_of(kind), h_gates = h_gates_of(kind);
     vec z[4 * TILE_ROWS][4]; /* [units][rows]; as many as the registers hold are used */
+    if (t->ld_init) {
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++)
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+            for (int u = 0; u < units; u++)
+#pragma GCC unroll 4
+                for (int a = 0; a < count; a++)
+                    z[u * rows + r][a] = v_load(t->init + (row + r) * t->ld_init + ((block + u) * count + a) * W);
+    } else {
 #pragma GCC unroll 4
         for (int u = 0; u < units; u++)
 #pragma GCC unroll 4
-            for (int a = 0; a < count; a++)
-                z[u * rows + r][a] = v_load(t->init + (row + r) * t->ld_init + ((block + u) * count + a) * W);
+            for (int a = 0; a < count; a++) {
+                const vec bias = v_load(t->init + ((block + u) * count + a) * W);
+#pragma GCC unroll 6
+                for (int r = 0; r < rows; r++)
+                    z[u * rows + r][a] = bias;
+            }
+    }
     if (x_gates)
         multiply_add(kind, rows, units, x_gates, 0, z, t->w_x + block * t->k_x * x_gates * W, t->k_x,
                      t->x + row * t->ld_x, t->ld_x);
