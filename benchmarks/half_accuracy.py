@@ -1,4 +1,4 @@
-"""What scores change when states are kept as float16, and when another level of the instruction set runs.
+"""What scores change with float16 states, with bfloat16 products, and on other levels of the instruction set.
 
     python benchmarks/half_accuracy.py                    # the recorded ECG and the simulated vitals of the package
     python benchmarks/half_accuracy.py RECORDINGS...      # files that `train` reads, or folders of NPZ files
@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm import Detector, ModelBundle, train
-from streamlstm.kernels import isas
+from streamlstm import Detector, train
+from streamlstm.kernels import backends, isas
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
 from streamlstm.simulation.recording import load_ecg_excerpt
 from streamlstm.simulation.ward import simulate_vitals
@@ -57,13 +57,18 @@ def main(*sources: str) -> None:
     against = f"against float32 on {isas()[0]}"
     _write(f"{'series':<46}{'rows':>9}  {against:<30}{'max |d score|':>14}{'median':>10}{'side changes':>14}  alerts")
     for recording in _read(sources) if sources else _own():
+        os.environ["STREAMLSTM_ISA"] = isas()[0]  # read when a network's weights are packed; calibration packs too
         bundle = train(
             recording.values[: recording.live_from], period_s=recording.period_s, seed=_SEED, max_updates=_UPDATES
         )
-        reference = _score(bundle, recording)
-        for way in ("float16", *isas()[1:]):
-            other = _score(bundle, recording, is_half=way == "float16", isa=isas()[0] if way == "float16" else way)
-            _print_line(recording, way, reference, other)
+        reference = _score(Detector(bundle), recording)
+        _print_line(recording, "float16 states", reference, _score(Detector(bundle, is_half=True), recording))
+        if "bfloat16" in backends():
+            rounded = _score(Detector(bundle, backend="bfloat16"), recording)
+            _print_line(recording, "bfloat16 products", reference, rounded)
+        for level in isas()[1:]:
+            os.environ["STREAMLSTM_ISA"] = level
+            _print_line(recording, level, reference, _score(Detector(bundle), recording))
 
 
 def _print_line(recording: _Recording, way: str, reference: _Run, other: _Run) -> None:
@@ -72,8 +77,10 @@ def _print_line(recording: _Recording, way: str, reference: _Run, other: _Run) -
     before, after = reference.score[scored], other.score[scored]
     difference = np.abs(after - before)
     changed = np.count_nonzero((before >= 1.0) != (after >= 1.0))
-    opened = len([state for _, revision, state in reference.alerts if revision == 1])
-    alerts = f"the same {opened}" if other.alerts == reference.alerts else f"not the same ({opened} in float32)"
+    opened, other_opened = (sum(revision == 1 for _, revision, _ in run.alerts) for run in (reference, other))
+    alerts = (
+        f"the same {opened}" if other.alerts == reference.alerts else f"{opened}, here {other_opened}: not the same"
+    )
     sizes = f"{difference.max():>14.1e}{np.median(difference):>10.1e}{changed / len(before):>14.4%}"
     _write(f"{recording.name:<46}{len(before):>9,}  {way:<30}{sizes}  {alerts}")
 
@@ -83,9 +90,8 @@ def _write(line: str) -> None:
     sys.stdout.flush()
 
 
-def _score(bundle: ModelBundle, recording: _Recording, *, is_half: bool = False, isa: str = "") -> _Run:
-    os.environ["STREAMLSTM_ISA"] = isa or isas()[0]
-    detector = Detector(bundle, is_half=is_half)
+def _score(detector: Detector, recording: _Recording) -> _Run:
+    bundle = detector.bundle
     tracker = AlertTracker(AlertPolicy(), model=bundle.label, channels=bundle.channels)
     found, alerts = [], []
     for begin in range(recording.live_from, len(recording.values), _CHUNK):

@@ -60,7 +60,8 @@ def run(
         signal.signal(number, on_signal)
     where = loaded.kafka.bootstrap_servers if loaded.kafka else f"local log {loaded.local and loaded.local.path}"
     _log.info("streamlstm %s: %s, %d model(s), %s", loaded.app.id, where, len(loaded.models), loaded.guarantee)
-    _log.info("network steps on %s, threads: %d, states in %s", isa(), loaded.app.threads, loaded.state.dtype)
+    app, states = loaded.app, loaded.state.dtype
+    _log.info("network steps on %s (%s), threads: %d, states in %s", isa(), app.backend, app.threads, states)
     service.worker.run(stop.is_set)
     _log.info("stopped")
 

@@ -44,11 +44,11 @@ def start(folder: Path, *overrides: str, isa: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("overrides", "isa", "says"),
     [
-        ((), isas()[0], f"network steps on {isas()[0]}, threads: 1, states in float32"),
+        ((), isas()[0], f"network steps on {isas()[0]} (fused), threads: 1, states in float32"),
         (
             ("app.threads=2", "state.dtype=float16"),
             isas()[-1],
-            f"network steps on {isas()[-1]}, threads: 2, states in float16",
+            f"network steps on {isas()[-1]} (fused), threads: 2, states in float16",
         ),
     ],
     ids=["default", "asked for"],
