@@ -19,7 +19,8 @@ This page is written by `streamlstm bench report`; run `make bench` for the figu
 * **Other machines.** They are the machines named below, mostly virtual ones with few cores that others use too.
   Rates move by a tenth and more from run to run; ratios are paired within a run and steadier, but their second digit
   is noise.
-* **More threads.** Everyone has one thread. Libraries that gain from many cores would gain for large batches.
+* **Peers with more threads.** In `kernel` everyone has one. Libraries that gain from many cores would gain for large
+  batches; `threads` compares our own step with itself.
 * **Large networks.** The shapes are those of telemetry models, up to 128 hidden units; nothing larger was measured.
 * **Windows.** Peers are timed at what we do: one step from a carried state. Programs around them that score a whole
   window again for each sample do as many times the work as the window has samples; that is not in these ratios.

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from streamlstm.benchmarks.machine import Machine
-from streamlstm.benchmarks.ours import BACKENDS
+from streamlstm.benchmarks.ours import BACKENDS, ONE_THREAD
 from streamlstm.errors import DataError
 
 __all__ = ["SCHEMA", "BenchResult", "Measurement", "Method", "read_result"]
@@ -42,7 +42,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     @property
     def peers(self) -> dict[str, float]:
         """Ratios without our own other paths."""
-        return {name: ratio for name, ratio in self.ratios.items() if name not in BACKENDS}
+        return {name: ratio for name, ratio in self.ratios.items() if name not in (*BACKENDS, ONE_THREAD)}
 
 
 class Method(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True):
     slice_ms: float
     processor: int | None
     is_quick: bool
+    threads: int = 1
 
 
 class BenchResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from streamlstm.benchmarks.workloads import LstmNetwork, Workload
 from streamlstm.kernels import NetworkWeights, StateArena, backends, fma_peak, gate_cost, run, step
 
-__all__ = ["BACKENDS", "OURS", "OurBlock", "OurStep", "contestants", "gauges"]
+__all__ = ["BACKENDS", "ONE_THREAD", "OURS", "OurBlock", "OurStep", "contestants", "gauges"]
 
 _Backend: TypeAlias = Literal["fused", "blas", "bfloat16"]
 
 OURS = "streamlstm"
 """The contestant that the others are compared with."""
+ONE_THREAD = "one thread"
+"""The same kernel without company: no peer either."""
 BACKENDS: tuple[_Backend, ...] = ("blas", "bfloat16")
 """Our other backends: columns of their own, and no peers."""
 

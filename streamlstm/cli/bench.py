@@ -19,6 +19,7 @@ from streamlstm.benchmarks.measurements import BenchResult, Measurement, Method,
 from streamlstm.benchmarks.peers import PEERS, Peer, load_peer, missing_packages
 from streamlstm.benchmarks.report import header_lines, measurement_line, print_table, summary_lines
 from streamlstm.benchmarks.state import STEP_STREAMS, StateBench
+from streamlstm.benchmarks.threads import SHAPES, STREAMS, ThreadsBench
 from streamlstm.benchmarks.workloads import Workload, kernel_workloads
 from streamlstm.cli import app
 from streamlstm.cli.output import check_target, flush_standard_output, open_output, say
@@ -26,7 +27,7 @@ from streamlstm.cli.progress import Progress
 from streamlstm.errors import UsageError
 from streamlstm.kernels import isa
 
-__all__ = ["kernel", "report", "state"]
+__all__ = ["kernel", "report", "state", "threads"]
 
 _ROUNDS, _QUICK_ROUNDS = 31, 9
 _STREAMS, _QUICK_STREAMS = 1_000_000, 200_000
@@ -128,6 +129,44 @@ def state(
             say(line)
         running = StateBench(held, count, slice_ms / 1e3)
         for row in running.run(on_stage=lambda text: progress.update(len(result.measurements), _STATE_ROWS, text)):
+            result.measurements.append(row)
+            say(measurement_line(row))
+            flush_standard_output()
+    if json is not None:
+        with open_output(json) as file:
+            file.write(result.encode())
+
+
+@bench.command(epilog="Example: streamlstm bench threads --threads 2")
+def threads(
+    quick: QuickOption = False,
+    json: JsonOption = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 31 by default, 9 with --quick.")] = None,
+    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds a way and round.")] = 8.0,
+    count: Annotated[int, typer.Option("--threads", min=2, max=256, help="Threads of a step.")] = 2,
+) -> None:
+    """Time steps on several threads against one, while the machine is idle and while other processes want its cores."""
+    _check_json(json)
+    chosen = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
+    shapes, streams = (SHAPES[1:2], STREAMS[1::2]) if quick else (SHAPES, STREAMS)
+    with Progress("bench") as progress:
+        result = BenchResult(
+            bench="threads",
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            machine=describe_machine(kernel_path=isa()),
+            versions=package_versions(_OURS),
+            method=Method(rounds=chosen, slice_ms=slice_ms, processor=None, is_quick=quick, threads=count),
+            gauges={},
+            absent={},
+            measurements=[],
+        )
+        for line in header_lines(result):
+            say(line)
+        cells = 2 * len(shapes) * len(streams)
+        running = ThreadsBench(count, chosen, slice_ms / 1e3)
+        for row in running.run(
+            shapes, streams, on_cell=lambda text: progress.update(len(result.measurements), cells, text)
+        ):
             result.measurements.append(row)
             say(measurement_line(row))
             flush_standard_output()
