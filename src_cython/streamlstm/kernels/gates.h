@@ -1,8 +1,5 @@
-/* The gates of one LSTM row, applied to its pre-activations: plain C that compilers vectorise.
- *
- *   i, f, o = sigmoid(z_i, z_f, z_o)      g = tanh(z_g)      c' = f c + i g      h = o tanh(c')
- *
- * One restrict pointer a gate and Py_ssize_t indices: with int indices CPython's -fwrapv keeps gcc from vectorising.
+/* Sigmoid and tanh for the training kernels: plain C that compilers vectorise, one body a level of the instruction set.
+ * The step has its own in vectors (vector.h).
  */
 #ifndef STREAMLSTM_GATES_H
 #define STREAMLSTM_GATES_H
@@ -43,17 +40,6 @@ static inline float tanh_fast(float x)
 {
     float e = exp2_poly(-2.88539008f * x);
     return (1.0f - e) / (1.0f + e);
-}
-
-/* z [4H] (i, f, g, o) in; c [H] in place; h [H] out. */
-EVERY_ISA static void gates_step(Py_ssize_t H, const float *restrict z, float *restrict c, float *restrict h)
-{
-    const float *restrict zi = z, *restrict zf = z + H, *restrict zg = z + 2 * H, *restrict zo = z + 3 * H;
-    for (Py_ssize_t j = 0; j < H; j++) {
-        float cell = sigmoid(zf[j]) * c[j] + sigmoid(zi[j]) * tanh_fast(zg[j]);
-        c[j] = cell;
-        h[j] = sigmoid(zo[j]) * tanh_fast(cell);
-    }
 }
 
 #endif
