@@ -57,26 +57,14 @@ def kernel(
     asked = _asked_peers(peer, no_peers=no_peers)
     cells = _asked_cells(kernel_workloads(is_quick=quick), cell)
     _check_json(json)
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
     console, count = Console(), rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     # Pinned before any peer is imported: what threads they start stay on the same processor.
     with pinned_thread() as processor, Progress("bench") as progress:
-        machine = describe_machine(kernel_path=isa())
         progress.update(0, len(cells), "importing the peers")
         peers, absent = _load(asked)
-        packages = (*_OURS, *dict.fromkeys(package for name in peers for package in PEERS[name]))
-        blank = BenchResult(
-            bench="kernel",
-            started_at=started_at,
-            machine=machine,
-            versions=package_versions(packages),
-            method=Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick),
-            gauges={},
-            absent=absent,
-            measurements=[],
-        )
-        for line in header_lines(blank):
-            say(line)
+        packages = tuple(dict.fromkeys(package for name in peers for package in PEERS[name]))
+        method = Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick)
+        blank = _begin("kernel", method, packages=packages, absent=absent)
         running = KernelBench(peers, count, slice_ms / 1e3)
         measurements: list[Measurement] = []
         with threadpool_limits(limits=1):
@@ -92,9 +80,7 @@ def kernel(
         print_table(result.measurements, console)
     for line in summary_lines(result):
         say(line)
-    if json is not None:
-        with open_output(json) as file:
-            file.write(result.encode())
+    _write_json(json, result)
 
 
 @bench.command(epilog="Example: streamlstm bench state --quick --json state.json")
@@ -115,26 +101,13 @@ def state(
     count = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     held = streams or (_QUICK_STREAMS if quick else _STREAMS)
     with pinned_thread() as processor, Progress("bench") as progress:
-        result = BenchResult(
-            bench="state",
-            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            machine=describe_machine(kernel_path=isa()),
-            versions=package_versions(_OURS),
-            method=Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick),
-            gauges={},
-            absent={},
-            measurements=[],
-        )
-        for line in header_lines(result):
-            say(line)
+        result = _begin("state", Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick))
         running = StateBench(held, count, slice_ms / 1e3)
         for row in running.run(on_stage=lambda text: progress.update(len(result.measurements), _STATE_ROWS, text)):
             result.measurements.append(row)
             say(measurement_line(row))
             flush_standard_output()
-    if json is not None:
-        with open_output(json) as file:
-            file.write(result.encode())
+    _write_json(json, result)
 
 
 @bench.command(epilog="Example: streamlstm bench threads --threads 2")
@@ -150,18 +123,8 @@ def threads(
     chosen = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     shapes, streams = (SHAPES[1:2], STREAMS[1::2]) if quick else (SHAPES, STREAMS)
     with Progress("bench") as progress:
-        result = BenchResult(
-            bench="threads",
-            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            machine=describe_machine(kernel_path=isa()),
-            versions=package_versions(_OURS),
-            method=Method(rounds=chosen, slice_ms=slice_ms, processor=None, is_quick=quick, threads=count),
-            gauges={},
-            absent={},
-            measurements=[],
-        )
-        for line in header_lines(result):
-            say(line)
+        method = Method(rounds=chosen, slice_ms=slice_ms, processor=None, is_quick=quick, threads=count)
+        result = _begin("threads", method)
         cells = 2 * len(shapes) * len(streams)
         running = ThreadsBench(count, chosen, slice_ms / 1e3)
         for row in running.run(
@@ -170,9 +133,7 @@ def threads(
             result.measurements.append(row)
             say(measurement_line(row))
             flush_standard_output()
-    if json is not None:
-        with open_output(json) as file:
-            file.write(result.encode())
+    _write_json(json, result)
 
 
 @bench.command(epilog="Example: streamlstm bench report zen.json icelake.json --out docs/benchmarks.md")
@@ -187,6 +148,31 @@ def report(
     page = markdown_report([read_result(path) for path in files])
     with open_output(out) as file:
         file.write(page)
+
+
+def _begin(
+    name: str, method: Method, *, packages: tuple[str, ...] = (), absent: Mapping[str, str] | None = None
+) -> BenchResult:
+    """Return a run's result without measurements, and say its head."""
+    result = BenchResult(
+        bench=name,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(kernel_path=isa()),
+        versions=package_versions((*_OURS, *packages)),
+        method=method,
+        gauges={},
+        absent=dict(absent or {}),
+        measurements=[],
+    )
+    for line in header_lines(result):
+        say(line)
+    return result
+
+
+def _write_json(path: Path | None, result: BenchResult) -> None:
+    if path is not None:
+        with open_output(path) as file:
+            file.write(result.encode())
 
 
 def _check_json(path: Path | None) -> None:
