@@ -107,10 +107,10 @@ def test_report_refuses_other_files(
     assert "expected the JSON of `streamlstm bench` (streamlstm.bench/1)" in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_it_with_130() -> None:
+def test_ctrl_c_ends_it_with_130(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamlstm", "bench", "kernel", "--peer", "numpy", "--rounds", "100000"]
     with subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as running:
         assert running.stdout is not None
         assert running.stdout.readline().startswith("machine")

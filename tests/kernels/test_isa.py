@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import streamlstm as package
 from streamlstm.kernels import fma_peak, gate_cost, isas
 
 SCRIPT = """
@@ -21,10 +23,12 @@ print(isa(), weights.isa, bool(np.isfinite(out).all()))
 """
 
 
-def run_script(**environment: str) -> subprocess.CompletedProcess[str]:
+def run_script(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """In a folder of its own: in the checkout Python would import the sources, which need not be built."""
     return subprocess.run(
         [sys.executable, "-c", SCRIPT],
-        env=os.environ | environment,
+        env=os.environ | {"PYTHONPATH": str(Path(package.__file__).resolve().parents[1])} | environment,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -33,17 +37,17 @@ def run_script(**environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("isa", isas())
-def test_the_environment_chooses(isa: str) -> None:
-    assert run_script(STREAMLSTM_ISA=isa).stdout.split() == [isa, isa, "True"]
+def test_the_environment_chooses(isa: str, tmp_path: Path) -> None:
+    assert run_script(tmp_path, STREAMLSTM_ISA=isa).stdout.split() == [isa, isa, "True"]
 
 
-def test_the_best_is_taken_unless_told() -> None:
+def test_the_best_is_taken_unless_told(tmp_path: Path) -> None:
     assert isas()[-1] == "baseline"
-    assert run_script(STREAMLSTM_ISA="").stdout.split()[0] == isas()[0]
+    assert run_script(tmp_path, STREAMLSTM_ISA="").stdout.split()[0] == isas()[0]
 
 
-def test_what_the_processor_has_not_is_refused_in_a_sentence() -> None:
-    done = run_script(STREAMLSTM_ISA="z80")
+def test_what_the_processor_has_not_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    done = run_script(tmp_path, STREAMLSTM_ISA="z80")
     assert f"STREAMLSTM_ISA: expected one of {', '.join(isas())}, which this processor has, got 'z80'" in done.stderr
 
 
