@@ -110,9 +110,18 @@ def test_report_refuses_other_files(
 def test_ctrl_c_ends_it_with_130(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "streamlstm", "bench", "kernel", "--peer", "numpy", "--rounds", "100000"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
     ) as running:
         assert running.stdout is not None
-        assert running.stdout.readline().startswith("machine")
-        running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=60) == 130
+        try:
+            assert running.stdout.readline().startswith("machine")
+            running.send_signal(signal.SIGINT)
+            assert running.wait(timeout=60) == 130
+        finally:
+            running.kill()
