@@ -166,6 +166,7 @@ def _begin(
     )
     for line in header_lines(result):
         say(line)
+    flush_standard_output()  # measurements may be minutes away
     return result
 
 

@@ -343,7 +343,14 @@ def test_ctrl_c_ends_with_130(folder: Path) -> None:
         "--out",
         "never.safetensors",
     ]
-    running = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
+    )
     assert running.stderr is not None
     while "trains at most" not in running.stderr.readline():
         assert running.poll() is None
