@@ -17,7 +17,7 @@ try:
     )
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import advance, run, step
-    from streamlstm.kernels.unroll import CellGradients, Gradients, Trace, backward, unroll
+    from streamlstm.kernels.unroll import CellGradients, Gradients, LayerMasks, Trace, backward, unroll
     from streamlstm.kernels.weights import NetworkWeights
 except ImportError as error:
     raise ImportError(
@@ -37,6 +37,7 @@ __all__ = [
     "CellKind",
     "CellWeights",
     "Gradients",
+    "LayerMasks",
     "NetworkWeights",
     "StateArena",
     "Trace",

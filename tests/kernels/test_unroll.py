@@ -21,6 +21,7 @@ from streamlstm.kernels import (
     CELL_FIELDS,
     CellKind,
     CellWeights,
+    LayerMasks,
     Trace,
     backward,
     state_size,
@@ -114,26 +115,44 @@ def make_stack(cells: list[tuple[str, int]], seed: int) -> tuple[list[CellWeight
     return layers, {"x": x, **rest}
 
 
+def make_masks(layers: list[CellWeights], seed: int) -> list[LayerMasks]:
+    """Of both kinds, of one and of none; a drop of 0.4, so that what is kept grows by 1 / 0.6."""
+    rng = np.random.default_rng(seed)
+
+    def mask(*shape: int) -> NDArray[np.float32]:
+        return ((rng.random(shape) < 0.6) / 0.6).astype(np.float32)
+
+    recurrent = [mask(3, layer.output_size) for layer in layers]
+    inputs = [mask(11, 3, layer.input_size) for layer in layers]
+    assert all(0 < m.mean() < 1 / 0.6 for m in (*recurrent, *inputs))
+    chosen = [LayerMasks(inputs=inputs[0], recurrent=recurrent[0]), LayerMasks(recurrent=recurrent[1])]
+    return chosen if len(layers) == 2 else [*chosen, LayerMasks(inputs=inputs[2])]
+
+
 def parameters_of(layers: list[CellWeights]) -> Arrays:
     named = {f"{n}.{name}": getattr(layer, name) for n, layer in enumerate(layers) for name in CELL_FIELDS}
     return {name: array.astype(np.float64) for name, array in named.items() if array is not None}
 
 
-def run_oracle(layers: list[CellWeights], values: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def run_oracle(
+    layers: list[CellWeights], values: Arrays, masks: list[LayerMasks] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     stack = [
         SimpleNamespace(kind=layer.kind.value, **{name: values.get(f"{n}.{name}") for name in CELL_FIELDS})
         for n, layer in enumerate(layers)
     ]
-    y, final = oracle.run(stack, values["x"], values["state"])
+    y, final = oracle.run(stack, values["x"], values["state"], masks)
     return np.array(y), np.array(final)
 
 
+@pytest.mark.parametrize("is_masked", [False, True], ids=["", "masked"])
 @pytest.mark.parametrize("cells", STACKS.values(), ids=STACKS.keys())
-def test_gradients_equal_finite_differences_of_the_oracle(cells: list[tuple[str, int]]) -> None:
+def test_gradients_equal_finite_differences_of_the_oracle(cells: list[tuple[str, int]], is_masked: bool) -> None:
     layers, arrays = make_stack(cells, 4)
-    trace = unroll(layers, arrays["x"], state=arrays["state"])
+    masks = make_masks(layers, 9) if is_masked else None
+    trace = unroll(layers, arrays["x"], state=arrays["state"], masks=masks)
     exact: Arrays = {name: array.astype(np.float64) for name, array in arrays.items()} | parameters_of(layers)
-    y, final = run_oracle(layers, exact)
+    y, final = run_oracle(layers, exact, masks)
     np.testing.assert_allclose(trace.y, y, rtol=0, atol=2e-6)
     np.testing.assert_allclose(trace.state, final, rtol=0, atol=2e-6)
     found = backward(layers, trace, arrays["d_y"], d_state=arrays["d_state"])
@@ -149,7 +168,7 @@ def test_gradients_equal_finite_differences_of_the_oracle(cells: list[tuple[str,
             for sign in (-1, 1):
                 values = exact | {name: exact[name].copy()}
                 values[name][index] += sign * 1e-5
-                y, final = run_oracle(layers, values)
+                y, final = run_oracle(layers, values, masks)
                 around.append(float((y * exact["d_y"]).sum() + (final * exact["d_state"]).sum()))
             difference = (around[1] - around[0]) / 2e-5
             assert gradient[index] == pytest.approx(difference, rel=1e-4, abs=2e-5), (name, index)
@@ -179,10 +198,21 @@ def test_the_state_carried_on_is_the_whole_run(cells: list[tuple[str, int]]) -> 
 def test_backward_leaves_the_trace_and_its_arguments_as_they_are(cells: list[tuple[str, int]]) -> None:
     layers, arrays = make_stack(cells, 6)
     before = {name: array.copy() for name, array in arrays.items()}
-    trace = unroll(layers, arrays["x"], state=arrays["state"])
+    trace = unroll(layers, arrays["x"], state=arrays["state"], masks=make_masks(layers, 9))
     first, again = (backward(layers, trace, arrays["d_y"], d_state=arrays["d_state"]) for _ in range(2))
     assert np.array_equal(first.d_x, again.d_x) and np.array_equal(first.d_state, again.d_state)
     assert all(np.array_equal(array, before[name]) for name, array in arrays.items())
+
+
+@pytest.mark.parametrize("cells", STACKS.values(), ids=STACKS.keys())
+def test_masks_of_ones_change_no_bit(cells: list[tuple[str, int]]) -> None:
+    layers, arrays = make_stack(cells, 6)
+    sizes = [(layer.input_size, layer.output_size) for layer in layers]
+    ones = [LayerMasks(np.ones((11, 3, i), np.float32), np.ones((3, r), np.float32)) for i, r in sizes]
+    traces = [unroll(layers, arrays["x"], state=arrays["state"], masks=masks) for masks in (None, ones)]
+    assert np.array_equal(traces[0].y, traces[1].y)
+    plain, masked = (backward(layers, trace, arrays["d_y"], d_state=arrays["d_state"]) for trace in traces)
+    assert np.array_equal(plain.d_x, masked.d_x) and np.array_equal(plain.d_state, masked.d_state)
 
 
 def test_lanes_do_not_depend_on_each_other() -> None:
@@ -214,6 +244,12 @@ def test_wrong_shapes_are_refused() -> None:
         unroll(layers, np.empty((0, 3, 2), np.float32), state=state)
     with pytest.raises(ShapeError, match=r"^state: expected"):
         unroll(layers, x, state=state[:, :-1].copy())
+    with pytest.raises(ShapeError, match=r"^masks: expected one for each of 1 layers, got 2"):
+        unroll(layers, x, state=state, masks=[LayerMasks(), LayerMasks()])
+    with pytest.raises(ShapeError, match=r"^masks\[0\]\.inputs: expected float32 \[11, 3, 2\]"):
+        unroll(layers, x, state=state, masks=[LayerMasks(inputs=x[1:])])
+    with pytest.raises(ShapeError, match=r"^masks\[0\]\.recurrent: expected float32 \[3, 5\]"):
+        unroll(layers, x, state=state, masks=[LayerMasks(recurrent=np.ones((5, 3), np.float32))])
     with pytest.raises(ShapeError, match="finite"):
         unroll(layers, np.full_like(x, np.nan), state=state)
     with pytest.raises(ShapeError, match=r"^layers: expected 1 to 16"):

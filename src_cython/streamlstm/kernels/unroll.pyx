@@ -33,15 +33,31 @@ _FAMILIES = {CellKind.LSTM: LSTM, CellKind.PEEPHOLE: LSTM, CellKind.GRU: GRU,
 
 
 @dataclass(frozen=True, slots=True)
+class LayerMasks:
+    """Dropout of one layer, values 0 or 1 / (1 - p); None drops nothing.
+
+    inputs [T, B, I] multiplies the layer's input. recurrent [B, R], the same at every step, multiplies h_(t-1) where it
+    goes into a product with w_hh: W (m h). What goes past the gates is not masked: neither f c_(t-1) nor, of the GRU
+    kinds, z h_(t-1). In gru_reset_before the reset gate scales what is masked: U_n (r m h).
+    Source: Gal & Ghahramani, A Theoretically Grounded Application of Dropout in Recurrent Neural Networks (2016).
+    """
+
+    inputs: object = None
+    recurrent: object = None
+
+
+@dataclass(frozen=True, slots=True)
 class LayerTrace:
     """What `backward` needs of one layer; None is what its cell has not."""
 
     kind: object
-    inputs: object       # [T, B, I]
+    masks: object
+    inputs: object       # [T, B, I], masked
     gates: object        # activated, [T, B, G*H]
     hidden: object       # h_(-1) .. h_(T-1), [T + 1, B, R]
     cell: object         # likewise, [T + 1, B, H]
     inner: object        # [T, B, H]: tanh(c); of gru what the reset gate scales, of gru_reset_before what it has scaled
+    fed: object          # [T, B, R]: h_(-1) .. h_(T-2) times the recurrent mask, where there is one
     unprojected: object  # [T, B, H]: o tanh(c), where there is a projection
 
 
@@ -93,12 +109,13 @@ cdef LayerPass _layer_pass(layer, trace, w_ih, w_hh, w_hr) except *:
     p.bias_hn, p.peephole, p.w_hr = _pointer(layer.bias_hn), _pointer(layer.peephole), _pointer(w_hr)
     p.x, p.z, p.h = _pointer(trace.inputs), _pointer(trace.gates), _pointer(trace.hidden)
     p.c, p.inner, p.unprojected = _pointer(trace.cell), _pointer(trace.inner), _pointer(trace.unprojected)
+    p.mask, p.fed = _pointer(trace.masks.recurrent), _pointer(trace.hidden if trace.fed is None else trace.fed)
     p.d_w_ih = p.d_w_hh = p.d_bias = p.d_bias_hn = p.d_peephole = p.d_w_hr = NULL
-    p.d_x = p.d_y = p.d_h = p.d_c = p.d_inner = NULL
+    p.d_x = p.d_y = p.d_h = p.d_c = p.d_fed = p.d_inner = NULL
     return p
 
 
-def _trace_shapes(layer, T, B):
+def _trace_shapes(layer, masks, T, B):
     """Return the shape of every array of a LayerTrace, None for those that the cell has not."""
     H, R, kind = layer.hidden_size, layer.output_size, layer.kind
     return {
@@ -107,14 +124,16 @@ def _trace_shapes(layer, T, B):
         "hidden": (T + 1, B, R),
         "cell": (T + 1, B, H) if kind.has_cell else None,
         "inner": None if kind is CellKind.RNN else (T, B, H),
+        "fed": None if masks.recurrent is None else (T, B, R),
         "unprojected": None if layer.w_hr is None else (T, B, H),
     }
 
 
-def unroll(layers, x, *, state):
+def unroll(layers, x, *, state, masks=None):
     """Run T steps from a given state.
 
-    Shapes: layers are L CellWeights; x float32 [T, B, I]; state float32 [B, state_size], by layer h, then c.
+    Shapes: layers are L CellWeights; x float32 [T, B, I]; state float32 [B, state_size], by layer h, then c; masks are
+    L LayerMasks, or None.
     Raises: ShapeError.
     """
     cdef LayerPass p
@@ -127,14 +146,17 @@ def unroll(layers, x, *, state):
     if not np.isfinite(x).all():
         raise ShapeError("x: expected finite numbers; fill missing values first")
     check_array("state", state, np.float32, (B, state_size(layers)))
+    masks = _check_masks(layers, masks, T, B)
     traces, at, below = [], 0, x
     final = np.empty_like(state)
-    for layer in layers:
+    for layer, mask in zip(layers, masks, strict=True):
+        if mask.inputs is not None:
+            below = below * mask.inputs
         kind, H, R = layer.kind, layer.hidden_size, layer.output_size
-        shapes = _trace_shapes(layer, T, B)
+        shapes = _trace_shapes(layer, mask, T, B)
         del shapes["inputs"]  # the layer below has them
         arrays = {name: None if shape is None else np.empty(shape, np.float32) for name, shape in shapes.items()}
-        trace = LayerTrace(kind, below, **arrays)
+        trace = LayerTrace(kind, mask, below, **arrays)
         trace.hidden[0] = state[:, at:at + R]
         if kind.has_cell:
             trace.cell[0] = state[:, at + R:at + R + H]
@@ -183,13 +205,14 @@ def backward(layers, trace, d_y, *, d_state=None):
         d_z, d_below = kept.gates.copy(), np.empty((T, B, layer.input_size), np.float32)
         d_h = d_initial[:, begin:begin + R].copy()
         d_c = d_initial[:, begin + R:end].copy() if layer.kind.has_cell else None
+        d_fed = np.empty((B, R), np.float32)
         d_inner = np.empty((CHUNK, B, H), np.float32)
         p, family = _layer_pass(layer, kept, layer.w_ih, layer.w_hh, layer.w_hr), _FAMILIES[layer.kind]
         p.d_w_ih, p.d_w_hh, p.d_bias = _pointer(grads.w_ih), _pointer(grads.w_hh), _pointer(grads.bias)
         p.d_bias_hn, p.d_peephole = _pointer(grads.bias_hn), _pointer(grads.peephole)
         p.d_w_hr, p.d_inner = _pointer(grads.w_hr), _pointer(d_inner)
         p.z, p.d_x, p.d_y = _pointer(d_z), _pointer(d_below), _pointer(above)
-        p.d_h, p.d_c = _pointer(d_h), _pointer(d_c)
+        p.d_h, p.d_c, p.d_fed = _pointer(d_h), _pointer(d_c), _pointer(d_fed)
         with nogil:
             if family == LSTM:
                 lstm_backward(&p)
@@ -202,9 +225,25 @@ def backward(layers, trace, d_y, *, d_state=None):
         d_initial[:, begin:begin + R] = d_h
         if d_c is not None:
             d_initial[:, begin + R:end] = d_c
+        if kept.masks.inputs is not None:
+            d_below *= kept.masks.inputs
         found.append(grads)
         above, end = d_below, begin
     return Gradients(tuple(reversed(found)), above, d_initial)
+
+
+def _check_masks(layers, masks, T, B):
+    """Return one LayerMasks a layer. Raises: ShapeError unless they fit."""
+    if masks is None:
+        return [LayerMasks()] * len(layers)
+    if len(masks) != len(layers):
+        raise ShapeError(f"masks: expected one for each of {len(layers)} layers, got {len(masks)}")
+    for number, (layer, mask) in enumerate(zip(layers, masks, strict=True)):
+        if mask.inputs is not None:
+            check_array(f"masks[{number}].inputs", mask.inputs, np.float32, (T, B, layer.input_size))
+        if mask.recurrent is not None:
+            check_array(f"masks[{number}].recurrent", mask.recurrent, np.float32, (B, layer.output_size))
+    return masks
 
 
 def _check_trace(layers, trace, T, B):
@@ -214,7 +253,7 @@ def _check_trace(layers, trace, T, B):
     for number, (layer, kept) in enumerate(zip(layers, trace.layers, strict=True)):
         if kept.kind is not layer.kind:
             raise ShapeError(f"trace.layers[{number}]: expected a trace of {layer.kind.value}, got {kept.kind.value}")
-        for name, shape in _trace_shapes(layer, T, B).items():
+        for name, shape in _trace_shapes(layer, kept.masks, T, B).items():
             array = getattr(kept, name)
             if shape is None and array is not None:
                 raise ShapeError(f"trace.layers[{number}].{name}: not of these weights")

@@ -18,6 +18,20 @@ EVERY_ISA static void add_rows(Py_ssize_t n, float *restrict a, const float *res
         a[j] += b[j];
 }
 
+/* b = m a */
+EVERY_ISA static void mask_rows(Py_ssize_t n, const float *restrict m, const float *restrict a, float *restrict b)
+{
+    for (Py_ssize_t j = 0; j < n; j++)
+        b[j] = m[j] * a[j];
+}
+
+/* a += m b */
+EVERY_ISA static void add_masked_rows(Py_ssize_t n, float *restrict a, const float *restrict m, const float *restrict b)
+{
+    for (Py_ssize_t j = 0; j < n; j++)
+        a[j] += m[j] * b[j];
+}
+
 /* lstm:  c = f c_prev + i g      h = o tanh(c) */
 EVERY_ISA static void lstm_gates_forward(Py_ssize_t H, float *restrict z, const float *restrict c_prev,
                                          float *restrict c, float *restrict tanh_c, float *restrict h)
@@ -132,16 +146,15 @@ EVERY_ISA static void gru_gates_backward(Py_ssize_t H, float *restrict a, const 
     }
 }
 
-/* gru_reset_before, first part:  r, u and s = r h_prev; the product of s goes into z_n before the second. */
-EVERY_ISA static void reset_gates_forward(Py_ssize_t H, float *restrict z, const float *restrict h_prev,
-                                          float *restrict s)
+/* gru_reset_before, first part:  r, u and s = r fed, with fed = h_prev or its masked values; the product of s goes into z_n before the second. */
+EVERY_ISA static void reset_gates_forward(Py_ssize_t H, float *restrict z, const float *restrict fed, float *restrict s)
 {
     float *restrict zr = z, *restrict zu = z + H;
     for (Py_ssize_t j = 0; j < H; j++) {
         float r = sigmoid(zr[j]);
         zr[j] = r;
         zu[j] = sigmoid(zu[j]);
-        s[j] = r * h_prev[j];
+        s[j] = r * fed[j];
     }
 }
 
@@ -171,15 +184,15 @@ EVERY_ISA static void mix_gates_backward(Py_ssize_t H, float *restrict a, const 
     }
 }
 
-/* The first part backward, d_s given:  dr = d_s h_prev r(1-r)      d_h_prev += d_s r */
-EVERY_ISA static void reset_gates_backward(Py_ssize_t H, float *restrict a, const float *restrict h_prev,
-                                           const float *restrict d_s, float *restrict d_h_prev)
+/* The first part backward, d_s given:  dr = d_s fed r(1-r)      d_fed = d_s r */
+EVERY_ISA static void reset_gates_backward(Py_ssize_t H, float *restrict a, const float *restrict fed,
+                                           const float *restrict d_s, float *restrict d_fed)
 {
     float *restrict ar = a;
     for (Py_ssize_t j = 0; j < H; j++) {
         float r = ar[j];
-        ar[j] = d_s[j] * h_prev[j] * r * (1.0f - r);
-        d_h_prev[j] += d_s[j] * r;
+        ar[j] = d_s[j] * fed[j] * r * (1.0f - r);
+        d_fed[j] = d_s[j] * r;
     }
 }
 

@@ -1,15 +1,19 @@
 """The LSTM kinds over T steps, rows [B, .]; z the pre-activations, a = (i, f, g, o) the gates.
 
-    forward     z_t = x_t W_ih^T + bias + h_(t-1) W_hh^T        c_t, m_t = o tanh(c_t): unroll_gates.h
+    forward     z_t = x_t W_ih^T + bias + fed_t W_hh^T          c_t, m_t = o tanh(c_t): unroll_gates.h
                 h_t = m_t, or m_t W_hr^T with a projection
-    backward    d_h = dy_t + dz_(t+1) W_hh                      dm_t = d_h, or d_h W_hr
-                dz_t, d_c: unroll_gates.h                       dW_hh = sum_t dz_t^T h_(t-1)    dW_hr = sum_t d_h^T m_t
+    backward    d_h = dy_t + m dz_(t+1) W_hh                    dm_t = d_h, or d_h W_hr
+                dz_t, d_c: unroll_gates.h                       dW_hh = sum_t dz_t^T fed_t      dW_hr = sum_t d_h^T m_t
 """
+
+from libc.string cimport memset
 
 from streamlstm.kernels.blas cimport multiply, multiply_tn
 from streamlstm.kernels.unroll_layer cimport (
     LayerPass,
+    add_fed,
     add_rows,
+    feed,
     project_inputs,
     rows_to_sum,
     sum_input_gradients,
@@ -36,7 +40,7 @@ cdef inline void lstm_forward(const LayerPass* p) noexcept nogil:
     for t in range(p.T):
         z, c, tanh_c = p.z + t * p.B * p.N, p.c + t * cells, p.inner + t * cells
         m = p.h + (t + 1) * outputs if p.w_hr == NULL else p.unprojected + t * cells
-        multiply(p.B, p.N, p.R, p.h + t * outputs, p.R, p.w_hh, 1.0, z)
+        multiply(p.B, p.N, p.R, feed(p, t), p.R, p.w_hh, 1.0, z)
         for b in range(p.B):
             if p.peephole == NULL:
                 lstm_gates_forward(H, z + b * p.N, c + b * H, c + cells + b * H, tanh_c + b * H, m + b * H)
@@ -66,10 +70,12 @@ cdef inline void lstm_backward(const LayerPass* p) noexcept nogil:
             else:
                 peephole_gates_backward(H, z + b * p.N, p.peephole, c + b * H, c + cells + b * H, tanh_c + b * H,
                                         d_m + b * H, p.d_c + b * H, p.d_peephole)
-        multiply(p.B, p.R, p.N, z, p.N, p.w_hh, 0.0, p.d_h)
+        multiply(p.B, p.R, p.N, z, p.N, p.w_hh, 0.0, p.d_fed)
+        memset(p.d_h, 0, outputs * sizeof(float))
+        add_fed(p)
         rows = rows_to_sum(p, t)
         if rows:
             sum_input_gradients(p, t, rows)
-            multiply_tn(p.N, p.R, rows, z, p.N, p.h + t * outputs, 1.0, p.d_w_hh)
+            multiply_tn(p.N, p.R, rows, z, p.N, p.fed + t * outputs, 1.0, p.d_w_hh)
             if p.w_hr != NULL:
                 multiply_tn(p.R, H, rows, d_y, p.R, p.unprojected + t * cells, 1.0, p.d_w_hr)
