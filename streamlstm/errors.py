@@ -10,6 +10,7 @@ attribute `retriable` of the class.
      |- DataError             training or scoring data that cannot be used; carries file and row
      |- BundleError           a model bundle that is truncated, altered, foreign or of another version
      |- SnapshotError         a state snapshot that is truncated, altered or of another version
+     |- RegistryError         a folder of published models that is damaged, held by another or cannot be written
      `- TransportError        the log (broker, file) refused or failed
          |- UnreachableError  nobody answers, or not as configured (retriable)
          `- FencedError       another worker has taken over; this one must stop
@@ -20,6 +21,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FencedError",
+    "RegistryError",
     "ShapeError",
     "SnapshotError",
     "StreamLstmError",
@@ -57,6 +59,10 @@ class BundleError(StreamLstmError):
 
 class SnapshotError(StreamLstmError):
     """A snapshot of stream state that is truncated, altered or of another version."""
+
+
+class RegistryError(StreamLstmError):
+    """A folder of published models that is damaged, held by another process or cannot be written."""
 
 
 class TransportError(StreamLstmError):
