@@ -1,0 +1,28 @@
+"""A file is replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from streamlstm.errors import BundleError
+
+__all__ = ["replace_file"]
+
+
+def replace_file(target: Path, content: bytes) -> None:
+    """Write the content beside the target and put it in its place in one step.
+
+    Raises: BundleError; a file that was there is as it was.
+    """
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_bytes(content)
+        draft.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise BundleError(
+            f"{target}: cannot be written ({error.strerror}); the file before it, if any, is as it was"
+        ) from error
