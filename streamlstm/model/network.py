@@ -26,6 +26,8 @@ class Architecture:
 
     C = channels, H = hidden, L = layers, p = forecast, k = reconstruct (training only). `cells` names the cell of each
     layer, the first one the lowest; with a projection the LSTM kinds among them give out that many values, not H.
+    With `mask_inputs` the lowest layer has 2 C inputs: the values, then 1 for each that was observed and 0 for each
+    that was missing.
     Raises: ShapeError when a cell is unknown, or the projection does not fit the cells.
     """
 
@@ -35,6 +37,7 @@ class Architecture:
     forecast: int = 16
     reconstruct: int = 128
     projection: int = 0
+    mask_inputs: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", tuple(self.cells))
@@ -64,7 +67,7 @@ class Architecture:
     @property
     def inputs(self) -> tuple[int, ...]:
         """I by layer."""
-        return (self.channels, *self.outputs[:-1])
+        return (self.channels * (2 if self.mask_inputs else 1), *self.outputs[:-1])
 
     @property
     def head_outputs(self) -> int:

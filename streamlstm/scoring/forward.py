@@ -84,6 +84,8 @@ class Forward:
         kept = np.flatnonzero(status != Status.LATE)
         if len(kept) < count:
             slots, x, observed, reset = slots[kept], x[kept], observed[kept], reset[kept]
-        head = np.empty((len(kept), self.network.architecture.head_outputs), np.float32)
-        advance(self.weights, states.arena, slots, x, reset, head)
+        architecture = self.network.architecture
+        inputs = np.concatenate([x, observed], axis=1, dtype=np.float32) if architecture.mask_inputs else x
+        head = np.empty((len(kept), architecture.head_outputs), np.float32)
+        advance(self.weights, states.arena, slots, inputs, reset, head)
         return Passed(kept, status, slots, x, observed, reset, head)

@@ -10,25 +10,65 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamlstm.errors import DataError
+from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.network import Architecture
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 from streamlstm.scoring.forward import INPUT_LIMIT
-from streamlstm.training.options import choose_cells, choose_options
+from streamlstm.training.choices import choose_options
+from streamlstm.training.options import TrainerOptions, choose_cells
 from streamlstm.training.periods import detect_period
-from streamlstm.training.trainer import Progress, fit_network
+from streamlstm.training.trainer import FitResult, Look, Progress, fit_network
 from streamlstm.training.windows import Segment
 
-__all__ = ["train"]
+__all__ = ["Plan", "Training", "fit_plan", "make_plan", "run_plan", "train"]
 
 _TRAINING, _VALIDATION = 0.6, 0.8
 _LEAST_ROWS = 100
+_FIXED = ("hidden", "cells", "projection", "mask_inputs", "forecast", "reconstruct")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What training starts from: data split by time, options, and why they were chosen.
+
+    Shapes: series float32 [T, C] by stream, NaN = missing; cuts by stream, the first row of validation and of
+    calibration. `start` is the bundle whose weights are taken over.
+    """
+
+    series: dict[str, NDArray[np.float32]]
+    cuts: dict[str, tuple[int, int]]
+    channels: tuple[str, ...]
+    standardizer: Standardizer
+    period_rows: int
+    options: TrainerOptions
+    choices: tuple[str, ...]
+    start: ModelBundle | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network that will be trained."""
+        o = self.options
+        return Architecture(
+            len(self.channels), o.hidden, o.cells, o.forecast, o.reconstruct, o.projection, o.mask_inputs
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """A plan, the bundle it led to, and how training went."""
+
+    plan: Plan
+    bundle: ModelBundle
+    fit: FitResult
 
 
 def train(
@@ -39,88 +79,179 @@ def train(
     units: Sequence[str] = (),
     name: str = "model",
     version: int = 1,
-    seed: int = 1,
-    hidden: int | None = None,
-    cell: str | Sequence[str] = "lstm",
-    layers: int | None = None,
-    projection: int = 0,
-    forecast: int | None = None,
-    reconstruct: int | None = None,
-    max_updates: int | None = None,
     created_at: str = "",
+    start: ModelBundle | None = None,
+    frozen: Sequence[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
     on_choice: Callable[[str], None] | None = None,
+    **options: Any,
 ) -> ModelBundle:
     """Train one model on one stream or on many.
 
     Shapes: values float [T, C], NaN = missing, or {stream id: such an array}; rows in time order, `period_s` apart.
-    Units: period_s in seconds, 0 = unknown. `cell` is lstm, peephole, gru, gru_reset_before or rnn, one for all layers
-    or one for each, comma separated; `projection` is of the LSTM kinds, 0 = none. What is not given is chosen from
-    the data, and each choice said to `on_choice`.
+    Units: period_s in seconds, 0 = unknown. `options` are those of `make_plan`. `start` is fine-tuned, the layers named
+    in `frozen` left as they are.
     State: the arguments alone decide the result: the same seed gives the same bundle, bit for bit, on one machine.
-    Raises: DataError when there are too few rows, or no numbers at all.
+    Raises: DataError when there are too few rows, or no numbers at all; UsageError for options that cannot be.
     """
-    say = on_choice or (lambda _: None)
+    plan = make_plan(values, channels=channels, start=start, **options)
+    for sentence in plan.choices:
+        if on_choice is not None:
+            on_choice(sentence)
+    training = run_plan(
+        plan,
+        period_s=period_s,
+        units=units,
+        name=name,
+        version=version,
+        created_at=created_at,
+        frozen=frozen,
+        on_progress=on_progress,
+    )
+    return training.bundle
+
+
+def make_plan(
+    values: ArrayLike | Mapping[str, ArrayLike],
+    *,
+    channels: Sequence[str] | None = None,
+    start: ModelBundle | None = None,
+    cell: str | Sequence[str] | None = None,
+    layers: int | None = None,
+    **options: Any,
+) -> Plan:
+    """Check and split the data, and choose the options that are not given.
+
+    `cell` is lstm, peephole, gru, gru_reset_before or rnn, one for all layers or one for each, comma separated;
+    `options` are fields of TrainerOptions, None where one is to be chosen. With `start` its architecture is kept.
+    Raises: as `train`.
+    """
+    said: list[str] = []
     series = _series(values)
     count = next(iter(series.values())).shape[1]
-    names = tuple(channels) if channels else tuple(f"ch{c}" for c in range(count))
-    _check(series, names, say)
+    names = tuple(channels) if channels else start.channels if start else tuple(f"ch{c}" for c in range(count))
+    _check(series, names, said.append)
     cuts = {key: (int(len(v) * _TRAINING), int(len(v) * _VALIDATION)) for key, v in series.items()}
     training_values = np.concatenate([v[: cuts[key][0]] for key, v in series.items()])
-    standardizer = Standardizer.fit(training_values)
     longest = max(series.values(), key=len)
     period_rows = detect_period(longest[: int(len(longest) * _VALIDATION)])
-    asked = {
-        "hidden": hidden,
-        "cells": choose_cells(cell, layers),
-        "projection": projection,
-        "forecast": forecast,
-        "reconstruct": reconstruct,
-        "max_updates": max_updates,
-        "seed": seed,
-    }
-    options, said = choose_options(
-        rows=len(training_values),
-        channels=count,
-        period_rows=period_rows,
-        given={key: value for key, value in asked.items() if value is not None},
+    given = {key: value for key, value in options.items() if value is not None}
+    unknown = sorted(set(given) - {field.name for field in fields(TrainerOptions)})
+    if unknown:
+        raise UsageError(f"{unknown[0]}: not an option of the trainer")
+    if cell is not None or layers is not None:
+        given["cells"] = choose_cells(cell or "lstm", layers)
+    if start is not None:
+        given = _like(start, names, given)
+    chosen, reasons = choose_options(
+        rows=len(training_values), channels=count, period_rows=period_rows, given=given, is_tuned=start is not None
     )
-    say(f"period of {period_rows} rows" if period_rows else "no period found")
-    for sentence in said:
-        say(sentence)
-    training, validation = [], []
-    for key, v in series.items():
-        first, second = cuts[key]
-        segment = _segment(standardizer, v[:second])
-        training.append(Segment(segment.x[:first], segment.observed[:first]))
-        validation.append(Segment(segment.x[first:], segment.observed[first:]))
-    fit = fit_network(training, validation, options, progress=on_progress)
+    said.append(f"period of {period_rows} rows" if period_rows else "no period found")
+    return Plan(
+        series=series,
+        cuts=cuts,
+        channels=names,
+        standardizer=start.standardizer if start else Standardizer.fit(training_values),
+        period_rows=period_rows,
+        options=chosen,
+        choices=(*said, *reasons),
+        start=start,
+    )
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    period_s: float = 0.0,
+    units: Sequence[str] = (),
+    name: str = "model",
+    version: int = 1,
+    created_at: str = "",
+    frozen: Sequence[str] = (),
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_look: Callable[[Look], None] | None = None,
+) -> Training:
+    """Train as planned, and calibrate.
+
+    `checkpoint` is a file that is written at every look; with `resume` training goes on from it, if it is there, to
+    the same bits as if it had never stopped.
+    Raises: DataError when the loss is no longer a number, or the checkpoint is of another training.
+    """
+    fit = fit_plan(plan, frozen=frozen, checkpoint=checkpoint, resume=resume, on_progress=on_progress, on_look=on_look)
     calibration = calibrate(
         fit.network,
-        standardizer,
-        [CalibrationSeries(v, cuts[key][1]) for key, v in series.items()],
-        period_rows=period_rows,
+        plan.standardizer,
+        [CalibrationSeries(v, plan.cuts[key][1]) for key, v in plan.series.items()],
+        period_rows=plan.period_rows,
     )
-    return ModelBundle(
+    bundle = ModelBundle(
         network=fit.network,
-        standardizer=standardizer,
+        standardizer=plan.standardizer,
         calibration=calibration,
-        channels=names,
+        channels=plan.channels,
         units=tuple(units),
         period_s=float(period_s),
         name=name,
         version=version,
         created_at=created_at,
         training={
-            "rows": sum(map(len, series.values())),
-            "streams": len(series),
-            "fingerprint": _fingerprint(series),
-            "period_rows": period_rows,
+            "rows": sum(map(len, plan.series.values())),
+            "streams": len(plan.series),
+            "fingerprint": _fingerprint(plan.series),
+            "period_rows": plan.period_rows,
             "updates": fit.updates,
             "validation_loss": fit.best_validation_loss,
-            "options": asdict(options),
-        },
+            "options": asdict(plan.options),
+        }
+        | ({"start": plan.start.label, "frozen": list(frozen)} if plan.start else {}),
     )
+    return Training(plan, bundle, fit)
+
+
+def fit_plan(
+    plan: Plan,
+    *,
+    frozen: Sequence[str] = (),
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_look: Callable[[Look], None] | None = None,
+) -> FitResult:
+    """Train as planned, judged by the validation parts; the rows that are to calibrate are not looked at.
+
+    Raises: as `run_plan`.
+    """
+    training, validation = [], []
+    for key, v in plan.series.items():
+        first, second = plan.cuts[key]
+        segment = _segment(plan.standardizer, v[:second])
+        training.append(Segment(segment.x[:first], segment.observed[:first]))
+        validation.append(Segment(segment.x[first:], segment.observed[first:]))
+    return fit_network(
+        training,
+        validation,
+        plan.options,
+        start=plan.start.network if plan.start else None,
+        frozen=frozen,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=on_progress,
+        on_look=on_look,
+    )
+
+
+def _like(start: ModelBundle, names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """Take the architecture of the bundle that is fine-tuned; options that contradict it are refused."""
+    if names != start.channels:
+        raise DataError(f"expected the channels of {start.label} {list(start.channels)}, got {list(names)}")
+    a = start.network.architecture
+    fixed = {name: getattr(a, name) for name in _FIXED}
+    for name in _FIXED:
+        if name in given and given[name] != fixed[name]:
+            raise UsageError(f"{name}: expected {fixed[name]!r} as {start.label} has, got {given[name]!r}")
+    return given | fixed
 
 
 def _series(values: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float32]]:

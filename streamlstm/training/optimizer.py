@@ -1,34 +1,45 @@
-"""AdamW, clipping of the gradient's norm, and the schedule of the learning rate.
+"""AdamW, SGD with momentum, and clipping of the gradient's norm.
 
-Source: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019), in PyTorch's form:
+Sources: Loshchilov & Hutter, Decoupled Weight Decay Regularization (2019); Sutskever et al., On the importance of
+initialization and momentum (2013); both in PyTorch's form:
 
-    w <- w (1 - rate * decay)
-    m <- b1 m + (1 - b1) g          v <- b2 v + (1 - b2) g^2
-    w <- w - rate / (1 - b1^n) * m / (sqrt(v / (1 - b2^n)) + eps)
+    adamw   w <- w (1 - rate decay)     m <- b1 m + (1 - b1) g      v <- b2 v + (1 - b2) g^2
+            w <- w - rate / (1 - b1^n) * m / (sqrt(v / (1 - b2^n)) + eps)
+    sgd     m <- momentum m + g + decay w       w <- w - rate m
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AdamW", "clip_gradients", "cosine_rate"]
+__all__ = ["SGD", "AdamW", "Optimizer", "clip_gradients"]
+
+_Arrays = Mapping[str, NDArray[np.float32]]
 
 _NORM_FLOOR = 1e-6  # PyTorch's, so that clipped gradients agree with it
 
 
-class AdamW:
-    """Updates named arrays in place.
+class Optimizer(Protocol):
+    """Updates named arrays in place. What it remembers is in `updates` and `moments`, named after the arrays."""
 
-    State: one first and one second moment for each array, zero at the start, and the number of updates made.
-    """
+    updates: int
+    moments: dict[str, NDArray[np.float32]]
+
+    def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
+        """Make one update; a parameter without a gradient stays as it is, its moments too."""
+
+
+class AdamW:
+    """Adam with decoupled weight decay. `moments` holds `NAME.first` and `NAME.second`, zero at the start."""
 
     def __init__(
         self,
-        parameters: Mapping[str, NDArray[np.float32]],
+        parameters: _Arrays,
         *,
         weight_decay: float = 1e-2,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -39,17 +50,20 @@ class AdamW:
         self._weight_decay = weight_decay
         self._betas = betas
         self._eps = eps
-        self._first = {name: np.zeros_like(array) for name, array in parameters.items()}
-        self._second = {name: np.zeros_like(array) for name, array in parameters.items()}
+        self.moments = _zeros(parameters, ("first", "second"))
 
-    def update(self, gradients: Mapping[str, NDArray[np.float32]], *, learning_rate: float) -> None:
-        """Make one update; every parameter needs its gradient."""
+    def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
+        """Make one update."""
         self.updates += 1
         beta1, beta2 = self._betas
         rate = learning_rate / (1 - beta1**self.updates)
         correction = 1 / math.sqrt(1 - beta2**self.updates)
-        for name, parameter in self._parameters.items():
-            gradient, first, second = gradients[name], self._first[name], self._second[name]
+        for name, gradient in gradients.items():
+            parameter, first, second = (
+                self._parameters[name],
+                self.moments[f"{name}.first"],
+                self.moments[f"{name}.second"],
+            )
             first *= beta1
             first += (1 - beta1) * gradient
             second *= beta2
@@ -58,7 +72,28 @@ class AdamW:
             parameter -= rate * first / (np.sqrt(second) * correction + self._eps)
 
 
-def clip_gradients(gradients: Mapping[str, NDArray[np.float32]], max_norm: float) -> float:
+class SGD:
+    """Gradient descent with momentum. `moments` holds `NAME.velocity`, zero at the start."""
+
+    def __init__(self, parameters: _Arrays, *, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
+        self.updates = 0
+        self._parameters = dict(parameters)
+        self._momentum = momentum
+        self._weight_decay = weight_decay
+        self.moments = _zeros(parameters, ("velocity",))
+
+    def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
+        """Make one update."""
+        self.updates += 1
+        for name, gradient in gradients.items():
+            parameter, velocity = self._parameters[name], self.moments[f"{name}.velocity"]
+            velocity *= self._momentum
+            velocity += gradient
+            velocity += self._weight_decay * parameter
+            parameter -= learning_rate * velocity
+
+
+def clip_gradients(gradients: _Arrays, max_norm: float) -> float:
     """Scale all gradients in place so that their joint Euclidean norm is at most `max_norm`; return the norm before.
 
     Gradients in float32 whose squares are summed in float64.
@@ -71,9 +106,5 @@ def clip_gradients(gradients: Mapping[str, NDArray[np.float32]], max_norm: float
     return norm
 
 
-def cosine_rate(update: int, *, peak: float, warm_up: int, of: int) -> float:
-    """Return the rate of update 1 .. of: linear up to the peak, then half a cosine down to a hundredth of it."""
-    if update <= warm_up:
-        return peak * update / warm_up
-    done = (update - warm_up) / max(of - warm_up, 1)
-    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+def _zeros(parameters: _Arrays, kinds: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    return {f"{name}.{kind}": np.zeros_like(array) for name, array in parameters.items() for kind in kinds}

@@ -1,6 +1,7 @@
 """The trainer's parameters: named arrays, their first values, and the network they make.
 
-Names: layers.INDEX.FIELD, shaped as the fields of CellWeights; head.weight [C * (k + p), R], head.bias.
+Names: layers.INDEX.FIELD, shaped as the fields of CellWeights; head.weight [C * (k + p), R], head.bias; of the gaussian
+loss spread.weight and spread.bias, shaped as the head.
 The head's rows are the last k samples, oldest first, then the next p, C each: the network's own head, the newest sample
 and the forecasts, is the end of it.
 """
@@ -14,10 +15,19 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.errors import UsageError
 from streamlstm.kernels import CELL_FIELDS, CellGradients, CellKind, CellWeights
 from streamlstm.model.network import Architecture, Network
 
-__all__ = ["Parameters", "cell_gradients", "cell_weights", "initial_parameters", "to_network"]
+__all__ = [
+    "Parameters",
+    "cell_gradients",
+    "cell_weights",
+    "initial_parameters",
+    "take_over",
+    "to_network",
+    "trained_names",
+]
 
 Parameters: TypeAlias = dict[str, NDArray[np.float32]]
 
@@ -25,8 +35,8 @@ _PEEPHOLE_BOUND = 0.1
 """Of the first peepholes: a cell of size one then moves a gate by 0.025 at most."""
 
 
-def initial_parameters(architecture: Architecture, rng: np.random.Generator) -> Parameters:
-    """Draw the first values.
+def initial_parameters(architecture: Architecture, rng: np.random.Generator, *, has_spread: bool = False) -> Parameters:
+    """Draw the first values, of the spread too if it is asked for.
 
     w_ih and the projection are Xavier uniform, w_hh orthogonal, gate by gate; peepholes are small; biases are zero but
     that of the gate that keeps the state, f or the GRU's z, which is 1: the state remembers before it has learned what
@@ -57,7 +67,41 @@ def initial_parameters(architecture: Architecture, rng: np.random.Generator) -> 
     bound = 1 / math.sqrt(a.outputs[-1])
     parameters["head.weight"] = rng.uniform(-bound, bound, (rows, a.outputs[-1])).astype(np.float32)
     parameters["head.bias"] = np.zeros(rows, np.float32)
+    if has_spread:  # a variance of one at every output
+        parameters["spread.weight"] = np.zeros((rows, a.outputs[-1]), np.float32)
+        parameters["spread.bias"] = np.zeros(rows, np.float32)
     return parameters
+
+
+def take_over(parameters: Parameters, network: Network) -> None:
+    """Set layers and the end of the head to those of a network of the same architecture."""
+    for index, layer in enumerate(network.layers):
+        for name in CELL_FIELDS:
+            if (array := getattr(layer, name)) is not None:
+                parameters[f"layers.{index}.{name}"][...] = array
+    first = len(parameters["head.bias"]) - len(network.head_bias)
+    parameters["head.weight"][first:] = network.head_weight
+    parameters["head.bias"][first:] = network.head_bias
+
+
+def trained_names(parameters: Parameters, frozen: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the parameters that are trained.
+
+    What is frozen is named itself, or by what it belongs to: layers.0, head.
+    Raises: UsageError when a frozen name is of no parameter, or nothing is left to train.
+    """
+    for name in frozen:
+        if not any(_is_of(parameter, name) for parameter in parameters):
+            groups = dict.fromkeys(parameter.rpartition(".")[0] for parameter in parameters)
+            raise UsageError(f"freeze: expected {', '.join(groups)} or a parameter of these, got {name!r}")
+    kept = tuple(parameter for parameter in parameters if not any(_is_of(parameter, name) for name in frozen))
+    if not kept:
+        raise UsageError(f"freeze: expected something left to train, got all: {', '.join(frozen)}")
+    return kept
+
+
+def _is_of(parameter: str, name: str) -> bool:
+    return parameter == name or parameter.startswith(f"{name}.")
 
 
 def cell_weights(

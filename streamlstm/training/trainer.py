@@ -1,8 +1,7 @@
 """The training loop: truncated backpropagation through time with carried state, early stopping on a validation part.
 
-Each update:  1 every lane moves on by T rows, with the state it has come to (zero where its stretch begins);
-              2 forward, both heads' loss, backward; 3 the gradient's norm is clipped, AdamW updates;
-              4 now and then the validation loss is taken, and the best parameters are kept.
+Updates are made by `TrainingRun`; now and then the validation loss is taken, the best parameters are kept, and a
+checkpoint is written.
 """
 
 from __future__ import annotations
@@ -10,37 +9,31 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 
-import numpy as np
+from streamlstm.kernels import single_thread
+from streamlstm.model.network import Network
+from streamlstm.training.checkpoint import Checkpoint
+from streamlstm.training.options import TrainerOptions
+from streamlstm.training.parameters import to_network
+from streamlstm.training.run import TrainingRun
+from streamlstm.training.schedules import is_better, learning_rate
+from streamlstm.training.validation import Judge
+from streamlstm.training.windows import Segment
 
-from streamlstm.errors import DataError
-from streamlstm.kernels import backward, single_thread, state_size, unroll
-from streamlstm.model.network import Architecture, Network
-from streamlstm.training.loss import HeadLoss, Squares
-from streamlstm.training.optimizer import AdamW, clip_gradients, cosine_rate
-from streamlstm.training.options import TrainerOptions, choose_options
-from streamlstm.training.parameters import (
-    Parameters,
-    cell_gradients,
-    cell_weights,
-    initial_parameters,
-    to_network,
-)
-from streamlstm.training.windows import Lanes, Segment, Stretch, Track
+__all__ = ["FitResult", "Look", "Progress", "Segment", "TrainerOptions", "fit_network"]
 
-__all__ = ["FitResult", "Look", "Progress", "Segment", "TrainerOptions", "choose_options", "fit_network"]
-
-_BETTER = 1e-3  # share by which a validation loss must fall to count as better: less is the noise of one update
 _SMOOTHING = 0.1  # of the training loss that is shown: the mean of about the last ten updates
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far training has come. Losses: 1.0 is what predicting every channel's mean gives; NaN before the first."""
+    """How far training has come. Losses as in `Look`; NaN before the first."""
 
     update: int
     of: int
+    epoch: int
     loss: float
     validation_loss: float
     rows_per_second: float
@@ -49,11 +42,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One look at the validation part."""
+    """One look at the validation part. Losses: of mse, 1.0 is what predicting every channel's mean gives."""
 
     update: int
+    epoch: int
     loss: float
     validation_loss: float
+    learning_rate: float
+    gradient_norm: float
+    """Before it was clipped, at the last update."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,108 +69,71 @@ def fit_network(
     validation: Sequence[Segment],
     options: TrainerOptions,
     *,
+    start: Network | None = None,
+    frozen: Sequence[str] = (),
+    checkpoint: Path | None = None,
+    resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
+    on_look: Callable[[Look], None] | None = None,
 ) -> FitResult:
     """Train a network on parts of one series or of many; return it as it was at its lowest validation loss.
 
-    The same parts, options and seed give the same bits on one machine: wall time is shown, and decides nothing.
-    Raises: DataError when there is nothing to train on, or the loss is no longer a number.
+    Training begins from `start` where it is given, and leaves the parameters named in `frozen` as they are. A
+    `checkpoint` is written at every look; with `resume` training goes on from it, if it is there. `on_look` is told
+    every look, after a resumption those before it first.
+    State: the same parts, options and seed give the same bits on one machine, resumed or not: wall time is shown, and
+    decides nothing.
+    Raises: DataError when there is nothing to train on, the loss is no longer a number, or the checkpoint is not of
+    this training; UsageError when a frozen name is of no parameter.
     """
     o = options
-    if not sum(len(part.x) for part in training):
-        raise DataError("expected rows to train on, got none")
-    channels = training[0].x.shape[1]
-    architecture = Architecture(channels, o.hidden, o.cells, o.forecast, o.reconstruct, o.projection)
-    first_values, cuts = np.random.default_rng(o.seed).spawn(2)
     with single_thread():
-        parameters = initial_parameters(architecture, first_values)
-    optimizer = AdamW(parameters, weight_decay=o.weight_decay)
-    track, loss = _prepare(training, o)
-    judge = _Judge(validation, o)
-    lanes = Lanes(track, batch=o.batch, segment=o.segment, refill=lambda: _shuffled_stretches(track, o, cuts))
-    state = np.zeros((o.batch, state_size(cell_weights(o.cells, parameters))), np.float32)
-    shown = best_loss = math.nan
-    best_update, best, history = 0, parameters, list[Look]()
-    began_s, update = time.perf_counter(), 0
-
-    with single_thread():
-        for update in range(1, o.max_updates + 1):
-            batch = lanes.advance()
-            assert batch is not None  # training lanes are refilled for ever
-            state[batch.fresh] = 0
-            layers = cell_weights(o.cells, parameters)
-            trace = unroll(layers, track.values[batch.rows], state=state)
-            squares, head = loss.differentiate(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
-            gradients = {"head.weight": head.d_weight, "head.bias": head.d_bias}
-            gradients |= cell_gradients(backward(layers, trace, head.d_y).layers)
-            norm = clip_gradients(gradients, o.clip_norm)
-            if not math.isfinite(norm):
-                raise DataError(f"update {update}: expected a finite gradient, got {norm}; lower learning_rate")
-            rate = cosine_rate(update, peak=o.learning_rate, warm_up=max(o.max_updates // 20, 1), of=o.max_updates)
-            optimizer.update(gradients, learning_rate=rate)
-            state = trace.state
-            shown = squares.loss if math.isnan(shown) else shown + _SMOOTHING * (squares.loss - shown)
-
-            if update % o.validate_every == 0 or update == o.max_updates:
-                measured = judge.measure(parameters)
-                history.append(Look(update, shown, measured))
-                if not measured >= best_loss * (1 - _BETTER):  # the first, a better one, or none can be measured
-                    best_loss, best_update = measured, update
-                    best = {name: array.copy() for name, array in parameters.items()}
-            if progress is not None:
-                progress(_progress(update, shown, history, time.perf_counter() - began_s, o))
-            if update - best_update >= o.patience * o.validate_every and history:
+        run = TrainingRun(training, o, start=start, frozen=frozen)
+        judge = Judge(validation, o)
+        shown = best_loss = math.nan
+        best_update, best, history = 0, run.parameters, list[Look]()
+        if checkpoint is not None and resume and checkpoint.exists():
+            saved = Checkpoint.load(checkpoint, training=run.identity)
+            run.restore(saved)
+            best = saved.arrays["best"]
+            shown, best_loss, best_update = (saved.progress[key] for key in ("shown", "best_loss", "best_update"))
+            history = [Look(*look) for look in saved.progress["history"]]
+            for look in history:
+                if on_look is not None:
+                    on_look(look)
+        began_s, began_at = time.perf_counter(), run.updates
+        while run.updates < o.max_updates:
+            if history and run.updates - best_update >= o.patience * o.validate_every:
                 break
-    return FitResult(to_network(architecture, best), tuple(history), update, best_update, best_loss)
+            rate = learning_rate(o, run.updates + 1, [look.validation_loss for look in history])
+            made = run.update(rate)
+            shown = made.loss if math.isnan(shown) else shown + _SMOOTHING * (made.loss - shown)
+
+            if run.updates % o.validate_every == 0 or run.updates == o.max_updates:
+                measured = judge.measure(run.parameters)
+                history.append(Look(run.updates, run.epochs, shown, measured, rate, made.gradient_norm))
+                if math.isnan(best_loss) or is_better(measured, best_loss):
+                    best_loss, best_update = measured, run.updates
+                    best = {name: array.copy() for name, array in run.parameters.items()}
+                if checkpoint is not None:
+                    numbers = {"shown": shown, "best_loss": best_loss, "best_update": best_update}
+                    run.checkpoint(best, numbers | {"history": list(map(astuple, history))}).save(checkpoint)
+                if on_look is not None:
+                    on_look(history[-1])
+            if progress is not None:
+                an_update_s = (time.perf_counter() - began_s) / (run.updates - began_at)
+                progress(_progress(run, shown, history, an_update_s))
+    return FitResult(to_network(run.architecture, best), tuple(history), run.updates, best_update, best_loss)
 
 
-class _Judge:
-    """Measures the loss on the validation parts, state carried, the same rows each time."""
-
-    _MOST_STRETCHES = 64
-    """Spread over all parts: 65,536 rows tell two networks apart, and more would cost more than training."""
-
-    def __init__(self, validation: Sequence[Segment], options: TrainerOptions) -> None:
-        self._options = options
-        self._track, self._loss = _prepare(validation, options)
-        stretches = self._track.cut(stretch=options.stretch, least=options.segment, phase=lambda: options.stretch)
-        chosen = np.linspace(0, len(stretches) - 1, min(len(stretches), self._MOST_STRETCHES)).round().astype(int)
-        self._stretches = [stretches[index] for index in chosen]
-
-    def measure(self, parameters: Parameters) -> float:
-        """Return the loss; NaN when no row counts."""
-        o = self._options
-        waiting = [self._stretches]
-        batch_size = max(len(self._stretches), 1)
-        lanes = Lanes(self._track, batch=batch_size, segment=o.segment, refill=lambda: waiting.pop() if waiting else [])
-        layers = cell_weights(o.cells, parameters)
-        total = Squares()
-        state = np.zeros((batch_size, state_size(layers)), np.float32)
-        for batch in iter(lanes.advance, None):
-            trace = unroll(layers, self._track.values[batch.rows], state=state)
-            state = trace.state
-            total = total.plus(self._loss.measure(trace.y, parameters["head.weight"], parameters["head.bias"], batch))
-        return total.loss if total.forecasted else math.nan
-
-
-def _prepare(parts: Sequence[Segment], o: TrainerOptions) -> tuple[Track, HeadLoss]:
-    track = Track(parts, reconstruct=o.reconstruct, forecast=o.forecast, segment=o.segment)
-    return track, HeadLoss(track, reconstruct=o.reconstruct, forecast=o.forecast, burn_in=o.burn_in)
-
-
-def _shuffled_stretches(track: Track, o: TrainerOptions, rng: np.random.Generator) -> list[Stretch]:
-    """Cut all series at a new phase and mix the stretches: one epoch."""
-    stretches = track.cut(stretch=o.stretch, least=o.segment, phase=lambda: int(rng.integers(o.stretch)))
-    return [stretches[index] for index in rng.permutation(len(stretches))]
-
-
-def _progress(update: int, loss: float, history: Sequence[Look], elapsed_s: float, o: TrainerOptions) -> Progress:
-    per_update_s = elapsed_s / update
+def _progress(run: TrainingRun, loss: float, history: Sequence[Look], an_update_s: float) -> Progress:
+    o = run.options
     return Progress(
-        update=update,
+        update=run.updates,
         of=o.max_updates,
+        epoch=run.epochs,
         loss=loss,
         validation_loss=history[-1].validation_loss if history else math.nan,
-        rows_per_second=o.batch * o.segment / max(per_update_s, 1e-9),
-        seconds_left=per_update_s * (o.max_updates - update),
+        rows_per_second=o.batch * o.segment / max(an_update_s, 1e-9),
+        seconds_left=an_update_s * (o.max_updates - run.updates),
     )

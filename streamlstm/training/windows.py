@@ -10,7 +10,7 @@ copy of the whole. The blank rows are unobserved, so no window reaches from one 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError, ShapeError
 
-__all__ = ["Batch", "Lanes", "Segment", "Stretch", "Track"]
+__all__ = ["Batch", "Lanes", "Segment", "Stretch", "Track", "network_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,19 @@ class Track:
         width = channels * (reconstruct + forecast)
         self.windows = sliding_window_view(self.values.ravel(), width)[::channels]
         self.observed_windows = sliding_window_view(self.observed.ravel(), width)[::channels]
-        self.observed_before = np.concatenate(([0], np.cumsum(self.observed.sum(axis=1), dtype=np.int64)))
+        self.observed_before = np.zeros(rows + 1, np.int64)
+        self._count_observed()
+
+    def write(self, series: int, values: NDArray[np.float32], observed: NDArray[np.float32]) -> None:
+        """Put other rows in the place of a series, blank ones after them. Shapes: [T, C], T at most as was there."""
+        begin, end = self.series[series]
+        for array, rows in ((self.values, values), (self.observed, observed)):
+            array[begin : begin + len(rows)] = rows
+            array[begin + len(rows) : end] = 0
+        self._count_observed()
+
+    def _count_observed(self) -> None:
+        np.cumsum(self.observed.sum(axis=1), dtype=np.int64, out=self.observed_before[1:])
 
     def cut(self, *, stretch: int, least: int, phase: Callable[[], int]) -> list[Stretch]:
         """Cut every series into stretches of about `stretch` rows, the first cut after phase() of them.
@@ -111,17 +123,35 @@ class Track:
         return stretches
 
 
+def network_inputs(
+    values: NDArray[np.float32], observed: NDArray[np.float32], *, has_mask: bool
+) -> NDArray[np.float32]:
+    """Return what the lowest layer is given: the values, and with a mask which were observed. Shapes: [T, B, C]."""
+    return np.concatenate([values, observed], axis=2) if has_mask else values
+
+
 class Lanes:
     """B lanes over a track. A lane whose stretch is over takes the next one that waits; `refill` brings more.
 
-    State: the stretches that wait, in order, and where each lane stands. When `refill` brings nothing, lanes that are
-    over stand on the blank rows at the track's end, where nothing is observed.
+    `place` may put a stretch that a lane takes somewhere else on the track. When `refill` brings nothing, lanes that
+    are over stand on the blank rows at the track's end, where nothing is observed.
+    State: `epochs`, how often stretches were brought; the stretches that wait, in order; where each lane stands.
     """
 
-    def __init__(self, track: Track, *, batch: int, segment: int, refill: Callable[[], Sequence[Stretch]]) -> None:
+    def __init__(
+        self,
+        track: Track,
+        *,
+        batch: int,
+        segment: int,
+        refill: Callable[[], Sequence[Stretch]],
+        place: Callable[[int, Stretch], Stretch] = lambda _, stretch: stretch,
+    ) -> None:
+        self.epochs = 0
         self._rows = np.arange(segment)[:, None]
         self._segment = segment
         self._refill = refill
+        self._place = place
         self._waiting: deque[Stretch] = deque()
         blank = track.series[-1][1] if track.series else 0
         self._blank = Stretch(blank, blank, blank)
@@ -135,7 +165,9 @@ class Lanes:
             if self._at[lane] >= stretch.until:
                 if not self._waiting:
                     self._waiting.extend(self._refill())
-                stretch = self._lanes[lane] = self._waiting.popleft() if self._waiting else self._blank
+                    self.epochs += 1
+                stretch = self._place(lane, self._waiting.popleft()) if self._waiting else self._blank
+                self._lanes[lane] = stretch
                 self._at[lane] = stretch.begin
                 fresh[lane] = True
         if all(stretch is self._blank for stretch in self._lanes):
@@ -150,3 +182,20 @@ class Lanes:
             end=np.array([stretch.end for stretch in self._lanes], np.int64),
             fresh=np.array(fresh),
         )
+
+    def export(self) -> dict[str, NDArray[np.int64]]:
+        """Return the state as arrays: `waiting` [N, 3], `lanes` [B, 3], `at` [B], `epochs` []."""
+        return {
+            "waiting": np.array(self._waiting, np.int64).reshape(-1, 3),
+            "lanes": np.array(self._lanes, np.int64),
+            "at": np.array(self._at, np.int64),
+            "epochs": np.array(self.epochs, np.int64),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
+        """Take over what `export` returned."""
+        self._waiting = deque(Stretch(*row) for row in arrays["waiting"].tolist())
+        lanes = [Stretch(*row) for row in arrays["lanes"].tolist()]
+        self._lanes = [self._blank if lane == self._blank else lane for lane in lanes]
+        self._at = arrays["at"].tolist()
+        self.epochs = int(arrays["epochs"])

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from streamlstm.kernels import backward, unroll
 from streamlstm.model.network import Architecture
 from streamlstm.training.loss import HeadLoss
+from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_gradients, cell_weights, initial_parameters
 from streamlstm.training.windows import Batch, Lanes, Segment, Track
 
 C, H, L, K, P, T, B, BURN_IN = 2, 3, 2, 4, 2, 5, 3, 2
 CELLS = ("lstm",) * L
+OPTIONS = TrainerOptions(reconstruct=K, forecast=P, burn_in=BURN_IN)
 Doubles = dict[str, NDArray[np.float64]]
 
 
@@ -74,7 +76,7 @@ def setting() -> tuple[list[Segment], Track, HeadLoss, Parameters]:
         observed = rng.random((rows, C)) > 0.2
         parts.append(Segment(rng.normal(0.3, 1, (rows, C)).astype(np.float32), observed))
     track = Track(parts, reconstruct=K, forecast=P, segment=T)
-    loss = HeadLoss(track, reconstruct=K, forecast=P, burn_in=BURN_IN)
+    loss = HeadLoss(track, OPTIONS)
     parameters = initial_parameters(Architecture(C, H, CELLS, P, K), rng)
     for array in parameters.values():
         array += rng.normal(0, 0.2, array.shape).astype(np.float32)
@@ -103,13 +105,12 @@ def test_loss_and_gradient_of_every_parameter_equal_the_oracle() -> None:
     layers = cell_weights(CELLS, parameters)
     rows = state.transpose(2, 1, 0, 3).reshape(B, -1).copy()  # of a lane by layer h, then c
     trace = unroll(layers, track.values[batch.rows], state=rows)
-    squares, head = loss.differentiate(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
-    gradients = {"head.weight": head.d_weight, "head.bias": head.d_bias}
-    gradients |= cell_gradients(backward(layers, trace, head.d_y).layers)
+    squares, d_y, gradients = loss.differentiate(trace.y, parameters, batch)
+    gradients |= cell_gradients(backward(layers, trace, d_y).layers)
 
     doubles: Doubles = {name: array.astype(np.float64) for name, array in parameters.items()}
     assert squares.loss == pytest.approx(oracle_loss(doubles, LANES, parts, state.astype(np.float64)), rel=1e-5)
-    assert loss.measure(trace.y, parameters["head.weight"], parameters["head.bias"], batch).loss == squares.loss
+    assert loss.measure(trace.y, parameters, batch).loss == squares.loss
     step = 1e-5
     rng = np.random.default_rng(2)
     for name, array in doubles.items():
@@ -130,14 +131,16 @@ def test_a_missing_value_changes_nothing() -> None:
     parts, track, loss, parameters = setting()
     batch = batch_at(track, LANES)
     y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
-    squares, head = loss.differentiate(y, parameters["head.weight"], parameters["head.bias"], batch)
+    squares, d_y, gradients = loss.differentiate(y, parameters, batch)
     changed = [Segment(np.where(part.observed, part.x, np.float32(1e4)), part.observed) for part in parts]
     other_track = Track(changed, reconstruct=K, forecast=P, segment=T)
-    other_loss = HeadLoss(other_track, reconstruct=K, forecast=P, burn_in=BURN_IN)
-    again, other_head = other_loss.differentiate(y, parameters["head.weight"], parameters["head.bias"], batch)
+    other_loss = HeadLoss(other_track, OPTIONS)
+    again, other_d_y, others = other_loss.differentiate(y, parameters, batch)
     assert again == squares
-    for one, two in zip(head, other_head, strict=True):
-        np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(d_y, other_d_y)
+    assert gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(gradient, others[name])
 
 
 def test_nothing_observed_is_no_loss_and_exactly_no_gradient() -> None:
@@ -145,12 +148,12 @@ def test_nothing_observed_is_no_loss_and_exactly_no_gradient() -> None:
     blind = Track(
         [Segment(part.x, np.zeros_like(part.observed)) for part in parts], reconstruct=K, forecast=P, segment=T
     )
-    loss = HeadLoss(blind, reconstruct=K, forecast=P, burn_in=BURN_IN)
+    loss = HeadLoss(blind, OPTIONS)
     y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
-    squares, head = loss.differentiate(y, parameters["head.weight"], parameters["head.bias"], batch_at(blind, LANES))
+    squares, d_y, gradients = loss.differentiate(y, parameters, batch_at(blind, LANES))
     assert squares == (0.0, 0, 0.0, 0)
     assert squares.loss == 0
-    assert not any(array.any() for array in head)
+    assert not any(array.any() for array in (d_y, *gradients.values()))
 
 
 def test_sums_do_not_depend_on_how_the_rows_are_batched() -> None:
@@ -159,7 +162,7 @@ def test_sums_do_not_depend_on_how_the_rows_are_batched() -> None:
     totals = []
     for segment in (3, 7):
         track = Track(parts, reconstruct=K, forecast=P, segment=segment)
-        loss = HeadLoss(track, reconstruct=K, forecast=P, burn_in=BURN_IN)
+        loss = HeadLoss(track, OPTIONS)
         waiting = [track.cut(stretch=100, least=1, phase=lambda: 50)]
         lanes = Lanes(track, batch=2, segment=segment, refill=lambda w=waiting: w.pop() if w else [])  # type: ignore[misc]
         state = np.zeros((2, L * 2 * H), np.float32)
@@ -168,7 +171,7 @@ def test_sums_do_not_depend_on_how_the_rows_are_batched() -> None:
         for batch in iter(lanes.advance, None):
             trace = unroll(cell_weights(CELLS, parameters), track.values[batch.rows], state=state)
             state = trace.state
-            squares = loss.measure(trace.y, parameters["head.weight"], parameters["head.bias"], batch)
+            squares = loss.measure(trace.y, parameters, batch)
             total += squares.reconstruction + squares.forecast
             count += squares.reconstructed + squares.forecasted
         totals.append((total, count))

@@ -1,4 +1,4 @@
-"""AdamW, clipping and the schedule, against PyTorch's ten steps and by hand."""
+"""The optimizers and clipping, against PyTorch's ten steps and by hand."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from streamlstm.kernels import CellKind, CellWeights, backward, single_thread, unroll
-from streamlstm.training.optimizer import AdamW, clip_gradients, cosine_rate
+from streamlstm.training.optimizer import SGD, AdamW, clip_gradients
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "torch_adamw_10_steps.npz"
 
@@ -67,11 +67,19 @@ def test_decay_alone_shrinks_a_weight_of_zero_gradient() -> None:
     np.testing.assert_allclose(weight, [1.9, -3.8], rtol=1e-6)
 
 
-def test_the_rate_rises_then_falls_to_a_hundredth() -> None:
-    rates = [cosine_rate(update, peak=0.02, warm_up=10, of=110) for update in range(1, 111)]
-    assert rates[0] == pytest.approx(0.002)
-    assert rates[9] == pytest.approx(0.02)
-    assert rates[59] == pytest.approx(0.02 * 0.505)  # half-way down
-    assert rates[-1] == pytest.approx(0.0002)
-    assert np.all(np.diff(rates[:10]) > 0)
-    assert np.all(np.diff(rates[9:]) < 0)
+def test_sgd_with_momentum_by_hand() -> None:
+    weight = np.array([2.0, -4.0], np.float32)
+    optimizer = SGD({"w": weight}, momentum=0.5, weight_decay=0.1)
+    optimizer.update({"w": np.array([1.0, 3.0], np.float32)}, learning_rate=0.2)
+    np.testing.assert_allclose(weight, [2 - 0.2 * 1.2, -4 - 0.2 * 2.6], rtol=1e-6)
+    optimizer.update({"w": np.array([-1.0, 0.0], np.float32)}, learning_rate=0.1)
+    second = np.array([0.5 * 1.2 - 1 + 0.1 * 1.76, 0.5 * 2.6 + 0.1 * -4.52])
+    np.testing.assert_allclose(weight, np.array([1.76, -4.52]) - 0.1 * second, rtol=1e-6)
+
+
+def test_what_has_no_gradient_stays_as_it_is() -> None:
+    for make in (AdamW, SGD):
+        arrays = {"a": np.array([1.5], np.float32), "b": np.array([2.5], np.float32)}
+        optimizer = make(arrays, weight_decay=0.3)
+        optimizer.update({"b": np.array([1.0], np.float32)}, learning_rate=0.1)
+        assert arrays["a"][0] == 1.5 and arrays["b"][0] < 2.5

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError, UsageError
 from streamlstm.kernels import CELL_FIELDS, state_size, unroll
 from streamlstm.model.network import Architecture, Network
-from streamlstm.training.options import TrainerOptions, choose_cells, choose_options
+from streamlstm.training.choices import choose_options
+from streamlstm.training.options import TrainerOptions, choose_cells
 from streamlstm.training.parameters import initial_parameters, to_network
 from streamlstm.training.trainer import FitResult, Progress, Segment, fit_network
 
