@@ -33,9 +33,11 @@ lint: .venv/.dev ## ruff, cython-lint, mypy
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint src_cython
 	$(BIN)/mypy
 
-schema: .venv/.installed ## write docs/config.schema.json anew
+schema: .venv/.installed ## write docs/config.schema.json and docs/train.schema.json anew
 	$(BIN)/python -c 'import json; from streamlstm.config import json_schema; print(json.dumps(json_schema(), indent=2))' \
 		> docs/config.schema.json
+	$(BIN)/python -c 'import json; from streamlstm.config import train_schema; print(json.dumps(train_schema(), indent=2))' \
+		> docs/train.schema.json
 
 bench: .venv/.bench ## speed of the kernel beside its peers, about a minute
 	$(BIN)/streamlstm bench kernel --quick --json build/bench-kernel.json

@@ -1,23 +1,28 @@
-"""From a file to a valid `Config`, or to one error that lists every problem with file, line and key."""
+"""From a file to a valid configuration, or to one error that lists every problem with file, line and key.
+
+Any section model can be the whole of a file: the worker's `Config`, the trainer's `TrainConfig`.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from streamlstm.config.conflicts import conflicts
-from streamlstm.config.schema import Config
+from streamlstm.config.schema import Config, Section
 from streamlstm.config.source import Document, KeyPath, Plain, key_path, read_document
 from streamlstm.config.values import FIELD_PATTERN, NAME_PATTERN, PREFIX_PATTERN, TOPIC_PATTERN
 from streamlstm.errors import ConfigError
 
-__all__ = ["json_schema", "load_config", "parse_config"]
+__all__ = ["json_schema", "load_config", "parse_config", "schema_of", "validate"]
+
+S = TypeVar("S", bound=Section)
 
 _PATTERNS = {
     NAME_PATTERN: "only letters, digits, '.', '_' and '-'",
@@ -50,37 +55,48 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     document = read_document(file)
     for assignment in overrides:
         document.set(assignment)
-    return _validate(document, file.parent)
+    return validate(Config, document, file.parent, conflicts)
 
 
 def parse_config(data: Mapping[str, Any], *, folder: str | Path = ".") -> Config:
     """Validate a configuration given as plain data. Raises: ConfigError."""
     document = Document("configuration", json.loads(json.dumps(data)))
-    return _validate(document, Path(folder))
+    return validate(Config, document, Path(folder), conflicts)
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a configuration file."""
-    schema: dict[str, Any] = _without_null(Config.model_json_schema(by_alias=True))
+    """Return the JSON Schema of a worker's configuration file."""
+    return schema_of(Config, "streamlstm configuration") | {"not": {"required": ["kafka", "local"]}}
+
+
+def schema_of(kind: type[Section], title: str) -> dict[str, Any]:
+    """Return the JSON Schema of a file that holds a `kind`."""
+    schema: dict[str, Any] = _without_null(kind.model_json_schema(by_alias=True))
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "streamlstm configuration"
-    schema["not"] = {"required": ["kafka", "local"]}
+    schema["title"] = title
     return schema
 
 
-def _validate(document: Document, folder: Path) -> Config:
+def validate(
+    kind: type[S], document: Document, folder: Path, conflicts: Callable[[S], Iterable[tuple[KeyPath, str]]]
+) -> S:
+    """Make a `kind` of a document; relative paths count from `folder`.
+
+    `conflicts` yields what no single section can see: key paths, each with a sentence.
+    Raises: ConfigError that lists every problem, one a line.
+    """
     nothings = set(_nothings(document.data, ()))
     for path in sorted(nothings, key=str):
         document.report(path, "expected a value, got nothing; leave the key out for its default")
     try:
-        config = Config.model_validate(document.data, context={"folder": folder})
+        config = kind.model_validate(document.data, context={"folder": folder})
     except ValidationError as error:
         for details in error.errors(include_url=False):
             path = tuple(details["loc"])
             # A list with a bad item is reported a second time as too short.
             is_echo = details["type"] == "too_short" and bool(details["input"])
             if path not in nothings and not is_echo:
-                document.report(path, _sentence(details, document))
+                document.report(path, _sentence(details, document, kind))
     else:
         for path, detail in conflicts(config):
             document.report(path, detail)
@@ -89,11 +105,11 @@ def _validate(document: Document, folder: Path) -> Config:
     raise ConfigError("\n".join(dict.fromkeys(document.problems)))
 
 
-def _sentence(details: ErrorDetails, document: Document) -> str:
+def _sentence(details: ErrorDetails, document: Document, whole: type[BaseModel]) -> str:
     """Say what was expected and what came, and never a secret."""
     path, kind, context = tuple(details["loc"]), details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown_key(path)
+        return _unknown_key(path, whole)
     if kind == "missing":
         return "is missing"
     if kind in _KINDS:
@@ -128,8 +144,7 @@ def _shown(path: KeyPath, value: object, document: Document) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _unknown_key(path: KeyPath) -> str:
-    section: type[BaseModel] = Config
+def _unknown_key(path: KeyPath, section: type[BaseModel]) -> str:
     for part in path[:-1]:
         if isinstance(part, str):
             section = _section_at(section, part)
@@ -141,7 +156,7 @@ def _unknown_key(path: KeyPath) -> str:
 
 def _section_at(section: type[BaseModel], key: str) -> type[BaseModel]:
     """Return the model behind a key: a section, an optional section, or the items of a list of sections."""
-    annotation = section.model_fields[key].annotation
+    [annotation] = [field.annotation for name, field in section.model_fields.items() if key in (name, field.alias)]
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
@@ -168,6 +183,7 @@ def _without_null(node: Any) -> Any:
     kept = {key: _without_null(value) for key, value in node.items() if not (key == "default" and value is None)}
     choices = kept.get("anyOf", [])
     if {"type": "null"} in choices:
-        [choice] = [choice for choice in choices if choice != {"type": "null"}]
-        kept = {key: value for key, value in kept.items() if key != "anyOf"} | choice
+        others = [choice for choice in choices if choice != {"type": "null"}]
+        kept = {key: value for key, value in kept.items() if key != "anyOf"}
+        kept |= others[0] if len(others) == 1 else {"anyOf": others}
     return kept

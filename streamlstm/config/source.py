@@ -34,6 +34,8 @@ class Origin:
 
     place: str
     text: str | None = None
+    is_key: bool = False
+    """The place names the key already, as an option of the command line does."""
 
 
 @dataclass(slots=True)
@@ -51,10 +53,14 @@ class Document:
             path = path[:-1]
         return self.origins.get(path, Origin(f"{self.name}:1"))
 
+    def where(self, path: KeyPath) -> str:
+        """Return place and key path of a value, as messages begin."""
+        origin = self.origin(path)
+        return f"{origin.place}: {key_path(path)}" if path and not origin.is_key else origin.place
+
     def report(self, path: KeyPath, detail: str) -> None:
         """Add a problem: place, key path, what was expected and what came."""
-        key = f"{key_path(path)}: " if path else ""
-        self.problems.append(f"{self.origin(path).place}: {key}{detail}")
+        self.problems.append(f"{self.where(path)}: {detail}")
 
     def set(self, assignment: str) -> None:
         """Apply one override, `a.b=value`. The value is YAML; list items count from 0: `sources.0.start=latest`."""
@@ -87,9 +93,26 @@ class Document:
                 self.problems.append(f"{place}: {key_path(path)} has {known}, not {key!r}")
                 return
 
-    def _replace(self, path: KeyPath, node: yaml.Node | None, place: str) -> Plain:
+    def assign(self, path: KeyPath, value: Plain, option: str) -> None:
+        """Set a key to the value of a command-line option; sections on the way to it are made."""
+        *sections, last = map(str, path)
+        target = self.data
+        for depth, key in enumerate(sections, 1):
+            inner = target.setdefault(key, {})
+            if not isinstance(inner, dict):
+                self.report(path[:depth], f"expected keys, got a single value, to which {option} cannot be added")
+                return
+            target = inner
+        self._forget(path)
+        target[last] = value
+        self.origins[path] = Origin(option, is_key=True)
+
+    def _forget(self, path: KeyPath) -> None:
         for old in [known for known in self.origins if known[: len(path)] == path]:
             del self.origins[old]
+
+    def _replace(self, path: KeyPath, node: yaml.Node | None, place: str) -> Plain:
+        self._forget(path)
         return self.read(node, path, place) if node is not None else ""
 
     def read(self, node: yaml.Node, path: KeyPath, fixed_place: str | None = None) -> Plain:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 __all__ = [
     "FIELD_PATTERN",
@@ -14,12 +14,18 @@ __all__ = [
     "PREFIX_PATTERN",
     "TOPIC_PATTERN",
     "Count",
+    "DataPath",
     "Duration",
     "FilePath",
+    "Interval",
+    "Number",
     "Period",
     "PositiveDuration",
     "Rate",
     "Servers",
+    "Share",
+    "SwitchedPath",
+    "Whole",
     "duration",
 ]
 
@@ -62,6 +68,18 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return path if folder is None else Path(folder) / path.expanduser()
 
 
+def _beside_unless_stdin(path: str, info: ValidationInfo) -> str:
+    return path if path == "-" else str(_beside_the_file(Path(path), info))
+
+
+def _switched_path(value: object, info: ValidationInfo) -> bool | Path:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value:
+        return _beside_the_file(Path(value), info)
+    raise ValueError("expected true, false or a path")
+
+
 def _servers(value: str) -> str:
     for server in value.split(","):
         host, colon, port = server.strip().rpartition(":")
@@ -76,11 +94,21 @@ _duration_schema = WithJsonSchema(
 Duration: TypeAlias = Annotated[int, BeforeValidator(_whole_ms), _duration_schema]
 PositiveDuration: TypeAlias = Annotated[int, AfterValidator(_positive), BeforeValidator(_whole_ms), _duration_schema]
 Period: TypeAlias = Annotated[float, AfterValidator(_positive), BeforeValidator(_duration), _duration_schema]
+Interval: TypeAlias = Annotated[float, BeforeValidator(_duration), _duration_schema]
 Count: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_not_bool)]
 Rate: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_not_bool)]
+Whole: TypeAlias = Annotated[int, Field(ge=0), BeforeValidator(_not_bool)]
+Number: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_not_bool)]
+Share: TypeAlias = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_not_bool)]
 Servers: TypeAlias = Annotated[str, AfterValidator(_servers)]
 FilePath: TypeAlias = Annotated[Path, AfterValidator(_beside_the_file)]
 """A relative path counts from the configuration file's folder."""
+DataPath: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_beside_unless_stdin)]
+"""A file, a folder or a glob, relative as a FilePath is; `-` is standard input."""
+SwitchedPath: TypeAlias = Annotated[
+    bool | Path, PlainValidator(_switched_path), WithJsonSchema({"type": ["boolean", "string"]})
+]
+"""false: no such file; true: one with a name that follows from others; or a path, relative as a FilePath is."""
 
 
 def duration(default: str, *, key: str) -> Any:

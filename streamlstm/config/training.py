@@ -1,0 +1,239 @@
+"""What the file of `streamlstm train` may hold. A key that is left out is chosen from the data, and that is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from streamlstm.config.loader import schema_of, validate
+from streamlstm.config.schema import Section
+from streamlstm.config.source import Document, KeyPath, Plain, read_document
+from streamlstm.config.values import Count, DataPath, FilePath, Interval, Number, Rate, Share, SwitchedPath, Whole
+from streamlstm.training.options import Loss, Optimizer, Schedule
+
+__all__ = [
+    "Arrangement",
+    "LoadedTraining",
+    "Mlflow",
+    "ModelShape",
+    "Per",
+    "TrainConfig",
+    "TrainerSettings",
+    "Tune",
+    "load_training",
+    "train_schema",
+]
+
+Arrangement: TypeAlias = Literal["causal", "encoder_decoder", "bidirectional"]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _cells(value: object) -> str:
+    names = value.split(",") if isinstance(value, str) else value
+    if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+        return ",".join(names)
+    raise ValueError("expected the name of a cell, or a list with one for each layer")
+
+
+Cells: TypeAlias = Annotated[
+    str,
+    PlainValidator(_cells),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+def _per(value: object) -> str | dict[str, str]:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, dict) and value and all(isinstance(v, str) and v for v in value.values()):
+        return {str(name): str(pattern) for name, pattern in value.items()}
+    raise ValueError("expected all, stream, a pattern such as ward*, or names with a pattern each")
+
+
+Per: TypeAlias = Annotated[
+    str | dict[str, str],
+    PlainValidator(_per),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "examples": ["all", "stream", "ward*"]},
+                {"type": "object", "minProperties": 1, "additionalProperties": {"type": "string", "minLength": 1}},
+            ]
+        }
+    ),
+]
+
+
+class ModelShape(Section):
+    """The network."""
+
+    cell: Cells | None = None
+    """lstm, peephole, gru, gru_reset_before or rnn; several, one a layer, the lowest first."""
+    hidden: Count | None = None
+    layers: Count | None = None
+    projection: Whole | None = None
+    """Outputs that the LSTM kinds' hidden units are projected to; 0: none."""
+    forecast: Count | None = None
+    """Samples ahead that are forecast."""
+    reconstruct: Count | None = None
+    """Samples back that are rebuilt."""
+    mask_inputs: bool | None = None
+    """The network is also told which values were observed."""
+    arrangement: Arrangement = "causal"
+    """encoder_decoder and bidirectional score whole windows, offline."""
+
+
+class TrainerSettings(Section):
+    """How the network is trained: the fields of `TrainerOptions`, which says what each one means."""
+
+    segment: Count | None = None
+    batch: Count | None = None
+    stretch: Count | None = None
+    burn_in: Whole | None = None
+    loss: Loss | None = None
+    huber_delta: Rate | None = None
+    trim: Share | None = None
+    optimizer: Optimizer | None = None
+    learning_rate: Rate | None = None
+    momentum: Share | None = None
+    weight_decay: Number | None = None
+    clip_norm: Rate | None = None
+    schedule: Schedule | None = None
+    dropout: Share | None = None
+    recurrent_dropout: Share | None = None
+    jitter: Number | None = None
+    scale: Number | None = None
+    time_warp: Number | None = None
+    channel_drop: Share | None = None
+    max_updates: Count | None = None
+    validate_every: Count | None = None
+    patience: Count | None = None
+    seed: Whole = 1
+
+
+class Mlflow(Section):
+    """Where runs are tracked with MLflow."""
+
+    uri: str | None = None
+    """A server, or a folder; MLflow's own setting by default (MLFLOW_TRACKING_URI)."""
+    experiment: Name = "streamlstm"
+
+
+Choices: TypeAlias = Annotated[tuple[Count, ...], Field(min_length=1)]
+Range: TypeAlias = tuple[Rate, Rate]
+Shares: TypeAlias = tuple[Share, Share]
+
+
+class Tune(Section):
+    """A search for options, judged by the validation part's loss. What `model` and `training` set is not searched."""
+
+    trials: Count = 20
+    hidden: Choices = (16, 32, 64)
+    layers: Choices = (1, 2)
+    cell: Annotated[tuple[str, ...], Field(min_length=1)] = ("lstm", "gru")
+    batch: Choices = (8, 16, 32)
+    learning_rate: Range = (3e-3, 3e-2)
+    """From the lowest to the highest, as all ranges; searched on a logarithmic scale."""
+    dropout: Shares = (0.0, 0.3)
+    """Between layers: searched where there are several."""
+
+
+class TrainConfig(Section):
+    """Everything `streamlstm train` is told."""
+
+    data: tuple[DataPath, ...] = Field(min_length=1)
+    """Files, folders and globs."""
+    out: FilePath | None = None
+    """The bundle, model.safetensors by default; with several models their folder, models by default."""
+    name: Name | None = None
+    version: Count = 1
+    period_ms: Interval | None = Field(default=None, alias="period")
+    """Time between samples, 0s = unknown; from the data by default."""
+    channels: tuple[Name, ...] = ()
+    """Which, and in which order; all of the first stream by default."""
+    rows: Count | None = None
+    """Train on the first rows of each stream only."""
+    per: Per = "all"
+    """One model for all streams, one per stream, one for each start of a stream id that a pattern such as ward* has, or
+    one for each of the named patterns."""
+    model: ModelShape = ModelShape()
+    training: TrainerSettings = TrainerSettings()
+    start: FilePath | None = Field(default=None, alias="from")
+    """A bundle to go on from: its architecture, standardizer and weights."""
+    freeze: tuple[Name, ...] = ()
+    """Layers of it that stay as they are: layers.0, head."""
+    report: SwitchedPath = True
+    """The page BUNDLE.html, or the one named here."""
+    log: SwitchedPath = True
+    """The JSON lines BUNDLE.log.jsonl, or the file named here."""
+    tensorboard: FilePath | None = None
+    """Folder for TensorBoard's event files."""
+    mlflow: Mlflow | None = None
+    tune: Tune | None = None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether one model is made of everything."""
+        return self.per == "all"
+
+
+class LoadedTraining(NamedTuple):
+    """A configuration, and where each of its keys was written, as messages begin."""
+
+    config: TrainConfig
+    where: Callable[[KeyPath], str]
+
+
+def load_training(
+    path: Path | None,
+    *,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, tuple[KeyPath, Plain]],
+) -> LoadedTraining:
+    """Read and validate the configuration of a training.
+
+    `overrides` are `a.b=value`, as given to `--set`; `options` of the command line come last: key path and value each.
+    Relative paths count from the file's folder.
+    Raises: ConfigError that lists every problem, one a line.
+    """
+    document = read_document(path) if path else Document("command line")
+    for assignment in overrides:
+        document.set(assignment)
+    for option, (key, value) in options.items():
+        document.assign(key, value, option)
+    config = validate(TrainConfig, document, path.parent if path else Path(), _conflicts)
+    return LoadedTraining(config, document.where)
+
+
+def train_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a training configuration."""
+    return schema_of(TrainConfig, "streamlstm training configuration")
+
+
+def _conflicts(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
+    yield from _repeated("data", config.data)
+    yield from _repeated("channels", config.channels)
+    if config.freeze and config.start is None:
+        yield ("freeze",), "expected `from`, the bundle whose layers are frozen, got none"
+    if config.tune is not None:
+        for name in ("learning_rate", "dropout"):
+            lowest, highest = getattr(config.tune, name)
+            if lowest > highest:
+                yield ("tune", name), f"expected the lowest first, got {lowest:g} and {highest:g}"
+        if config.start is not None:
+            yield ("tune",), "expected no `from`: its architecture is given, and fine-tuning has little left to search"
+    if not config.is_one:
+        for key in ("report", "log"):
+            if isinstance(getattr(config, key), Path):
+                yield (key,), "expected true or false with several models, each of which has its own, got a path"
+
+
+def _repeated(key: str, names: Iterable[str]) -> Iterator[tuple[KeyPath, str]]:
+    seen = set[str]()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield (key, index), f"expected each once, got {name!r} again"
+        seen.add(name)
