@@ -27,7 +27,7 @@ from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.tails import Tail, fit_tail
 from streamlstm.types import GapPolicy
 
-__all__ = ["CalibrationSeries", "calibrate", "widths_for"]
+__all__ = ["CalibrationSeries", "calibrate", "cluster_rows", "widths_for"]
 
 _DEFAULT_PERIOD = 64
 _SCALE_FLOOR = 0.01
@@ -98,7 +98,7 @@ def calibrate(
         total_surprises=tail.surprise,
         total_fit=np.array([tail.shape, tail.scale]),
         rows=len(means),
-        cluster_rows=_cluster_rows(tail.surprise_of(total), gap=int(widths[1])),
+        cluster_rows=cluster_rows(tail.surprise_of(total), gap=int(widths[1])),
         settle=settle,
         warm_up=warm_up,
         horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
@@ -151,8 +151,8 @@ def _means(
     )
 
 
-def _cluster_rows(surprise: NDArray[np.float64], *, gap: int) -> float:
-    """Mean number of samples above the 98 % level in a cluster; clusters are parted by `gap` samples below it."""
+def cluster_rows(surprise: NDArray[np.float64], *, gap: int) -> float:
+    """Return how many samples pass the 98 % level in a cluster, on average; `gap` samples below it part clusters."""
     above = np.flatnonzero(surprise > BASE_SURPRISE)
     if len(above) == 0:
         return float(gap)

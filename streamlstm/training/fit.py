@@ -29,7 +29,7 @@ from streamlstm.training.periods import detect_period
 from streamlstm.training.trainer import FitResult, Look, Progress, fit_network
 from streamlstm.training.windows import Segment
 
-__all__ = ["Plan", "Training", "fit_plan", "make_plan", "run_plan", "train"]
+__all__ = ["Plan", "Training", "fingerprint", "fit_plan", "make_plan", "run_plan", "train"]
 
 _TRAINING, _VALIDATION = 0.6, 0.8
 _LEAST_ROWS = 100
@@ -199,7 +199,7 @@ def run_plan(
         training={
             "rows": sum(map(len, plan.series.values())),
             "streams": len(plan.series),
-            "fingerprint": _fingerprint(plan.series),
+            "fingerprint": fingerprint(plan.series),
             "period_rows": plan.period_rows,
             "updates": fit.updates,
             "validation_loss": fit.best_validation_loss,
@@ -299,7 +299,8 @@ def _segment(standardizer: Standardizer, values: NDArray[np.float32]) -> Segment
     return Segment(np.where(last >= 0, carried, 0.0).astype(np.float32), observed)
 
 
-def _fingerprint(series: Mapping[str, NDArray[np.float32]]) -> str:
+def fingerprint(series: Mapping[str, NDArray[np.float32]]) -> str:
+    """Return a hash of the data that a model was trained on, streams and values."""
     sha = hashlib.sha256()
     for key, values in series.items():
         sha.update(f"{key}\0{values.shape}\0".encode())
