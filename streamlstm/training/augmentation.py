@@ -1,7 +1,7 @@
 """Training data made more varied than it is: what the network sees, and what it is compared with.
 
 jitter and channel_drop change the inputs alone: the network must tell the signal from what the sensors add or lose.
-scale and time_warp change inputs and targets: a stretch that is somewhat larger, or runs somewhat faster, is normal too.
+scale and time_warp change inputs and targets: a stretch that is somewhat larger, or somewhat faster, is normal too.
 """
 
 from __future__ import annotations

@@ -184,12 +184,12 @@ class Lanes:
         )
 
     def export(self) -> dict[str, NDArray[np.int64]]:
-        """Return the state as arrays: `waiting` [N, 3], `lanes` [B, 3], `at` [B], `epochs` []."""
+        """Return the state as arrays: `waiting` [N, 3], `lanes` [B, 3], `at` [B], `epochs` [1]."""
         return {
             "waiting": np.array(self._waiting, np.int64).reshape(-1, 3),
             "lanes": np.array(self._lanes, np.int64),
             "at": np.array(self._at, np.int64),
-            "epochs": np.array(self.epochs, np.int64),
+            "epochs": np.array([self.epochs], np.int64),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
@@ -198,4 +198,4 @@ class Lanes:
         lanes = [Stretch(*row) for row in arrays["lanes"].tolist()]
         self._lanes = [self._blank if lane == self._blank else lane for lane in lanes]
         self._at = arrays["at"].tolist()
-        self.epochs = int(arrays["epochs"])
+        self.epochs = arrays["epochs"].item()

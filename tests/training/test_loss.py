@@ -1,6 +1,8 @@
 """The loss of both heads and its gradient, against an oracle of plain loops in float64."""
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,10 +30,10 @@ def oracle_loss(
     lanes: list[tuple[int, int, int]],
     parts: list[Segment],
     state: NDArray[np.float64],
+    o: TrainerOptions,
 ) -> float:
     """Loss of one update, sample by sample. lanes: (series, first row of stretch, row now); state [2, L, B, H]."""
-    past = future = 0.0
-    n_past = n_future = 0
+    rows: list[tuple[list[float], list[float]]] = []  # losses of each row, of the past and of the future
     for b, (index, begin, at) in enumerate(lanes):
         x, observed = parts[index].x.astype(np.float64), parts[index].observed
         h = [list(state[0, layer, b]) for layer in range(L)]
@@ -52,6 +54,9 @@ def oracle_loss(
                 inputs = h[layer]
             if row >= len(x) or row - begin < BURN_IN:
                 continue
+            past: list[float] = []
+            future: list[float] = []
+            rows.append((past, future))
             for distance in range(-K + 1, P + 1):
                 other = row + distance
                 if other < begin or other >= len(x):
@@ -62,22 +67,32 @@ def oracle_loss(
                     output = (distance + K - 1) * C + channel
                     guess = parameters["head.bias"][output] + float(parameters["head.weight"][output] @ h[-1])
                     error = guess - x[other, channel]
-                    if distance <= 0:
-                        past, n_past = past + error * error, n_past + 1
+                    if o.loss == "mse":
+                        penalty = error * error
+                    elif o.loss == "huber":
+                        size = abs(error)
+                        penalty = size * size if size <= o.huber_delta else o.huber_delta * (2 * size - o.huber_delta)
                     else:
-                        future, n_future = future + error * error, n_future + 1
-    return 0.5 * (past / n_past + future / n_future)
+                        spread = parameters["spread.bias"][output] + float(parameters["spread.weight"][output] @ h[-1])
+                        variance = math.exp(spread) + 1e-4
+                        penalty = error * error / variance + math.log(variance)
+                    (past if distance <= 0 else future).append(penalty)
+    n_past, n_future = (sum(len(row[side]) for row in rows) for side in (0, 1))
+    rows.sort(key=lambda row: sum(row[0]) / n_past + sum(row[1]) / n_future)
+    rows = rows[: len(rows) - int(o.trim * len(rows))]
+    means = (sum(sum(row[side]) for row in rows) / sum(len(row[side]) for row in rows) for side in (0, 1))
+    return 0.5 * sum(means)
 
 
-def setting() -> tuple[list[Segment], Track, HeadLoss, Parameters]:
+def setting(o: TrainerOptions = OPTIONS) -> tuple[list[Segment], Track, HeadLoss, Parameters]:
     rng = np.random.default_rng(4)
     parts = []
     for rows in (9, 14):
         observed = rng.random((rows, C)) > 0.2
         parts.append(Segment(rng.normal(0.3, 1, (rows, C)).astype(np.float32), observed))
     track = Track(parts, reconstruct=K, forecast=P, segment=T)
-    loss = HeadLoss(track, OPTIONS)
-    parameters = initial_parameters(Architecture(C, H, CELLS, P, K), rng)
+    loss = HeadLoss(track, o)
+    parameters = initial_parameters(Architecture(C, H, CELLS, P, K), rng, has_spread=o.loss == "gaussian")
     for array in parameters.values():
         array += rng.normal(0, 0.2, array.shape).astype(np.float32)
     return parts, track, loss, parameters
@@ -98,29 +113,44 @@ def batch_at(track: Track, lanes: list[tuple[int, int, int]]) -> Batch:
 LANES = [(0, 1, 1), (1, 0, 5), (1, 3, 11)]
 
 
-def test_loss_and_gradient_of_every_parameter_equal_the_oracle() -> None:
-    parts, track, loss, parameters = setting()
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss": "huber", "huber_delta": 0.7},
+        {"loss": "gaussian"},
+        {"trim": 0.25},
+        {"loss": "huber", "huber_delta": 1.3, "trim": 0.4},
+        {"loss": "gaussian", "trim": 0.1},
+    ],
+    ids=str,
+)
+def test_loss_and_gradient_of_every_parameter_equal_the_oracle(changes: dict[str, Any]) -> None:
+    o = dataclasses.replace(OPTIONS, **changes)
+    parts, track, loss, parameters = setting(o)
     batch = batch_at(track, LANES)
     state = np.random.default_rng(8).normal(0, 0.4, (2, L, B, H)).astype(np.float32)
     layers = cell_weights(CELLS, parameters)
     rows = state.transpose(2, 1, 0, 3).reshape(B, -1).copy()  # of a lane by layer h, then c
     trace = unroll(layers, track.values[batch.rows], state=rows)
-    squares, d_y, gradients = loss.differentiate(trace.y, parameters, batch)
+    sums, d_y, gradients = loss.differentiate(trace.y, parameters, batch)
     gradients |= cell_gradients(backward(layers, trace, d_y).layers)
 
     doubles: Doubles = {name: array.astype(np.float64) for name, array in parameters.items()}
-    assert squares.loss == pytest.approx(oracle_loss(doubles, LANES, parts, state.astype(np.float64)), rel=1e-5)
-    assert loss.measure(trace.y, parameters, batch).loss == squares.loss
+    assert gradients.keys() == doubles.keys()
+    wanted = oracle_loss(doubles, LANES, parts, state.astype(np.float64), o)
+    assert sums.loss == pytest.approx(wanted, rel=1e-5)
+    assert loss.measure(trace.y, parameters, batch).loss == sums.loss
     step = 1e-5
     rng = np.random.default_rng(2)
     for name, array in doubles.items():
         flat, analytic = array.reshape(-1), gradients[name].reshape(-1)
-        for index in rng.choice(flat.size, min(flat.size, 12), replace=False):
+        for index in rng.choice(flat.size, min(flat.size, 8), replace=False):
             kept = flat[index]
             around = []
             for sign in (1, -1):
                 flat[index] = kept + sign * step
-                around.append(oracle_loss(doubles, LANES, parts, state.astype(np.float64)))
+                around.append(oracle_loss(doubles, LANES, parts, state.astype(np.float64), o))
             flat[index] = kept
             numeric = (around[0] - around[1]) / (2 * step)
             assert analytic[index] == pytest.approx(numeric, rel=2e-3, abs=2e-6), f"{name}[{index}]"
