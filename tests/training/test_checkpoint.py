@@ -1,4 +1,4 @@
-"""A run that is stopped and resumed ends in the same bits as one that is not; a checkpoint that is not fit is refused."""
+"""A run that is stopped and resumed ends in the same bits as one that is not; what is no fit checkpoint is refused."""
 
 import dataclasses
 import os
