@@ -1,0 +1,140 @@
+"""Errors of a whole-window network, row by row, and the calibration of their tail.
+
+windows      of T rows, each half over the one before; the last one is shorter
+squares      q = min((x - expected)^2 / its scale by channel^2, 400)    mean over the windows that hold the row
+statistic    m = mean of q over the observed channels, then over `width` rows around the row
+surprise     u = -ln P(m), from the tail of m on clean data
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.errors import DataError
+from streamlstm.model.standardizer import Standardizer
+from streamlstm.model.window_batch import Window, gather_windows
+from streamlstm.model.window_bundle import WindowCalibration
+from streamlstm.model.window_network import WindowNetwork
+from streamlstm.scoring.calibration import cluster_rows
+from streamlstm.scoring.forward import INPUT_LIMIT
+from streamlstm.scoring.tails import Tail, fit_tail
+
+__all__ = ["Estimates", "calibrate_windows", "estimate_rows", "measured", "statistics_of", "width_for"]
+
+_BATCH = 64
+"""Windows that run together."""
+_SQUARE_LIMIT = 400.0
+"""As for streams: 20 scales are as wrong as can be."""
+_SCALE_FLOOR = 0.01
+"""As for streams: in standard deviations of the channel."""
+_LIGHTEST = 0.15
+"""As for streams: least shape of the tail of a mean of squares."""
+_LEAST_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What a network makes of one series.
+
+    Shapes: squares float64 [T, C] of (x - expected), 0 where nothing was observed; expected float32 [T, C]
+    standardised; observed bool [T, C].
+    """
+
+    squares: NDArray[np.float64]
+    expected: NDArray[np.float32]
+    observed: NDArray[np.bool_]
+
+
+def measured(standardizer: Standardizer, values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the values standardised and clipped, zero where they are missing, and which are observed."""
+    x = np.clip(standardizer.apply(values), -INPUT_LIMIT, INPUT_LIMIT)
+    observed = np.isfinite(x)
+    return np.where(observed, x, np.float32(0)), observed
+
+
+def estimate_rows(network: WindowNetwork, standardizer: Standardizer, values: NDArray[np.float32]) -> Estimates:
+    """Run a network over one series without gaps. Shapes: values float32 [T, C] in the channels' units."""
+    x, observed = measured(standardizer, values)
+    rows, count = network.architecture.rows, len(x)
+    half = rows // 2
+    begins = range(0, max(count - half, 1), half)
+    windows = [Window(0, begin, min(rows, count - begin)) for begin in begins]
+    squares, expected = np.zeros(x.shape), np.zeros(x.shape)
+    held = np.zeros((count, 1))
+    for at in range(0, len(windows), _BATCH):
+        chosen = windows[at : at + _BATCH]
+        batch = gather_windows([x], [observed], chosen)
+        estimates = network.estimate(batch)
+        errors = np.square((batch.x - estimates) * batch.observed, dtype=np.float64)
+        for lane, (_, begin, length) in enumerate(chosen):
+            place = slice(begin, begin + length)
+            squares[place] += errors[:length, lane]
+            expected[place] += estimates[:length, lane]
+            held[place] += 1
+    return Estimates(squares / held, (expected / held).astype(np.float32), observed)
+
+
+def statistics_of(
+    estimates: Estimates, scales: NDArray[np.float32], width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the statistic of every row [T], and what each channel adds to it [T, C].
+
+    The rows around a row near an end are the `width` first or last ones. NaN where nothing was observed among them.
+    """
+    squares = np.minimum(estimates.squares / np.square(scales, dtype=np.float64), _SQUARE_LIMIT)
+    channels = estimates.observed.sum(axis=1)
+    squares = squares / np.maximum(channels, 1)[:, None]
+    count = len(squares)
+    begin = np.clip(np.arange(count) - width // 2, 0, max(count - width, 0))
+    end = np.minimum(begin + width, count)
+    sums = np.concatenate([np.zeros((1, squares.shape[1])), np.cumsum(squares, axis=0)])
+    seen = np.concatenate([[0], np.cumsum(channels > 0)])
+    rows = (seen[end] - seen[begin]).astype(np.float64)[:, None]
+    with np.errstate(invalid="ignore"):
+        shares: NDArray[np.float64] = np.maximum(sums[end] - sums[begin], 0.0) / np.where(rows > 0, rows, np.nan)
+    return shares.sum(axis=1), shares
+
+
+def width_for(period_rows: int, rows: int) -> int:
+    """Return the rows that a statistic is the mean of: half a period, or half a window where none is known.
+
+    At most 128, as for streams, and at most half a window.
+    """
+    return int(np.clip(period_rows // 2 or rows // 2, 1, max(min(128, rows // 2), 1)))
+
+
+def calibrate_windows(
+    network: WindowNetwork, standardizer: Standardizer, series: Sequence[NDArray[np.float32]], *, width: int
+) -> WindowCalibration:
+    """Fit scales and tail on clean series that training did not see.
+
+    Shapes: series float32 [T, C] in the channels' units; those shorter than half a window are left out.
+    Raises: DataError when fewer than 20 rows are left.
+    """
+    least = network.architecture.rows // 2
+    runs = [estimate_rows(network, standardizer, values) for values in series if len(values) >= least]
+    usable = sum(int(run.observed.any(axis=1).sum()) for run in runs)
+    if usable < _LEAST_ROWS:
+        raise DataError(
+            f"calibration: expected at least {_LEAST_ROWS} rows in parts of {least} and more, got {usable}; give more "
+            "data, or smaller windows"
+        )
+    squares, observed = (np.concatenate([getattr(run, name) for run in runs]) for name in ("squares", "observed"))
+    scales = np.sqrt(squares.sum(axis=0) / np.maximum(observed.sum(axis=0), 1))
+    scales = np.maximum(scales, _SCALE_FLOOR).astype(np.float32)
+    values = np.concatenate([statistics_of(run, scales, width)[0] for run in runs])
+    values = values[np.isfinite(values)]
+    tail: Tail = fit_tail(values, lightest=_LIGHTEST)
+    return WindowCalibration(
+        scales=scales,
+        statistics=tail.statistic,
+        surprises=tail.surprise,
+        fit=np.array([tail.shape, tail.scale]),
+        rows=len(values),
+        cluster_rows=cluster_rows(tail.surprise_of(values), gap=width),
+        width=width,
+    )
