@@ -1,0 +1,216 @@
+"""The network and its scores on rows that its training did not use, through the paths that score in service.
+
+Each stream runs from its first row on with carried state, as `streamlstm score` would run it. Every part judges what
+it had no say in: errors of the network are those of the calibration part, which no weight has seen; p-values are
+checked on the validation part, which the tails have not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.model.bundle import ModelBundle
+from streamlstm.reporting.report import TrainingReport
+from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
+from streamlstm.scoring.detector import Detector
+from streamlstm.scoring.forward import Forward
+from streamlstm.scoring.state import StreamStates
+from streamlstm.types import GapPolicy, Position, Scores
+
+__all__ = ["BINS", "Errors", "Measurements", "PartScores", "event_times", "measure", "run_network"]
+
+BINS = 2048
+"""Of an error's histogram, over eight times its root mean square to either side."""
+_SPAN = 8.0
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """Errors on the calibration part, by channel.
+
+    Shapes: counts int64 [2, C, BINS] (0 reconstruction of the newest sample, 1 one-step forecast), over -half .. half;
+    half [C]; rms [2, C]; guess_rms, last_rms [C]: of guessing the training mean, and of repeating the last value;
+    scale [C], the standardizer's; rows [C] observed. Root mean squares are NaN where nothing was observed.
+    Units: the channel's own.
+    """
+
+    counts: NDArray[np.int64]
+    half: NDArray[np.float64]
+    rms: NDArray[np.float64]
+    guess_rms: NDArray[np.float64]
+    last_rms: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    rows: NDArray[np.int64]
+
+    def explained(self, rms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by channel the share of the squared deviations from the training mean that these errors leave out."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares: NDArray[np.float64] = 1 - np.square(rms / self.guess_rms)
+        return np.where(self.guess_rms > 0, shares, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class PartScores:
+    """Scores of one part, all streams together.
+
+    Shapes: p_values float64 [N], rows that have a score. `alerts` opened, where the alarm level allowed so many in the
+    mean; alarm_p is that level, as a p-value, in the mean over rows; NaN where no row has a score.
+    """
+
+    p_values: NDArray[np.float64]
+    alerts: int
+    allowed: float
+    alarm_p: float
+
+    def shares(self, claimed: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return which share of the rows has a p-value of at most what is claimed. Shapes: claimed [K]."""
+        if not len(self.p_values):
+            return np.full(len(claimed), np.nan)
+        return np.asarray(np.searchsorted(np.sort(self.p_values), claimed, side="right") / len(self.p_values))
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What the sections show.
+
+    Shapes: scores by stream float64 [T], NaN for the training part and while warming.
+    """
+
+    errors: Errors
+    validation: PartScores
+    calibration: PartScores
+    scores: dict[str, NDArray[np.float64]]
+
+
+def measure(report: TrainingReport) -> Measurements:
+    """Run the network and the detector over every stream."""
+    bundle = report.bundle
+    errors = _ErrorSums(bundle)
+    parts = (_Part(bundle), _Part(bundle))
+    scores = {}
+    forward = Forward(bundle.network, bundle.standardizer)
+    for stream_id, values in report.series.items():
+        first, second = report.cuts[stream_id]
+        errors.add(forward, values, max(second, bundle.calibration.settle))
+        scores[stream_id] = np.full(len(values), np.nan)
+        detector = Detector(bundle, max_streams=16)
+        times = event_times(bundle, len(values))
+        trackers = [AlertTracker(AlertPolicy(), model=bundle.label, channels=bundle.channels) for _ in parts]
+        edges = sorted({*range(0, len(values), _CHUNK), first, second, len(values)})
+        for begin, end in pairwise(edges):
+            scored = detector.score(["s"] * (end - begin), times[begin:end], values[begin:end])
+            if begin < first:
+                continue
+            which = int(begin >= second)
+            scores[stream_id][begin:end] = scored.score
+            parts[which].add(trackers[which], scored, times[begin:end], values[begin:end])
+    return Measurements(
+        errors=errors.total(),
+        validation=parts[0].total(),
+        calibration=parts[1].total(),
+        scores=scores,
+    )
+
+
+def event_times(bundle: ModelBundle, rows: int) -> NDArray[np.int64]:
+    """Return times of rows that are a period apart; a second where the period is unknown. Units: ms."""
+    step_ms = max(bundle.period_s * 1000, 1.0) if bundle.period_s else 1000.0
+    times: NDArray[np.int64] = np.rint(np.arange(rows) * step_ms).astype(np.int64)
+    return times
+
+
+def run_network(
+    forward: Forward, states: StreamStates, values: NDArray[np.float32], begin: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+    """Advance one stream; return its standardised input, what of it was observed, reconstruction, and next forecast.
+
+    Shapes: values [N, C], rows from `begin` on; each result [N, C]; the forecast of a row is for the row after it.
+    """
+    channels = values.shape[1]
+    slots = np.repeat(states.slots_of(["s"]), len(values))
+    times = np.arange(begin, begin + len(values), dtype=np.int64)
+    passed = forward.run(states, slots, times, np.ascontiguousarray(values, np.float32), GapPolicy())
+    return passed.x, passed.observed.astype(bool), passed.head[:, :channels], passed.head[:, channels : 2 * channels]
+
+
+class _ErrorSums:
+    def __init__(self, bundle: ModelBundle) -> None:
+        channels = len(bundle.channels)
+        self._bundle = bundle
+        self._unit = bundle.standardizer.scale.astype(np.float64)
+        self._half = _SPAN * bundle.calibration.scales[:2].max(axis=0).astype(np.float64)  # in scales
+        self._counts = np.zeros((2, channels, BINS), np.int64)
+        self._squares = np.zeros((4, channels))
+        self._seen = np.zeros(channels, np.int64)
+
+    def add(self, forward: Forward, values: NDArray[np.float32], start: int) -> None:
+        """Add the errors of the rows from `start` on."""
+        states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
+        channels = values.shape[1]
+        last_x = expected = np.zeros((1, channels), np.float32)
+        for begin in range(0, len(values), _CHUNK):
+            x, seen, rebuilt, ahead = run_network(forward, states, values[begin : begin + _CHUNK], begin)
+            forecast = np.concatenate([expected, ahead[:-1]])
+            before = np.concatenate([last_x, x[:-1]])
+            last_x, expected = x[-1:], ahead[-1:]
+            if begin + len(x) > start:
+                rows = slice(max(start - begin, 0), None)
+                kinds = (x - rebuilt, x - forecast, x, x - before)
+                self._add_rows([kind[rows].astype(np.float64) for kind in kinds], seen[rows])
+
+    def _add_rows(self, kinds: list[NDArray[np.float64]], seen: NDArray[np.bool_]) -> None:
+        self._seen += seen.sum(axis=0)
+        for kind, error in enumerate(kinds):
+            self._squares[kind] += np.where(seen, np.square(error), 0).sum(axis=0)
+        for kind in range(2):
+            place = np.clip((kinds[kind] / self._half + 1) / 2 * BINS, 0, BINS - 1).astype(np.int64)
+            for channel in range(seen.shape[1]):
+                held = place[seen[:, channel], channel]
+                self._counts[kind, channel] += np.bincount(held, minlength=BINS)
+
+    def total(self) -> Errors:
+        rms = np.where(self._seen > 0, np.sqrt(self._squares / np.maximum(self._seen, 1)), np.nan) * self._unit
+        return Errors(
+            counts=self._counts,
+            half=self._half * self._unit,
+            rms=rms[:2],
+            guess_rms=rms[2],
+            last_rms=rms[3],
+            scale=self._unit,
+            rows=self._seen,
+        )
+
+
+class _Part:
+    def __init__(self, bundle: ModelBundle) -> None:
+        self._cluster_rows = bundle.calibration.cluster_rows
+        self._p_values: list[NDArray[np.float64]] = []
+        self._alerts = 0
+        self._alarm_p = 0.0
+
+    def add(self, tracker: AlertTracker, scored: Scores, times: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        positions = [Position("", 0, row) for row in times.tolist()]
+        changes = tracker.update(["s"] * len(times), times, values, scored, positions)
+        self._alerts += sum(alert.revision == 1 for _, alert in changes)
+        has_score = np.isfinite(scored.score)
+        self._p_values.append(scored.p_value[has_score])
+        # The score is ln p / ln p_alarm, so the scores say at which p each row would have been an alarm.
+        tells = has_score & (scored.score > 1e-9)
+        if tells.any():
+            alarm_p = np.exp(np.log(scored.p_value[tells]) / scored.score[tells])
+            self._alarm_p += float(alarm_p.mean()) * int(has_score.sum())
+
+    def total(self) -> PartScores:
+        p_values = np.concatenate(self._p_values) if self._p_values else np.empty(0)
+        return PartScores(
+            p_values=p_values,
+            alerts=self._alerts,
+            allowed=self._alarm_p / self._cluster_rows,
+            alarm_p=self._alarm_p / len(p_values) if len(p_values) else math.nan,
+        )

@@ -1,0 +1,117 @@
+"""The stretches of the data whose scores are highest, with what the network expected there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+
+from streamlstm.reporting.measurements import event_times, run_network
+from streamlstm.reporting.report import TrainingReport
+from streamlstm.scoring.detector import Detector
+from streamlstm.scoring.forward import Forward
+from streamlstm.scoring.state import StreamStates
+
+__all__ = ["WorstWindow", "find_peaks", "trace_windows", "window_rows"]
+
+_CHUNK = 4096
+_PEAK_AT = 0.7
+"""Where in the window the peak lies: a score is a mean over the rows before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorstWindow:
+    """One window, in the channels' units.
+
+    Shapes: W rows from `begin` on; values, expected, rebuilt float64 [W, C]; score [W]; contribution [C], at the peak.
+    """
+
+    stream_id: str
+    begin: int
+    peak: int
+    values: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    rebuilt: NDArray[np.float64]
+    score: NDArray[np.float64]
+    contribution: NDArray[np.float64]
+
+    @property
+    def peak_score(self) -> float:
+        """The highest score."""
+        return float(self.score[self.peak - self.begin])
+
+
+def window_rows(report: TrainingReport) -> int:
+    """Return the rows of a window: two and a half periods, or four times the wide mean, between 96 and 480."""
+    period = int(report.bundle.training.get("period_rows") or 0)
+    return int(np.clip(2.5 * period if period else 4 * report.bundle.calibration.widths[1], 96, 480))
+
+
+def find_peaks(scores: dict[str, NDArray[np.float64]], *, rows: int, most: int) -> list[tuple[str, int, int]]:
+    """Return (stream, first row, row of the peak) of the highest scores, highest first.
+
+    A peak is the highest score of a quarter of a window to either side, and windows share less than a quarter.
+    """
+    found = []
+    for stream_id, score in scores.items():
+        left = np.where(np.isfinite(score), score, 0.0)
+        left[left < maximum_filter1d(left, rows // 2 + 1)] = 0.0
+        begins = np.clip(np.arange(len(left)) - int(rows * _PEAK_AT), 0, max(len(left) - rows, 0))
+        for _ in range(most):
+            peak = int(left.argmax()) if len(left) else 0
+            if not len(left) or not left[peak] > 0:
+                break
+            begin = int(begins[peak])
+            found.append((float(left[peak]), stream_id, begin, peak))
+            left[np.abs(begins - begin) < 0.75 * rows] = 0.0
+    found.sort(key=lambda one: -one[0])
+    return [(stream_id, begin, peak) for _, stream_id, begin, peak in found[:most]]
+
+
+def trace_windows(report: TrainingReport, peaks: list[tuple[str, int, int]], *, rows: int) -> list[WorstWindow]:
+    """Run the streams of these peaks once more, and keep what lies in their windows."""
+    windows = []
+    for stream_id in dict.fromkeys(stream_id for stream_id, _, _ in peaks):
+        spans = [(begin, peak) for stream, begin, peak in peaks if stream == stream_id]
+        windows += _trace_stream(report, stream_id, spans, rows)
+    order = {(stream_id, peak): place for place, (stream_id, _, peak) in enumerate(peaks)}
+    return sorted(windows, key=lambda window: order[window.stream_id, window.peak])
+
+
+def _trace_stream(report: TrainingReport, stream_id: str, spans: list[tuple[int, int]], rows: int) -> list[WorstWindow]:
+    bundle, values = report.bundle, report.series[stream_id]
+    end = min(max(begin for begin, _ in spans) + rows, len(values))
+    times = event_times(bundle, end)
+    detector = Detector(bundle, max_streams=16)
+    forward = Forward(bundle.network, bundle.standardizer)
+    states = StreamStates(bundle.network.architecture, forward.weights, max_streams=16)
+    drafts = [
+        WorstWindow(
+            stream_id=stream_id,
+            begin=begin,
+            peak=peak,
+            values=values[begin : begin + rows].astype(np.float64),
+            expected=np.full((min(rows, end - begin), values.shape[1]), np.nan),
+            rebuilt=np.full((min(rows, end - begin), values.shape[1]), np.nan),
+            score=np.full(min(rows, end - begin), np.nan),
+            contribution=np.zeros(values.shape[1]),
+        )
+        for begin, peak in spans
+    ]
+    scale, mean = bundle.standardizer.scale, bundle.standardizer.mean
+    for start in range(0, end, _CHUNK):
+        stop = min(start + _CHUNK, end)
+        scored = detector.score(["s"] * (stop - start), times[start:stop], values[start:stop])
+        _, _, rebuilt, _ = run_network(forward, states, values[start:stop], start)
+        for draft in drafts:
+            a, b = max(start, draft.begin), min(stop, draft.begin + len(draft.score))
+            if a < b:
+                to, of = slice(a - draft.begin, b - draft.begin), slice(a - start, b - start)
+                draft.expected[to] = scored.expected[of]
+                draft.rebuilt[to] = rebuilt[of] * scale + mean
+                draft.score[to] = scored.score[of]
+            if start <= draft.peak < stop:
+                draft.contribution[:] = scored.contribution[draft.peak - start]
+    return drafts
