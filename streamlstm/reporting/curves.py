@@ -86,8 +86,7 @@ def _further(report: TrainingReport) -> list[Markup]:
         if not finite:
             continue
         include = [0.0] if min(finite) >= 0 else []
-        is_late = report.best_update > report.history[-1].update / 2
-    plot = Plot(_updates(report), covering(finite, include=include), height=70, y_ticks=3, x_title="updates")
+        plot = Plot(_updates(report), covering(finite, include=include), height=70, y_ticks=3, x_title="updates")
         plot.line([float(look.update) for look in report.history], values, "c3", title=name.replace("_", " "))
         words = name.replace("_", " ")
         seen = f"{words}, {number(min(finite))} to {number(max(finite))}"
