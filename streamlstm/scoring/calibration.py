@@ -1,7 +1,7 @@
 """Fits the calibration of a network on clean data that its training did not see.
 
-The network runs over the whole series with carried state, as it will when it scores; only rows from `start` on are
-used.
+The network runs with carried state, as it will when it scores, from well before the first row that is used; it runs
+twice, a chunk at a time, so that memory does not grow with what it makes of every row.
 
 1. residuals of those rows -> their scale by channel;
 2. running means of the squared, scaled residuals over a fraction of the period -> a tail each;
@@ -10,7 +10,7 @@ used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,8 @@ _LIGHTEST_PART = 0.15
 """A mean of squared errors has a heavier tail than its clean sample shows; an exponential one would make a thousand
 nats of a stream that has shifted. The sum of surprises is what -ln p is of, exponential by nature, and needs no such
 bound."""
+_RUN_UP = 20_000
+"""Rows before the first that is used: longer than any state of such a network remembers."""
 _CHUNK = 4096
 
 
@@ -73,11 +75,10 @@ def calibrate(
     settle = max(network.architecture.forecast, int(widths[1]) // 2)
     warm_up = settle + int(widths[1])
     forward = Forward(network, standardizer)
-    passes = [_pass(forward, one) for one in series]
     starts = [_usable_start(one, warm_up) for one in series]
-    scales = _residual_scales(network, passes, starts)
+    scales = _residual_scales(forward, series, starts)
     means = np.concatenate(
-        [_means(forward, one, scales, widths, settle)[start:] for one, start in zip(passes, starts, strict=True)]
+        [_means(forward, one, start, scales, widths, settle) for one, start in zip(series, starts, strict=True)]
     )
     if len(means) < 20:
         raise DataError(
@@ -110,45 +111,55 @@ def _usable_start(series: CalibrationSeries, warm_up: int) -> int:
     return max(series.start, min(warm_up, (series.start + len(series.values)) // 2))
 
 
-def _pass(forward: Forward, series: CalibrationSeries) -> list[Passed]:
+def _passes(forward: Forward, series: CalibrationSeries) -> Iterator[tuple[int, Passed]]:
+    """Run the network over a series; yield the first row of each chunk and what was made of it."""
     states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
     slot = states.slots_of(["calibration"])
-    passes = []
-    for begin in range(0, len(series.values), _CHUNK):
+    for begin in range(max(series.start - _RUN_UP, 0), len(series.values), _CHUNK):
         values = np.ascontiguousarray(series.values[begin : begin + _CHUNK], np.float32)
         times = np.arange(begin, begin + len(values), dtype=np.int64)
-        passes.append(forward.run(states, np.repeat(slot, len(values)), times, values, GapPolicy()))
-    return passes
+        yield begin, forward.run(states, np.repeat(slot, len(values)), times, values, GapPolicy())
 
 
-def _residual_scales(network: Network, passes: list[list[Passed]], starts: list[int]) -> NDArray[np.float32]:
+def _residual_scales(
+    forward: Forward, series: Sequence[CalibrationSeries], starts: Sequence[int]
+) -> NDArray[np.float32]:
     """Root mean square of each residual by channel [3, C], over observed values."""
-    p, channels = network.architecture.forecast, network.architecture.channels
+    p, channels = forward.network.architecture.forecast, forward.network.architecture.channels
     squares, counts = np.zeros((3, channels)), np.zeros((3, channels))
-    for chunks, start in zip(passes, starts, strict=True):
-        x = np.concatenate([c.x for c in chunks])
-        seen = np.concatenate([c.observed for c in chunks]).astype(bool)
-        head = np.concatenate([c.head.reshape(len(c.x), 1 + p, channels) for c in chunks])
-        ensemble = np.zeros_like(x)
-        for h in range(1, p + 1):
-            ensemble[p:] += head[p - h : len(head) - h, h] / p
-        one_step = np.concatenate([np.zeros_like(x[:1]), head[:-1, 1]])
-        first = max(start, p)
-        for kind, forecast in enumerate((head[:, 0], one_step, ensemble)):
-            residual = np.where(seen, x - forecast, 0.0)[first:]
-            squares[kind] += (residual.astype(np.float64) ** 2).sum(axis=0)
-            counts[kind] += seen[first:].sum(axis=0)
+    for one, start in zip(series, starts, strict=True):
+        heads = np.zeros((p, 1 + p, channels), np.float32)  # of the p rows before the chunk
+        for begin, passed in _passes(forward, one):
+            rows = len(passed.x)
+            heads = np.concatenate([heads[-p:], passed.head.reshape(rows, 1 + p, channels)])
+            ensemble = np.zeros_like(passed.x)
+            for h in range(1, p + 1):
+                ensemble += heads[p - h : p - h + rows, h] / p
+            counted = passed.observed.astype(bool)
+            counted[: max(max(start, p) - begin, 0)] = False
+            for kind, forecast in enumerate((heads[p:, 0], heads[p - 1 : -1, 1], ensemble)):
+                residual = np.where(counted, passed.x - forecast, 0.0)
+                squares[kind] += (residual.astype(np.float64) ** 2).sum(axis=0)
+                counts[kind] += counted.sum(axis=0)
     return np.maximum(np.sqrt(squares / np.maximum(counts, 1)), _SCALE_FLOOR).astype(np.float32)
 
 
 def _means(
-    forward: Forward, chunks: list[Passed], scales: NDArray[np.float32], widths: NDArray[np.float32], settle: int
+    forward: Forward,
+    series: CalibrationSeries,
+    start: int,
+    scales: NDArray[np.float32],
+    widths: NDArray[np.float32],
+    settle: int,
 ) -> NDArray[np.float32]:
+    """Return the running means of the rows from `start` on [N, 6]."""
     states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
     states.slots_of(["calibration"])
-    return np.concatenate(
-        [run_residuals(states, one, scales=scales, widths=widths, settle=settle).means for one in chunks]
-    )
+    found = []
+    for begin, passed in _passes(forward, series):
+        means = run_residuals(states, passed, scales=scales, widths=widths, settle=settle).means
+        found.append(means[max(start - begin, 0) :])
+    return np.concatenate(found) if found else np.empty((0, scales.shape[0] * len(widths)), np.float32)
 
 
 def cluster_rows(surprise: NDArray[np.float64], *, gap: int) -> float:

@@ -18,6 +18,8 @@ _LEAST_RISE = 0.15
 _NEAR_HIGHEST = 0.75
 """Multiples of a period correlate about as well as the period itself; half of it clearly worse."""
 _WIDTHS = (1, 4, 16)
+_MOST_ROWS = 1 << 18
+"""The latest rows that are looked at: a period that is not seen three times in them is no window of training's."""
 _HUMP = 1.25
 """The first lag near the highest may be on the slope of a broad hump; its top lies within a quarter of the lag."""
 
@@ -28,7 +30,7 @@ def detect_period(values: NDArray[Any]) -> int:
     Shapes: values float [T] or [T, C], NaN = missing; of several channels the mean of their autocorrelations counts.
     A period is sought in the series as it is, then in its means of 4 and of 16 rows, where noise hides less of it.
     """
-    columns = values.reshape(len(values), -1).astype(np.float64)
+    columns = values[-_MOST_ROWS:].reshape(min(len(values), _MOST_ROWS), -1).astype(np.float64)
     longest = len(columns) // 3
     for width in _WIDTHS:
         if longest < 4 * width:
