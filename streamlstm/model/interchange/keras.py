@@ -72,7 +72,7 @@ def _content(
             raise BundleError(
                 f"{path}: {name}: expected causal layers, got a bidirectional one, which needs the samples to come"
             )
-        is_dense = class_name == "dense" and inner is None
+        is_dense = (class_name, inner) in (("dense", None), ("time_distributed", "layer"))
         if match is None or not (is_dense or (class_name in _CLASSES and inner == "cell")):
             raise BundleError(
                 f"{path}: {name} {list(array.shape)}: expected LSTM, GRU, SimpleRNN and Dense layers of Keras 3, got "
@@ -144,7 +144,7 @@ def _weights(gates: int, arrays: _Arrays, reset_after: bool | None) -> CellWeigh
         return CellWeights(kind, *(np.ascontiguousarray(array) for array in (kernel.T, recurrent.T, given)))
     if bias is None and reset_after is None:
         raise ShapeError("a GRU without bias does not say when it resets; save it as .keras")
-    is_after = bias.ndim == 2 if bias is not None else bool(reset_after)
+    is_after = bias is not None and bias.ndim == 2 if reset_after is None else reset_after
     shape = (2, rows) if is_after else (rows,)
     given = np.zeros(shape, np.float32) if bias is None else bias
     if given.shape != shape:

@@ -51,14 +51,15 @@ def read_config(path: str, content: bytes) -> tuple[tuple[str, ...], dict[str, b
         below = name
         if kind in _WITHOUT_EFFECT:
             continue
-        if kind == "TimeDistributed":
-            raise BundleError(f"{where}: expected Dense itself, which Keras applies to every sample, got {kind}")
-        if kind not in _ACTIVATIONS:
+        is_wrapped = kind == "TimeDistributed"  # of Dense it is what Dense is: applied to every sample
+        if is_wrapped:
+            kind, config = config["layer"]["class_name"], config["layer"]["config"]
+        if kind not in _ACTIVATIONS or (is_wrapped and kind != "Dense"):
             known = ", ".join((*_RECURRENT, "Dense"))
             raise BundleError(f"{where}: expected {known} or dropout, got {kind}, which a bundle cannot compute")
         _check_layer(where, kind, config, is_top=is_top)
         is_top |= kind == "Dense"
-        group = _BORDER.sub("_", kind).lower()
+        group = "time_distributed" if is_wrapped else _BORDER.sub("_", kind).lower()
         number = counts[group]
         counts[group] += 1
         group += f"_{number}" if number else ""

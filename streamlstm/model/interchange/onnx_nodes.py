@@ -134,10 +134,10 @@ class _Graph:
         activations = [one.decode().lower() for one in given.get("activations", [])] or _ACTIVATIONS[node.op_type]
         if activations != (usual := _ACTIVATIONS[node.op_type]):
             raise BundleError(
-                f"{where}: activations: expected {', '.join(usual)}, got {', '.join(activations)}, which a bundle cannot "
-                "compute"
+                f"{where}: activations: expected {', '.join(usual)}, got {', '.join(activations)}, which a bundle "
+                "cannot compute"
             )
-        for option in ("clip", "input_forget"):
+        for option in ("clip", "input_forget", "layout"):
             if given.get(option):
                 raise BundleError(
                     f"{where}: {option}: expected 0, got {given[option]:g}, which a bundle cannot compute"

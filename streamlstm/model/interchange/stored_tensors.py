@@ -46,7 +46,7 @@ def read_safetensors(path: str) -> dict[str, NDArray[np.float32]]:
             f"{path}: expected a whole safetensors file, got a truncated or foreign one ({error})"
         ) from error
     tensors = {}
-    for name, parts in stored:
+    for name, parts in sorted(stored, key=lambda one: one[0]):
         if name.startswith("calibration."):
             raise BundleError(f"{path}: is a streamlstm bundle already; there is nothing to import")
         if parts["dtype"] not in FLOATS:
