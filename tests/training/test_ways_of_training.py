@@ -1,6 +1,7 @@
 """Fine-tuning and freezing, masks as inputs, dropout, and training data that hold anomalies."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from streamlstm import Detector, train
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.scoring.forward import INPUT_LIMIT
+from streamlstm.training.fit import make_plan, run_plan
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.trainer import Segment, fit_network
 
@@ -117,3 +119,16 @@ def test_dropout_is_of_training_alone() -> None:
     assert dropped.history[-1].loss > 1.2 * plain.history[-1].loss  # what is dropped is missed in training
     assert dropped.history[-1].loss > 1.1 * dropped.history[-1].validation_loss  # and there in validation
     assert dropped.best_validation_loss < 0.5
+
+
+def test_memory_grows_with_the_series_itself_and_no_more() -> None:
+    """Windows are views: of 20 values that each row is compared with, none is a copy."""
+    peaks = []
+    for rows in (20_000, 120_000):
+        plan = make_plan(waves(rows), max_updates=3, hidden=12, reconstruct=16, forecast=4)
+        tracemalloc.start()
+        run_plan(plan)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    values = (120_000 - 20_000) * 2
+    assert (peaks[1] - peaks[0]) / values < 40  # bytes: a value is carried forward, standardised, laid on the track
