@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from streamlstm.adapters.local_log import LocalSnapshots
 from streamlstm.adapters.local_log.database import Database
@@ -17,6 +19,9 @@ from streamlstm.cli.output import say
 from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.network import Network
+from streamlstm.model.window_bundle import WindowBundle, is_window_bundle
+from streamlstm.model.window_network import WindowNetwork
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
 from streamlstm.streaming.snapshot_format import decode_state
 from streamlstm.types import TopicPartition
@@ -39,6 +44,8 @@ def inspect(
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     if head == _SQLITE:
         _print_states(file)
+    elif is_window_bundle(file):
+        _print_window_bundle(WindowBundle.load(file))
     else:
         _print_bundle(ModelBundle.load(file))
 
@@ -80,34 +87,68 @@ def _print_snapshot(file: Path, group: str, place: TopicPartition) -> None:
 
 def _print_bundle(model: ModelBundle) -> None:
     a, calibration = model.network.architecture, model.calibration
-    arrays = (getattr(layer, name) for layer in model.network.layers for name in CELL_FIELDS)
-    parameters = sum(array.size for array in arrays if array is not None)
-    parameters += model.network.head_weight.size + model.network.head_bias.size
+    parameters = _parameters(model.network)
     projected = f" projected to {a.projection}" if a.projection else ""
-    rate = f"one sample every {model.period_s:g} s" if model.period_s > 0 else "unknown"
-    lines = [
-        ("model", f"{model.label}, made {model.created_at or 'at an unknown time'}"),
-        ("digest", f"sha256 {model.digest} (verified)"),
-        (
-            "network",
-            f"{', '.join(a.cells)}, {a.layers} layer(s) of {a.hidden}{projected}, forecast {a.forecast} samples",
-        ),
-        ("trained", f"beside a reconstruction of the last {a.reconstruct} samples"),
-        ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
-        ("sampling", rate),
-        ("warm-up", f"{calibration.warm_up} samples"),
-        ("means", f"over {calibration.widths[0]:g} and {calibration.widths[1]:g} samples"),
-        ("clusters", f"{calibration.cluster_rows:.1f} samples pass a high level together"),
-        ("tail", f"shape {calibration.total_fit[0]:.3f}, scale {calibration.total_fit[1]:.3f}"),
-    ]
+    _print_lines(
+        model,
+        [
+            (
+                "network",
+                f"{', '.join(a.cells)}, {a.layers} layer(s) of {a.hidden}{projected}, forecast {a.forecast} samples",
+            ),
+            ("trained", f"beside a reconstruction of the last {a.reconstruct} samples"),
+            ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
+            ("sampling", _rate(model.period_s)),
+            ("warm-up", f"{calibration.warm_up} samples"),
+            ("means", f"over {calibration.widths[0]:g} and {calibration.widths[1]:g} samples"),
+            ("clusters", f"{calibration.cluster_rows:.1f} samples pass a high level together"),
+            ("tail", f"shape {calibration.total_fit[0]:.3f}, scale {calibration.total_fit[1]:.3f}"),
+        ],
+    )
+    _print_channels(model, "one-step error", calibration.scales[1])
+
+
+def _print_window_bundle(model: WindowBundle) -> None:
+    a, calibration = model.network.architecture, model.calibration
+    parameters = _parameters(model.network)
+    _print_lines(
+        model,
+        [
+            ("network", f"{a.arrangement}: {', '.join(a.cells)}, {len(a.cells)} layer(s) of {a.hidden}"),
+            ("scores", f"recordings only, whole windows of {a.rows} samples; a worker refuses it"),
+            ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
+            ("sampling", _rate(model.period_s)),
+            ("mean", f"over {calibration.width} samples"),
+            ("clusters", f"{calibration.cluster_rows:.1f} samples pass a high level together"),
+            ("tail", f"shape {calibration.fit[0]:.3f}, scale {calibration.fit[1]:.3f}"),
+        ],
+    )
+    _print_channels(model, "error", calibration.scales)
+
+
+def _parameters(network: Network | WindowNetwork) -> int:
+    arrays = (getattr(layer, name) for layer in network.layers for name in CELL_FIELDS)
+    parameters = sum(array.size for array in arrays if array is not None)
+    return int(parameters + network.head_weight.size + network.head_bias.size)
+
+
+def _rate(period_s: float) -> str:
+    return f"one sample every {period_s:g} s" if period_s > 0 else "unknown"
+
+
+def _print_lines(model: ModelBundle | WindowBundle, lines: list[tuple[str, str]]) -> None:
+    say(f"{'model':<11} {model.label}, made {model.created_at or 'at an unknown time'}")
+    say(f"{'digest':<11} sha256 {model.digest} (verified)")
     for name, value in lines:
         say(f"{name:<11} {value}")
-    say("channel              unit         mean        scale   one-step error")
+
+
+def _print_channels(model: ModelBundle | WindowBundle, error_name: str, scales: NDArray[np.float32]) -> None:
+    say(f"channel              unit         mean        scale   {error_name:>14}")
     units = model.units or ("",) * len(model.channels)
     for c, (name, unit) in enumerate(zip(model.channels, units, strict=True)):
         mean, scale = float(model.standardizer.mean[c]), float(model.standardizer.scale[c])
-        error = float(calibration.scales[1, c]) * scale
-        say(f"{name:<20} {unit:<6} {mean:>10.4g} {scale:>12.4g} {error:>16.4g}")
+        say(f"{name:<20} {unit:<6} {mean:>10.4g} {scale:>12.4g} {float(scales[c]) * scale:>16.4g}")
     for key, value in model.training.items():
         shown = f"{value:.6g}" if isinstance(value, float) and math.isfinite(value) else value
         say(f"training.{key}: {shown}")

@@ -20,9 +20,11 @@ from streamlstm.cli.progress import Progress
 from streamlstm.cli.seconds import milliseconds
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.window_bundle import WindowBundle, is_window_bundle
 from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
+from streamlstm.scoring.window_detector import WindowDetector
 from streamlstm.streaming.encoders import alert_record, encode, rfc3339, score_records
 from streamlstm.training.datasets import Series, read_series
 from streamlstm.types import GapPolicy, Position, Scores, Status
@@ -59,7 +61,10 @@ def score(
     refractory: Annotated[float, typer.Option(help="Seconds after an alert in which only a worse one opens.")] = 30.0,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Score a recording, row by row and causally, and say where alerts would have opened."""
+    """Score a recording, row by row and causally, and say where alerts would have opened.
+
+    A whole-window model (train --arrangement) scores it in windows instead.
+    """
     configure_logging(log_format)
     gaps = GapPolicy(reset_after_ms=milliseconds("--reset-after", reset_after))
     policy = AlertPolicy(
@@ -72,9 +77,9 @@ def score(
             check_target(option, target, inputs={"model bundle": bundle, "data": Path(file)})
     if out and alerts and out.absolute() == alerts.absolute():
         raise UsageError(f"--alerts: {alerts} is the file of --out; choose another")
-    model = ModelBundle.load(bundle)
+    detector, rows_together = _detector(bundle, gaps, Threshold(false_alarms))
+    model = detector.bundle
     table = _Table.of(read_series(file), model.channels, source=file)
-    detector = Detector(model, gaps=gaps, threshold=Threshold(false_alarms))
     tracker = AlertTracker(policy, model=model.label, channels=model.channels)
     opened = 0
     with (
@@ -84,7 +89,7 @@ def score(
     ):
         if score_format is ScoreFormat.CSV:
             scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")
-        for part in table.chunks():
+        for part in table.chunks(rows_together or max(len(table.rows), 1)):
             was_open = {stream_id: tracker.is_open(stream_id) for stream_id in set(part.stream_ids)}
             scores = detector.score(part.stream_ids, part.event_time_ms, part.values)
             positions = [Position(file, 0, int(row)) for row in part.rows]
@@ -102,6 +107,15 @@ def score(
                 for _, alert in changes:
                     alerts_out.write(encode(alert_record(alert)).decode() + "\n")
             progress.update(part.end, len(table.rows), f"{opened} alerts")
+
+
+def _detector(
+    bundle: Path, gaps: GapPolicy, threshold: Threshold
+) -> tuple[Detector, int] | tuple[WindowDetector, None]:
+    """Load a bundle of either kind; also say how many rows are scored at a time, None = all, for whole windows."""
+    if is_window_bundle(bundle):
+        return WindowDetector(WindowBundle.load(bundle), gaps=gaps, threshold=threshold), None
+    return Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold), _CHUNK
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +151,10 @@ class _Table:
             values=np.concatenate(columns)[order],
         )
 
-    def chunks(self) -> Iterator[_Table]:
-        for begin in range(0, len(self.rows), _CHUNK):
-            part = slice(begin, begin + _CHUNK)
-            end = min(begin + _CHUNK, len(self.rows))
+    def chunks(self, size: int) -> Iterator[_Table]:
+        for begin in range(0, len(self.rows), size):
+            part = slice(begin, begin + size)
+            end = min(begin + size, len(self.rows))
             yield _Table(self.rows[part], self.stream_ids[part], self.event_time_ms[part], self.values[part], end)
 
 
