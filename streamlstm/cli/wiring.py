@@ -9,9 +9,10 @@ from pathlib import Path
 from streamlstm.adapters import kafka_python, local_log
 from streamlstm.config import Config
 from streamlstm.config.schema import Kafka, Source
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.loaded import load_model
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.thresholds import Threshold
+from streamlstm.service.model_watch import ModelWatch
 from streamlstm.service.ports import Finding, Publisher, SnapshotStore, TopicReader, Transport
 from streamlstm.service.worker import Worker, WorkerOptions
 from streamlstm.streaming.decoders import JsonDecoder
@@ -44,7 +45,8 @@ class Service:
 
 def load_routes(config: Config) -> Router:
     """Load every bundle. Raises: BundleError."""
-    return Router([ModelRoute(model.match, ModelBundle.load(model.bundle)) for model in config.models])
+    loaded = [(model.match, load_model(model.bundle)) for model in config.models]
+    return Router([ModelRoute(match, model.bundle, model) for match, model in loaded])
 
 
 def build_service(config: Config) -> Service:
@@ -66,6 +68,7 @@ def build_service(config: Config) -> Service:
             commit_interval_ms=config.app.commit_interval_ms,
             snapshot_interval_ms=config.state.snapshot_interval_ms,
         ),
+        ModelWatch(router),
     )
     return Service(worker, pipelines)
 

@@ -122,9 +122,13 @@ class AlertTracker:
         values: NDArray[np.float32],
         scores: Scores,
         positions: Sequence[Position],
+        *,
+        model: str | None = None,
     ) -> Iterator[tuple[int, Alert]]:
         """Advance by rows in arrival order; yield (row, alert) for every alert that changed.
 
+        `model` is the label of the model that scored these rows, where it is another than the tracker's: an alert
+        carries the one that opened it.
         Shapes: N rows; values [N, C] in the channels' own units.
         """
         above = scores.score >= 1.0  # NaN is not
@@ -139,10 +143,11 @@ class AlertTracker:
                 if not above[row]:
                     continue
                 life = self._lives[stream_id] = _Life()
-            alert = self._advance(life, stream_id, row, int(event_time_ms[row]), values, scores, positions[row])
+            ts = int(event_time_ms[row])
+            alert = self._advance(life, stream_id, row, ts, values, scores, positions[row], model or self._model)
             if alert is not None:
                 yield row, alert
-            if self._is_idle(life, int(event_time_ms[row])):
+            if self._is_idle(life, ts):
                 del self._lives[stream_id]
 
     def _advance(
@@ -154,6 +159,7 @@ class AlertTracker:
         values: NDArray[np.float32],
         scores: Scores,
         position: Position,
+        model: str,
     ) -> Alert | None:
         score = float(scores.score[row])
         if scores.status[row] == Status.GAP:  # the stream starts again; what was open cannot be followed
@@ -177,7 +183,7 @@ class AlertTracker:
                 return self._revise(life, life.alert)
             return None
         if life.above >= self.policy.open_after and not self._is_refractory(life, ts, score):
-            return self._open(life, stream_id, ts)
+            return self._open(life, stream_id, ts, model)
         return None
 
     def _is_refractory(self, life: _Life, ts: int, score: float) -> bool:
@@ -190,10 +196,10 @@ class AlertTracker:
             return False
         return life.resolved_at is None or ts - life.resolved_at >= self.policy.refractory_ms
 
-    def _open(self, life: _Life, stream_id: str, ts: int) -> Alert:
+    def _open(self, life: _Life, stream_id: str, ts: int, model: str) -> Alert:
         assert life.peak is not None and life.opened_by is not None
         topic, partition, offset = life.opened_by
-        identity = f"{self._model}\0{stream_id}\0residual\0{topic}\0{partition}\0{offset}\0{life.started_at}"
+        identity = f"{model}\0{stream_id}\0residual\0{topic}\0{partition}\0{offset}\0{life.started_at}"
         life.alert = Alert(
             alert_id=hashlib.sha256(identity.encode()).hexdigest()[:24],
             revision=1,
@@ -207,7 +213,7 @@ class AlertTracker:
             peak=life.peak,
             samples=life.samples,
             channels=life.channels,
-            model=self._model,
+            model=model,
             summary=_summary(stream_id, life.peak, life.channels),
         )
         return life.alert

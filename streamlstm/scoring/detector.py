@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import ShapeError
-from streamlstm.kernels import combine_tails, score_streams
+from streamlstm.kernels import CELL_FIELDS, combine_tails, score_streams
 from streamlstm.model.bundle import ModelBundle
-from streamlstm.scoring.forward import Backend, Forward
+from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.residuals import run_residuals
 from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.types import GapPolicy, Scores, Status
 
-__all__ = ["Detector", "ScoreResult"]
+__all__ = ["Detector", "ScoreResult", "is_continued_by"]
 
 _CHUNK = 4096
 """Rows scored at a time: bounds the head's outputs to some 10 MB at 38 channels."""
@@ -84,6 +84,25 @@ class Detector:
         Raises: BundleError when the file is truncated, altered, foreign or of another version.
         """
         return cls(ModelBundle.load(path), gaps=gaps, threshold=threshold)
+
+    def take_over(self, old: Detector) -> bool:
+        """Take over the streams of another model, into this empty detector; say whether their states go on.
+
+        They do where the weights are those of the old model, or were fine-tuned from them, in the same units. A state
+        means something to the weights that made it only: under others of the same sizes its streams score as
+        anomalies until they have forgotten it, so those begin anew, with their times and their own alarm levels, and
+        have no score until they have warmed up.
+        Raises: ShapeError when the channels differ.
+        """
+        if old.bundle.channels != self.bundle.channels:
+            raise ShapeError(f"expected a model of {list(self.bundle.channels)}, got {list(old.bundle.channels)}")
+        if is_continued_by(old.bundle, self.bundle):
+            self.states.restore(list(old.states.slots), old.states.export())
+            return True
+        mine, theirs = self.bundle.standardizer, old.bundle.standardizer
+        last = mine.apply(old.states.last[old.states.in_order()] * theirs.scale + theirs.mean)
+        self.states.follow(old.states, last.clip(-INPUT_LIMIT, INPUT_LIMIT))
+        return False
 
     def score_one(self, stream_id: str, event_time_ms: int, row: ArrayLike | Mapping[str, float | None]) -> ScoreResult:
         """Score one sample of one stream.
@@ -185,3 +204,22 @@ class Detector:
         result.contribution[rows] = residuals.contribution
         standardizer = self.bundle.standardizer
         result.expected[rows] = residuals.expected * standardizer.scale + standardizer.mean
+
+
+def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:
+    """Say whether the state of streams under one model means the same under the other.
+
+    Equal sizes and units are needed, and weights that are equal or of one descent: one was fine-tuned from the other.
+    """
+    one, other = old.network, new.network
+    if old.channels != new.channels or one.architecture != other.architecture:
+        return False
+    units = ((old.standardizer.mean, new.standardizer.mean), (old.standardizer.scale, new.standardizer.scale))
+    if not all(np.array_equal(a, b) for a, b in units):
+        return False
+    if new.training.get("start") == old.label or old.training.get("start") == new.label:
+        return True
+    pairs = [(one.head_weight, other.head_weight), (one.head_bias, other.head_bias)]
+    for a, b in zip(one.layers, other.layers, strict=True):
+        pairs += [(getattr(a, name), getattr(b, name)) for name in CELL_FIELDS]
+    return all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)

@@ -87,7 +87,7 @@ class StreamStates:
 
     def export(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays of all streams, in the order of `slots`."""
-        slots = np.fromiter(self.slots.values(), np.int64, count=len(self.slots))
+        slots = self.in_order()
         arrays: dict[str, NDArray[np.generic]] = {"network": self.arena.export(slots)}
         for name in _ARRAYS:
             arrays[name] = getattr(self, name)[slots]
@@ -111,6 +111,22 @@ class StreamStates:
             raise SnapshotError(f"state array network: {error}") from error
         for name in _ARRAYS:
             getattr(self, name)[slots] = arrays[name]
+
+    def follow(self, other: StreamStates, last: NDArray[np.float32]) -> None:
+        """Claim the streams of `other`, into these empty states, and begin them anew.
+
+        Taken over are what does not depend on the weights: times, and the stream's own level and excess, which are
+        surprises. `last` [N, C] are its last values in the standardised units of this model, in the order of its slots.
+        """
+        slots, theirs = self.slots_of(list(other.slots)), other.in_order()
+        self.last_time[slots] = other.last_time[theirs]
+        self.last[slots] = last
+        self.levels[slots] = other.levels[theirs]
+        self.excesses[slots] = other.excesses[theirs]
+
+    def in_order(self) -> NDArray[np.int64]:
+        """Return the slots of all streams, in the order of `slots`."""
+        return np.fromiter(self.slots.values(), np.int64, count=len(self.slots))
 
     def _claim(self) -> int:
         if self._free:

@@ -17,6 +17,20 @@ When a partition is assigned:
 
 What step 5 rests on is guarded: a group that never committed saves its empty state first, so that S exists from the
 start.
+
+When a partition has another model to go over to (`PartitionProcessor.is_outdated`), between two batches:
+
+7. It waits for what another owner may have published and not committed: until it has processed every record that was
+   in the log when the partition was assigned, and the offset after its last record, X, is committed (step 2).
+8. The processor goes over to the new model.
+9. A snapshot at X is saved, which names the new model. Only when it is durable the next record is processed.
+
+So nothing that the new model says is published before a snapshot names it, and nothing that was published under the
+old one comes after. A crash before step 9 is done finds the older snapshot, which names the old model: step 5 repeats
+what that model said, and the partition goes over again, at X or later. A crash after it finds the snapshot at X. Where
+it is unknown whether the snapshot is durable (the store did not answer), the partition is let go and recovered: the
+store decides. A rebalance is nothing else: the new owner recovers under the model that the snapshot names, then goes
+over to its own.
 """
 
 from __future__ import annotations
@@ -48,11 +62,18 @@ class PartitionProcessor(Protocol):
     def opened_alert(self) -> bool:
         """Whether the last `process` opened an alert."""
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether there is a newer model to go over to."""
+
+    def renew_models(self) -> Sequence[str]:
+        """Go over to it; return a sentence for each model that changed."""
+
     def export_state(self) -> bytes:
-        """Return the state as bytes."""
+        """Return the state as bytes; it names the models it belongs to."""
 
     def import_state(self, payload: bytes) -> None:
-        """Take over a state. Raises: SnapshotError."""
+        """Take over a state, and the models it names. Raises: SnapshotError."""
 
 
 class ProcessorFactory(Protocol):
@@ -64,10 +85,14 @@ class ProcessorFactory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Where a partition starts: state as of `snapshot_offset`, publishing from `publish_from`."""
+    """Where a partition starts: state as of `snapshot_offset`, publishing from `publish_from`.
+
+    Before `renew_from` the models stay as they are (step 7).
+    """
 
     snapshot_offset: int
     publish_from: int
+    renew_from: int
 
 
 class Checkpoint:
@@ -79,6 +104,7 @@ class Checkpoint:
         self._outputs: dict[TopicPartition, list[Output]] = {}
         self._offsets: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
+        self._group: dict[TopicPartition, int] = {}
         self._saved: dict[TopicPartition, int] = {}
 
     @property
@@ -102,6 +128,7 @@ class Checkpoint:
             return
         self._transport.commit(list(chain.from_iterable(self._outputs.values())), self._offsets)
         self._committed.update(self._offsets)
+        self._group.update(self._offsets)
         self._outputs, self._offsets = {}, {}
 
     def save(self, processors: Mapping[TopicPartition, PartitionProcessor]) -> None:
@@ -116,12 +143,26 @@ class Checkpoint:
             self._snapshots.save(partition, Snapshot(offset, processor.export_state()))
             self._saved[partition] = offset
 
+    def renew(self, partition: TopicPartition, processor: PartitionProcessor, *, offset: int) -> Sequence[str]:
+        """Carry out steps 8 and 9 at the offset that the partition has processed up to. Call right after `commit`.
+
+        Does nothing where another offset is committed. On failure the partition must be let go and recovered.
+        Raises: TransportError.
+        """
+        if self._group.get(partition) != offset:
+            return ()
+        changes = processor.renew_models()
+        self._snapshots.save(partition, Snapshot(offset, processor.export_state()))
+        self._saved[partition] = offset
+        return changes
+
     def drop(self, partitions: Sequence[TopicPartition]) -> None:
         """Forget partitions that are no longer ours."""
         for partition in partitions:
             self._outputs.pop(partition, None)
             self._offsets.pop(partition, None)
             self._committed.pop(partition, None)
+            self._group.pop(partition, None)
             self._saved.pop(partition, None)
 
     def recover(self, partition: TopicPartition, processor: PartitionProcessor) -> Recovery:
@@ -133,9 +174,11 @@ class Checkpoint:
             start = self._transport.start_offset(partition)
             self._snapshots.save(partition, Snapshot(start, processor.export_state()))
             self._transport.seek(partition, start)
+            self._group[partition] = start
             _log.info("%s: new to this group, starts at offset %d", name, start)
-            return Recovery(start, start)
-        oldest, _ = self._transport.bounds(partition)
+            return Recovery(start, start, start)
+        self._group[partition] = committed
+        oldest, end = self._transport.bounds(partition)
         if snapshot is None or snapshot.offset > committed:
             why = (
                 "no snapshot" if snapshot is None else f"the snapshot (offset {snapshot.offset}) is ahead of the group"
@@ -150,4 +193,4 @@ class Checkpoint:
             _log.warning("%s: offsets %d to %d are past retention and cannot be read again", name, start, oldest - 1)
             start = oldest
         self._transport.seek(partition, start)
-        return Recovery(start, max(committed, start))
+        return Recovery(start, max(committed, start), max(end, start))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from streamlstm.errors import FencedError, SnapshotError, TransportError
 from streamlstm.service.checkpoint import Checkpoint, PartitionProcessor, ProcessorFactory
+from streamlstm.service.model_watch import ModelWatch
 from streamlstm.service.ports import SnapshotStore, Transport
 from streamlstm.types import Record, TopicPartition
 
@@ -38,14 +39,17 @@ class Worker:
         snapshots: SnapshotStore,
         make_processor: ProcessorFactory,
         options: WorkerOptions | None = None,
+        models: ModelWatch | None = None,
     ) -> None:
         self._transport = transport
         self._snapshots = snapshots
         self._make_processor = make_processor
         self._options = options or WorkerOptions()
+        self._models = models
         self._checkpoint = Checkpoint(transport, snapshots)
         self._processors: dict[TopicPartition, PartitionProcessor] = {}
         self._publish_from: dict[TopicPartition, int] = {}
+        self._renew_from: dict[TopicPartition, int] = {}
         self._next_offset: dict[TopicPartition, int] = {}
         self._committed_at = self._saved_at = 0.0
 
@@ -81,6 +85,7 @@ class Worker:
 
     def _round(self) -> None:
         options = self._options
+        self._renew_models()
         wait_ms = options.commit_interval_ms if self._checkpoint.is_pending else 10 * options.commit_interval_ms
         batch = self._transport.poll(max_records=options.poll_records, timeout_ms=min(wait_ms, 500))
         opened_alert = False
@@ -94,6 +99,29 @@ class Worker:
         if (now - self._saved_at) * 1000 >= options.snapshot_interval_ms and not self._checkpoint.is_pending:
             self._checkpoint.save(self._processors)
             self._saved_at = time.monotonic()
+
+    def _renew_models(self) -> None:
+        """Take up models that were published; let partitions that are ready for it go over to them (steps 7 to 9)."""
+        if self._models is not None:
+            self._models.look()
+        due = [
+            partition
+            for partition, processor in self._processors.items()
+            if processor.is_outdated and self._next_offset[partition] >= self._renew_from[partition]
+        ]
+        if not due:
+            return
+        self._checkpoint.commit()
+        self._committed_at = time.monotonic()
+        for partition in due:
+            offset = self._next_offset[partition]
+            try:
+                changes = self._checkpoint.renew(partition, self._processors[partition], offset=offset)
+            except TransportError:
+                self.on_lost([partition])  # the store says at its recovery whether the snapshot is there
+                raise
+            for change in changes:
+                _log.info("%s-%d@%d: %s", partition.topic, partition.partition, offset, change)
 
     def _process(self, partition: TopicPartition, records: Sequence[Record]) -> bool:
         """Advance one partition; say whether an alert opened that must not wait."""
@@ -116,6 +144,8 @@ class Worker:
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Recover each partition (steps 4 to 6)."""
+        if self._models is not None:
+            self._models.look_now()  # the last owner may know newer models
         for partition in partitions:
             processor = self._make_processor(partition)
             try:
@@ -123,10 +153,11 @@ class Worker:
             except SnapshotError as error:
                 raise SnapshotError(
                     f"{partition.topic}-{partition.partition}: the state cannot be restored: {error}; "
-                    "use the release that wrote it, or delete the snapshot to let its streams warm up again"
+                    "or delete the snapshot to let its streams warm up again"
                 ) from error
             self._processors[partition] = processor
             self._publish_from[partition] = recovery.publish_from
+            self._renew_from[partition] = recovery.renew_from
             self._next_offset[partition] = recovery.snapshot_offset
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -144,4 +175,5 @@ class Worker:
         for partition in partitions:
             self._processors.pop(partition, None)
             self._publish_from.pop(partition, None)
+            self._renew_from.pop(partition, None)
             self._next_offset.pop(partition, None)

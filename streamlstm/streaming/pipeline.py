@@ -12,19 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from streamlstm.errors import SnapshotError
-from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
+from streamlstm.model.bundle import ModelBundle
+from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Backend
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.streaming.columns import to_columns
 from streamlstm.streaming.decoders import DecodedSample, JsonDecoder, Reason, Rejection, dead_letter
 from streamlstm.streaming.encoders import alert_record, encode, score_records
+from streamlstm.streaming.route_streams import RouteStreams, ScoredRows
 from streamlstm.streaming.routing import Router
-from streamlstm.streaming.snapshot_format import ModelState, decode_state, encode_state
+from streamlstm.streaming.snapshot_format import decode_state, encode_state
 from streamlstm.types import GapPolicy, Output, Position, Record, Scores, Status, TopicPartition
 
 __all__ = ["PartitionPipeline", "PipelineOptions", "ScoresPublished"]
@@ -70,22 +71,22 @@ class PartitionPipeline:
         self._options = options
         self._routes: dict[str, int | None] = {}
         self._models = [
-            _ModelStreams(
-                Detector(
-                    route.bundle,
-                    gaps=options.gaps,
-                    threshold=options.threshold,
-                    period_s=None if options.period_ms is None else options.period_ms / 1000,
-                    max_streams=options.max_streams,
-                    threads=options.threads,
-                    is_half=options.is_half,
-                    backend=options.backend,
-                ),
-                AlertTracker(options.alerts, model=route.bundle.label, channels=route.bundle.channels),
-            )
-            for route in router.routes
+            RouteStreams(route.pattern, route.model, self._make_detector, options.alerts) for route in router.routes
         ]
         self._opened_alert = False
+
+    def _make_detector(self, bundle: ModelBundle) -> Detector:
+        options = self._options
+        return Detector(
+            bundle,
+            gaps=options.gaps,
+            threshold=options.threshold,
+            period_s=None if options.period_ms is None else options.period_ms / 1000,
+            max_streams=options.max_streams,
+            threads=options.threads,
+            is_half=options.is_half,
+            backend=options.backend,
+        )
 
     @property
     def opened_alert(self) -> bool:
@@ -130,7 +131,7 @@ class PartitionPipeline:
 
     def _score(
         self,
-        model: _ModelStreams,
+        model: RouteStreams,
         samples: list[DecodedSample],
         placed: list[tuple[int, int, Output]],
         rejections: list[Rejection],
@@ -146,19 +147,29 @@ class PartitionPipeline:
         stream_ids = [sample.stream_id for sample in samples]
         times = np.array([sample.event_time_ms for sample in samples], np.int64)
         positions = [Position(sample.record.topic, sample.record.partition, sample.record.offset) for sample in samples]
-        scores = model.detector.score(stream_ids, times, values)
-        self._count(scores)
-        for row, record in self._published_scores(scores, stream_ids, times, model, positions):
-            output = Output(f"{self._options.prefix}scores", stream_ids[row].encode(), record)
-            placed.append((samples[row].record.offset, 2 * samples[row].index, output))
-        for row, alert in model.tracker.update(stream_ids, times, values, scores, positions):
-            self._opened_alert |= alert.revision == 1
-            self.counts[f"alerts_{alert.state}"] += alert.revision == 1 or alert.state == "resolved"
-            output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), encode(alert_record(alert)))
-            placed.append((samples[row].record.offset, 2 * samples[row].index + 1, output))
+        for part in model.score(stream_ids, times, values):
+            self._count(part.scores)
+            rows = part.rows
+            if len(rows) == len(samples):
+                ids, its_times, its_values, its_positions = stream_ids, times, values, positions
+            else:
+                ids, its_positions = [stream_ids[row] for row in rows], [positions[row] for row in rows]
+                its_times, its_values = times[rows], values[rows]
+            for place, record in self._published_scores(part, ids, its_times, its_positions):
+                sample = samples[rows[place]]
+                output = Output(f"{self._options.prefix}scores", ids[place].encode(), record)
+                placed.append((sample.record.offset, 2 * sample.index, output))
+            label = part.bundle.label
+            changes = model.tracker.update(ids, its_times, its_values, part.scores, its_positions, model=label)
+            for place, alert in changes:
+                sample = samples[rows[place]]
+                self._opened_alert |= alert.revision == 1
+                self.counts[f"alerts_{alert.state}"] += alert.revision == 1 or alert.state == "resolved"
+                output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), encode(alert_record(alert)))
+                placed.append((sample.record.offset, 2 * sample.index + 1, output))
 
     def _admit_streams(
-        self, model: _ModelStreams, samples: list[DecodedSample], rejections: list[Rejection]
+        self, model: RouteStreams, samples: list[DecodedSample], rejections: list[Rejection]
     ) -> list[DecodedSample]:
         """Leave out the samples of new streams that have no room, after forgetting streams long gone."""
         states, forget_after = model.detector.states, self._options.gaps.forget_after_ms
@@ -166,7 +177,7 @@ class PartitionPipeline:
         if states.has_room(len(new)):
             return samples
         if forget_after:
-            self.counts["streams_released"] += states.release_older_than(samples[0].event_time_ms - forget_after)
+            self.counts["streams_released"] += model.release_older_than(samples[0].event_time_ms - forget_after)
         admitted, room = [], states.max_streams - len(states)
         taken: set[str] = set()
         for sample in samples:
@@ -180,13 +191,9 @@ class PartitionPipeline:
         return admitted
 
     def _published_scores(
-        self,
-        scores: Scores,
-        stream_ids: list[str],
-        times: np.ndarray[tuple[int], np.dtype[np.int64]],
-        model: _ModelStreams,
-        positions: list[Position],
+        self, part: ScoredRows, stream_ids: list[str], times: NDArray[np.int64], positions: list[Position]
     ) -> list[tuple[int, bytes]]:
+        scores, bundle = part.scores, part.bundle
         match self._options.scores:
             case ScoresPublished.OFF:
                 return []
@@ -194,7 +201,6 @@ class PartitionPipeline:
                 rows = np.flatnonzero(scores.score >= 1.0)
             case ScoresPublished.ALL:
                 rows = np.arange(len(stream_ids))
-        bundle = model.detector.bundle
         records = score_records(rows, stream_ids, times, scores, bundle.channels, bundle.label, positions)
         return [(int(row), encode(record)) for row, record in zip(rows, records, strict=True)]
 
@@ -212,65 +218,48 @@ class PartitionPipeline:
             route = self._routes[stream_id] = self._router.route_of(stream_id)
             return route
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a route has another model by now than the one that runs here."""
+        routes = zip(self._models, self._router.routes, strict=True)
+        return any(model.model.digest != route.model.digest for model, route in routes)
+
+    def renew_models(self) -> list[str]:
+        """Go over to the models that the routes have by now; return a sentence for each."""
+        routes = zip(self._models, self._router.routes, strict=True)
+        return [m.renew(route.model) for m, route in routes if m.model.digest != route.model.digest]
+
     def export_state(self) -> bytes:
-        """Return the state of every stream as bytes."""
-        models = [
-            ModelState(
-                label=model.detector.bundle.label,
-                digest=model.detector.bundle.digest,
-                isa=model.detector.isa,
-                streams=list(model.detector.states.slots),
-                alerts=msgspec.Raw(model.tracker.export_state()),
-                arrays=dict(model.detector.states.export()),
-            )
-            for model in self._models
-        ]
-        return encode_state(models, self.counts)
+        """Return the state of every stream as bytes, with the models that it is the state of."""
+        return encode_state([state for model in self._models for state in model.export()], self.counts)
 
     def import_state(self, payload: bytes) -> None:
-        """Take over a state, model by model. A model that has changed since starts with empty state, and says so.
+        """Take over a state, route by route, and go on under the models that it names (see `is_outdated`).
 
-        Raises: SnapshotError when the bytes are truncated, altered or of another version.
+        A route is found by its pattern, or else by its model. One that is new starts with empty state, and says so.
+        Raises: SnapshotError when the bytes are truncated, altered or of another version, or a model is nowhere.
         """
         states, counts = decode_state(payload)
         self.counts.update(counts)
-        by_digest = {state.digest: state for state in states}
+        known = {route.model.digest: route.model for route in self._router.routes}
+        by_pattern = {state.match: state for state in states if state.rank == 0}
+        by_digest = {state.digest: state for state in states if state.rank == 0}
         for model in self._models:
-            bundle = model.detector.bundle
-            state = by_digest.get(bundle.digest)
-            if state is None:
+            newest = by_pattern.get(model.pattern) or by_digest.get(model.model.digest)
+            if newest is None:
                 if states:
                     _log.warning(
-                        "%s: no state of model %s in the snapshot; its streams warm up", self.partition, bundle.label
+                        "%s: no state of model %s in the snapshot; its streams warm up",
+                        self.partition,
+                        model.model.label,
                     )
                 continue
-            if len(state.streams) > self._options.max_streams:
-                raise SnapshotError(
-                    f"the snapshot holds {len(state.streams)} streams, and state.max_streams is "
-                    f"{self._options.max_streams}; raise it"
-                )
-            if state.isa != model.detector.isa:
-                _log.warning(
-                    "%s: the snapshot was written on %s, and this is %s: scores go on close to what they were, not "
-                    "equal to the bit; STREAMLSTM_ISA and app.backend choose",
-                    self.partition,
-                    state.isa,
-                    model.detector.isa,
-                )
-            model.detector.states.restore(state.streams, state.arrays)
-            model.tracker.import_state(bytes(state.alerts))
+            own = [state for state in states if state.match == newest.match]
+            model.restore(own, known, max_streams=self._options.max_streams)
 
 
 _LAST = 1 << 62
 """Dead letters of a record follow its scores."""
-
-
-@dataclass(frozen=True, slots=True)
-class _ModelStreams:
-    """The streams of one model: their state and their alerts."""
-
-    detector: Detector
-    tracker: AlertTracker
 
 
 def _first_of_each_record(rejections: list[Rejection]) -> list[Rejection]:

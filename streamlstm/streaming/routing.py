@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.loaded import LoadedModel, model_of
 
 __all__ = ["ModelRoute", "Router", "glob_to_regex"]
 
@@ -24,18 +25,29 @@ def glob_to_regex(pattern: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class ModelRoute:
-    """Streams whose id matches `pattern` are scored by `bundle`."""
+    """Streams whose id matches `pattern` are scored by `bundle`; `model` is the bundle as it was loaded."""
 
     pattern: str
     bundle: ModelBundle
+    model: LoadedModel = field(default=None, repr=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            object.__setattr__(self, "model", model_of(self.bundle))
 
 
 class Router:
-    """Finds the route of a stream id."""
+    """Finds the route of a stream id. Patterns stay; the model of a route may be renewed while a worker runs."""
 
     def __init__(self, routes: Sequence[ModelRoute]) -> None:
         self.routes = tuple(routes)
         self._patterns = [glob_to_regex(route.pattern) for route in routes]
+
+    def renew(self, index: int, model: LoadedModel) -> None:
+        """From now on this is the route's model; partitions go over to it when they are ready to."""
+        routes = list(self.routes)
+        routes[index] = replace(routes[index], bundle=model.bundle, model=model)
+        self.routes = tuple(routes)
 
     def route_of(self, stream_id: str) -> int | None:
         """Return the index of the first route that matches, or None."""
