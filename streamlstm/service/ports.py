@@ -12,7 +12,16 @@ from typing import Protocol
 
 from streamlstm.types import MISSING_TIME_MS, Output, Record, TopicPartition
 
-__all__ = ["AssignmentListener", "Finding", "Publisher", "Snapshot", "SnapshotStore", "TopicReader", "Transport"]
+__all__ = [
+    "AssignmentListener",
+    "Finding",
+    "HistoryReader",
+    "Publisher",
+    "Snapshot",
+    "SnapshotStore",
+    "TopicReader",
+    "Transport",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,24 @@ class TopicReader(Protocol):
 
     def read(self, topic: str, *, from_beginning: bool = True) -> Iterator[Record]:
         """Yield the records of every partition up to the end offsets at the time of the call (read committed)."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class HistoryReader(Protocol):
+    """Reads a range of several topics by time stamp, outside any group: nothing joins, nothing is committed."""
+
+    def topics(self) -> Sequence[str]:
+        """Return the names of the topics there are. Raises: UnreachableError."""
+
+    def read(self, topics: Sequence[str], *, begin_ms: int | None, end_ms: int | None) -> Iterator[Record]:
+        """Yield the records of every partition, each partition's in offset order (read committed).
+
+        A partition's range begins with its first record whose time stamp is `begin_ms` or later, and ends before the
+        first one at `end_ms` or later; None: with the oldest record, before the end offset at the time of the call.
+        Raises: TransportError when a topic does not exist; UnreachableError when nothing comes for too long.
+        """
 
     def close(self) -> None:
         """Release everything."""

@@ -10,15 +10,16 @@ from typing import Any, Literal
 import pytest
 
 from streamlstm.adapters.kafka_python import (
+    KafkaHistory,
     KafkaPublisher,
     KafkaReader,
     KafkaSettings,
     KafkaSnapshots,
     KafkaTransport,
 )
-from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalSnapshots, LocalTransport
+from streamlstm.adapters.local_log import LocalHistory, LocalPublisher, LocalReader, LocalSnapshots, LocalTransport
 from streamlstm.adapters.local_log.database import Database, Retention
-from streamlstm.service.ports import Publisher, SnapshotStore, TopicReader, Transport
+from streamlstm.service.ports import HistoryReader, Publisher, SnapshotStore, TopicReader, Transport
 from streamlstm.types import Record, TopicPartition
 
 Start = Literal["earliest", "latest"]
@@ -72,6 +73,9 @@ class Log:
     def reader(self) -> TopicReader:
         raise NotImplementedError
 
+    def history(self) -> HistoryReader:
+        raise NotImplementedError
+
     def snapshots(self, group: str = "g") -> SnapshotStore:
         raise NotImplementedError
 
@@ -123,6 +127,9 @@ class LocalLog(Log):
     def reader(self) -> TopicReader:
         return self.keep(LocalReader(self.path))  # type: ignore[no-any-return]
 
+    def history(self) -> HistoryReader:
+        return self.keep(LocalHistory(self.path))  # type: ignore[no-any-return]
+
     def snapshots(self, group: str = "g") -> SnapshotStore:
         return self.keep(LocalSnapshots(self.path, group=f"{self.prefix}/{group}"))  # type: ignore[no-any-return]
 
@@ -159,6 +166,9 @@ class KafkaLog(Log):
 
     def reader(self) -> TopicReader:
         return self.keep(KafkaReader(self.settings))  # type: ignore[no-any-return]
+
+    def history(self) -> HistoryReader:
+        return self.keep(KafkaHistory(self.settings))  # type: ignore[no-any-return]
 
     def snapshots(self, group: str = "g") -> SnapshotStore:
         made = KafkaSnapshots(self.settings, topic=self.topic("state"), group=f"{self.prefix}/{group}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -17,10 +18,10 @@ from streamlstm.adapters.kafka_python.connection import (
     errors,
 )
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
-from streamlstm.errors import TransportError
+from streamlstm.errors import TransportError, UnreachableError
 from streamlstm.types import MISSING_TIME_MS, Record
 
-__all__ = ["KafkaPublisher", "KafkaReader"]
+__all__ = ["KafkaPublisher", "KafkaReader", "records_before"]
 
 _READ_RECORDS = 5000
 _READ_TIMEOUT_MS = 1000
@@ -105,21 +106,39 @@ class KafkaReader:
         except TransportError:
             consumer.close()
             raise
-        return _records(consumer, ends)
+        return records_before(consumer, ends)
 
     def close(self) -> None:
         """Release everything: each read closes its own connection at its end."""
 
 
-def _records(consumer: KafkaConsumer, ends: dict[KafkaPartition, int]) -> Iterator[Record]:
-    """Yield records before `ends`. Positions also pass what is never delivered: markers, compacted records."""
-    topic = next(iter(ends)).topic
+def records_before(consumer: KafkaConsumer, ends: dict[KafkaPartition, int]) -> Iterator[Record]:
+    """Yield the records of an assigned consumer before `ends`, then close it.
+
+    Positions also pass what is never delivered: markers, compacted records. A partition that is read is paused, so that
+    nothing is fetched beyond its end.
+    Raises: UnreachableError when no position moves for as long as a broker's restart may take.
+    """
+    what = f"read {', '.join(sorted({place.topic for place in ends}))}"
+    waiting, moved_at = dict.fromkeys(ends, -1), time.monotonic()
     try:
         while True:
-            with errors(f"read {topic}"):
-                if all(consumer.position(place, REQUEST_TIMEOUT_MS) >= end for place, end in ends.items()):
+            with errors(what):
+                positions = {place: consumer.position(place, REQUEST_TIMEOUT_MS) for place in waiting}
+                done = [place for place, position in positions.items() if position >= ends[place]]
+                consumer.pause(*done)
+                if positions != waiting:
+                    moved_at = time.monotonic()
+                waiting = {place: position for place, position in positions.items() if place not in done}
+                if not waiting:
                     return
                 batches = consumer.poll(timeout_ms=_READ_TIMEOUT_MS, max_records=_READ_RECORDS)
+            if not batches and time.monotonic() - moved_at > DELIVERY_TIMEOUT_MS / 1000:
+                place, position = next(iter(waiting.items()))
+                raise UnreachableError(
+                    f"could not {what}: nothing came for {DELIVERY_TIMEOUT_MS // 1000} s, with "
+                    f"{place.topic}-{place.partition} at offset {position} of {ends[place]}; is the broker up?"
+                )
             for place, records in batches.items():
                 for record in records:
                     if record.offset < ends[place]:

@@ -182,6 +182,16 @@ class Database:
                 for at, key, value, time_ms, packed in rows
             ]
 
+    def first_since(self, place: Partition, time_ms: int) -> int:
+        """Return the offset of the first record whose time stamp is `time_ms` or later; the end when there is none."""
+        base = place.slot * _SLOT
+        with self._errors(f"find a time in {place.topic}-{place.partition}"):
+            (found,) = self._connection.execute(
+                "SELECT MIN(position) FROM records WHERE position >= ? AND position < ? AND timestamp_ms >= ?",
+                (base + place.oldest, base + place.end, time_ms),
+            ).fetchone()
+        return place.end if found is None else int(found) - base
+
     def trim(self, topic: str, retention: Retention) -> None:
         """Drop the records of a topic that are beyond its retention (inside a transaction)."""
         for place in self.partitions(topic):

@@ -1,0 +1,65 @@
+"""Reading a range of the local log by time stamp, outside any group."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from streamlstm.adapters.local_log.database import Database, Partition
+from streamlstm.errors import TransportError
+from streamlstm.types import Record
+
+__all__ = ["LocalHistory"]
+
+_READ_RECORDS = 5000
+
+
+class LocalHistory:
+    """Read ranges of topics, one partition after another. Opens a file that is there; creates none."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        self._database: Database | None = None
+
+    def topics(self) -> Sequence[str]:
+        """Return the names of the topics there are."""
+        return sorted({place.topic for place in self._open().partitions()})
+
+    def read(self, topics: Sequence[str], *, begin_ms: int | None, end_ms: int | None) -> Iterator[Record]:
+        """Yield the records between two time stamps, up to the end offsets at the time of the call.
+
+        Raises: TransportError when a topic does not exist.
+        """
+        database = self._open()
+        ranges: list[tuple[Partition, int, int]] = []
+        for topic in topics:
+            places = database.partitions(topic)
+            if not places:
+                known = ", ".join(self.topics()) or "none"
+                raise TransportError(f"{self._path}: there is no topic {topic!r}; topics there: {known}")
+            for place in places:
+                start = place.oldest if begin_ms is None else database.first_since(place, begin_ms)
+                end = place.end if end_ms is None else database.first_since(place, end_ms)
+                ranges.append((place, start, end))
+        return self._records(database, ranges)
+
+    def close(self) -> None:
+        """Release everything."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def _open(self) -> Database:
+        if self._database is None:
+            if not os.path.exists(self._path):
+                raise TransportError(f"{self._path}: there is no such local log; name the one that the worker uses")
+            self._database = Database(self._path)
+        return self._database
+
+    @staticmethod
+    def _records(database: Database, ranges: list[tuple[Partition, int, int]]) -> Iterator[Record]:
+        for place, start, end in ranges:
+            at = start
+            while at < end and (found := database.read(place, start=at, limit=_READ_RECORDS, end=end)):
+                yield from found
+                at = found[-1].offset + 1
