@@ -25,7 +25,16 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line. Exit codes: 0 good, 1 failed, 2 usage or configuration, 130 interrupted."""
-    from streamlstm.cli import bench, demo, inspect, replay, run, score, train  # noqa: F401 (each registers its verbs)
+    from streamlstm.cli import (  # noqa: F401 (each registers its verbs)
+        bench,
+        demo,
+        inspect,
+        interchange,
+        replay,
+        run,
+        score,
+        train,
+    )
 
     try:
         try:

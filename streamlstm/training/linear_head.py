@@ -125,4 +125,4 @@ def _solved(sums: _Moments, ridge: float) -> NDArray[np.float64]:
         len(sums.gram), ridge * max(np.trace(sums.gram[:-1, :-1]) / (len(sums.gram) - 1), 1e-12)
     )
     penalty[-1] = 0  # the bias is free
-    return np.linalg.solve(sums.gram + np.diag(penalty), sums.cross)
+    return np.linalg.solve(sums.gram + np.diag(penalty), sums.cross).astype(np.float64, copy=False)

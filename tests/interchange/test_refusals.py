@@ -69,10 +69,12 @@ def test_every_flipped_byte_of_a_state_dict_is_read_or_refused(tmp_path: Path) -
         with zipfile.ZipFile(file, "w") as archive:
             for name, content in (parts | {program: bytes(damaged)}).items():
                 archive.writestr(name, content)
+        said = ""
         try:
             read_layers(file)
         except (BundleError, UsageError) as error:
-            assert str(error).startswith(str(file))
+            said = str(error)
+        assert not said or said.startswith(str(file))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_not_finite_integer_and_no_recurrent_weights(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="expected finite weights"):
         read_layers(file)
     save_file({"weight_ih_l0": np.ones((20, 3), np.int8)}, file)
-    with pytest.raises(BundleError, match="weight_ih_l0: expected floats .* got I8"):
+    with pytest.raises(BundleError, match=r"weight_ih_l0: expected floats .* got I8"):
         read_layers(file)
     save_file(tensors(weight=(2, 3)), file)
     with pytest.raises(BundleError, match="expected an LSTM, GRU or plain RNN, got a file without one"):
@@ -155,7 +157,7 @@ def test_names_that_the_file_has_not(tmp_path: Path) -> None:
         read_layers(file, modules=["middle"])
     with pytest.raises(UsageError, match=r"linear layer of the file \(head\), got 'top'"):
         read_layers(file, modules=["lower"], head="top")
-    with pytest.raises(BundleError, match="do not stand on each other .*expected 5 inputs.* got 3"):
+    with pytest.raises(BundleError, match=r"do not stand on each other .*expected 5 inputs.* got 3"):
         read_layers(file, modules=["lower", "upper"])
 
 
