@@ -23,6 +23,7 @@ FLOORS = {
             ("model",),
             ("scoring",),
             ("streaming", "training", "simulation"),
+            ("reporting",),
             ("service",),
             ("adapters",),
             ("config",),

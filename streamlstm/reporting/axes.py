@@ -63,7 +63,8 @@ def covering(
 ) -> Axis:
     """Return the axis that holds all finite values and `include`, with a twentieth to spare above and below.
 
-    Nothing is spared below a 0 that is asked for. Of a logarithmic one only positive values count. Without any value it runs from 0 to 1 (1 to 10).
+    Nothing is spared below a 0 that is asked for. Of a logarithmic axis only positive values count. Without any value
+    it runs from 0 to 1 (1 to 10).
     """
     pool = np.concatenate([np.ravel(np.asarray(values, np.float64)), np.asarray(include, np.float64)])
     pool = pool[np.isfinite(pool) & ((pool > 0) | (not is_log))]

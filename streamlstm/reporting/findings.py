@@ -17,6 +17,7 @@ __all__ = ["Finding", "explained_in_all", "find", "is_mean_square", "stream_days
 _MOVED = 1.0
 _MISSING = 0.2
 _NAMED = 4
+_LITTLE = 0.9
 _OVERFITTED = 1.5
 _WORSE = 1.1
 _MISCALIBRATED = 2.0
@@ -86,6 +87,14 @@ def _of_training(report: TrainingReport, figures: ChannelFigures) -> list[Findin
                 Finding(
                     "On the validation part guessing each channel's training mean does better (loss "
                     f"{number(validated)}): what was learned does not carry over to it.",
+                    True,
+                )
+            )
+        elif left_unseen > _LITTLE:
+            found.append(
+                Finding(
+                    f"Over all that is rebuilt and forecast, {share(left_unseen)} of what guessing the mean leaves is "
+                    "left: there is little in this data that can be foreseen, or the network has not found it.",
                     True,
                 )
             )

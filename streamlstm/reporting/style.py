@@ -21,7 +21,7 @@ h2{font-size:20px;margin:44px 0 6px;padding-top:14px;border-top:2px solid var(--
 h3{font-size:15px;margin:14px 0 4px}
 p{margin:6px 0 12px;max-width:75ch}
 .kicker{margin:0;color:var(--muted);font-size:13px}
-.facts,.note,small,figcaption+p,summary{color:var(--muted)}
+.facts,.note,small,summary{color:var(--muted)}
 .note,.choices{font-size:13px;line-height:1.45}
 .lead{font-size:21px;line-height:1.4;margin:22px 0 18px;max-width:60ch}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr));gap:14px 28px}

@@ -49,10 +49,12 @@ def _window(report: TrainingReport, window: WorstWindow) -> Markup:
     plots: list[Markup] = []
     for channel in order[: min(needed, _CHANNELS)].tolist():
         plots += _channel(report, window, channel, across, x)
-    plots += _score(window, across, x, unit)
+    plots += _score(report, window, across, x, unit)
     part = "calibration" if window.peak >= report.cuts[window.stream_id][1] else "validation"
     when = f", {duration(window.peak * report.period_s)} from its start" if report.period_s else ""
     note = f"Peak at row {window.peak:,}{when}; {part} part."
+    if _trained(report, window):
+        note += " Shaded: rows of the training part, which the weights know."
     return figure(f"{number(window.peak_score)} · {window.stream_id}", *plots, note=note, css="window")
 
 
@@ -63,6 +65,7 @@ def _channel(
     came, expected = window.values[:, channel], window.expected[:, channel]
     rebuilt = window.rebuilt[:, channel]
     plot = Plot(x, covering(np.concatenate([came, expected, rebuilt])), height=92, x_ticks=0, y_ticks=4)
+    _shade_trained(plot, report, window, across)
     plot.line(across, came, "ink broad", title="observed")
     plot.line(across, rebuilt, "c2 thin", title="reconstruction")
     plot.line(across, expected, "c1 thin", title="expected one step before")
@@ -73,15 +76,28 @@ def _channel(
     return [heading, plot.render(f"{name}: {told}; {part}.")]
 
 
-def _score(window: WorstWindow, across: NDArray[np.float64], x: Axis, unit: str) -> list[Markup]:
-    top = max(window.peak_score, 1.0)
+def _score(
+    report: TrainingReport, window: WorstWindow, across: NDArray[np.float64], x: Axis, unit: str
+) -> list[Markup]:
+    top = max(float(np.nanmax(window.score)), 1.0)
     plot = Plot(x, Axis(0.0, 1.15 * top), height=52, x_ticks=7, y_ticks=2, x_title=unit)
     held = np.where(np.isfinite(window.score), window.score, 0.0)
+    _shade_trained(plot, report, window, across)
     plot.band(across, np.zeros_like(held), held, "c3")
     plot.across(1.0, "alarm")
     plot.dot(0.0, window.peak_score, "c3", title=f"score {number(window.peak_score)}")
     heading = element("p", {"class": "panel"}, "score", element("small", None, f" · {unit} from the peak"))
     return [heading, plot.render(f"Score: {number(window.peak_score)} at the peak, 1.0 is the threshold.")]
+
+
+def _trained(report: TrainingReport, window: WorstWindow) -> int:
+    """Return how many of the window's rows are of the training part."""
+    return min(max(report.cuts[window.stream_id][0] - window.begin, 0), len(window.score))
+
+
+def _shade_trained(plot: Plot, report: TrainingReport, window: WorstWindow, across: NDArray[np.float64]) -> None:
+    if rows := _trained(report, window):
+        plot.shade(float(across[0]), float(across[min(rows, len(across) - 1)]), "quiet")
 
 
 def _clock(report: TrainingReport, rows: int) -> tuple[float, str]:
