@@ -17,7 +17,7 @@ from streamlstm.reporting.report import TrainingReport
 
 __all__ = ["curves_section"]
 
-_LOSSES = ("update", "loss", "validation_loss")
+_SHOWN_AS_LOSS = ("update", "epoch", "loss", "validation_loss")
 _STEEP = 5.0
 """Losses that fall by more than this factor are drawn by their logarithm."""
 
@@ -62,7 +62,8 @@ def _losses(report: TrainingReport, guess: float) -> Markup:
         seen = f"lowest validation loss {number(best.validation_loss)} at update {best.update:,}"
         plot.dot(best.update, best.validation_loss, "c2", text=f"{number(best.validation_loss)} kept", title=seen)
     told = [
-        f"update {look.update:,}: training {number(look.loss)}, validation {number(look.validation_loss)}"
+        f"update {look.update:,}, epoch {look.epoch:,}: training {number(look.loss)}, "
+        f"validation {number(look.validation_loss)}"
         for look in report.history
     ]
     plot.touch(updates, np.where(np.isfinite(validation), validation, losses).tolist(), told)
@@ -78,7 +79,7 @@ def _losses(report: TrainingReport, guess: float) -> Markup:
 
 
 def _further(report: TrainingReport) -> list[Markup]:
-    names = [f.name for f in fields(report.history[0]) if f.name not in _LOSSES]
+    names = [f.name for f in fields(report.history[0]) if f.name not in _SHOWN_AS_LOSS]
     plots = []
     for name in names:
         values = [_as_float(getattr(look, name)) for look in report.history]

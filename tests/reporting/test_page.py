@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import make_dataclass, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from reporting.reports import looks, make_report, waves
 
 from streamlstm.errors import DataError, ShapeError
 from streamlstm.reporting.page import TrainingReport, render_report, write_report
-from streamlstm.training.trainer import Look
 
 VOID = {"br", "hr", "img", "link", "meta"}
 
@@ -118,17 +117,16 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one(report: TrainingReport
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_what_every_look_noted_is_drawn(report: TrainingReport) -> None:
-    wider = make_dataclass("Wider", [("learning_rate", float), ("gradient_norm", float)], bases=(Look,), frozen=True)
-    history = tuple(
-        wider(look.update, look.loss, look.validation_loss, 0.01 * n, math.nan) for n, look in enumerate(looks())
-    )
-    text = Page(render_report(replace(report, history=history))).text
+def test_what_every_look_noted_is_drawn(report: TrainingReport, page: str) -> None:
+    text = Page(page).text
     assert "Learning rate" in text and "Gradient norm" not in text  # nothing of which there is no number
+    assert "update 200, epoch 3: training 0.189, validation 0.258" in text
+    history = tuple(replace(look, gradient_norm=0.5 + look.update) for look in report.history)
+    assert "Gradient norm" in Page(render_report(replace(report, history=history))).text
 
 
 def test_without_a_validation_loss_it_says_so(report: TrainingReport) -> None:
-    history = tuple(Look(look.update, look.loss, math.nan) for look in looks())
+    history = tuple(replace(look, validation_loss=math.nan) for look in looks())
     text = Page(render_report(replace(report, history=history))).text
     assert "No validation loss could be measured" in text
     assert "No look was taken" in Page(render_report(replace(report, history=(), best_update=0))).text
