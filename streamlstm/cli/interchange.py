@@ -94,7 +94,7 @@ def import_(
     bundle.save(out)
     cells = ", ".join(f"{one.kind.value} {one.input_size}->{one.output_size}" for one in foreign.layers)
     rows = sum(map(len, values.values()))
-    say(f"{out}: {bundle.label}, {cells} from {file}, calibrated on {rows:,} rows of {len(values)} stream(s)")
+    say(f"{out}: {bundle.label}, {cells} from {file}, fitted to {rows:,} rows of {len(values)} stream(s)")
 
 
 @app.command(epilog="Example: streamlstm export vitals.safetensors --out vitals.onnx")

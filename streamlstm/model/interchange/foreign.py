@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -82,7 +83,7 @@ def select(path: str, content: FileContent, *, modules: Sequence[str], head: str
             f"{path}: {head}: expected a linear layer of {layers[-1].output_size} inputs, as the top layer gives, "
             f"got {linear[0].shape[1]}"
         )
-    return ForeignNetwork(layers, linear, content.standardizer, f"{content.framework}, {path}")
+    return ForeignNetwork(layers, linear, content.standardizer, f"{content.framework}, {Path(path).name}")
 
 
 def _listed(names: Mapping[str, object]) -> str:
