@@ -49,16 +49,20 @@ COMPILE += ["-fno-math-errno", "-fno-trapping-math"]
 LINK: list[str] = []
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
-# The step, once a level of the instruction set, through register tiles and through BLAS: what is shipped runs on any
-# processor, and takes the best that it finds. Nothing may be contracted: a sum has the same bits in every tile.
+# The step, through register tiles and through BLAS, and the training kernels, once a level of the instruction set: what
+# is shipped runs on any processor, and takes the best that it finds. Nothing may be contracted: a sum has the same bits
+# in every tile.
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS = {"v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "v3": ["-march=x86-64-v3"]} | LEVELS
 PATHS = [
-    (f"{level}{suffix}", [*flags, "-ffp-contract=off", f"-DFUSED_PATH={level}{suffix}", *defined])
+    ("fused.c", f"{level}{suffix}", [*flags, "-ffp-contract=off", f"-DFUSED_PATH={level}{suffix}", *defined])
     for level, flags in LEVELS.items()
     for suffix, defined in (("", []), ("_blas", ["-DFUSED_BLAS"]), ("_bfloat16", ["-DFUSED_BFLOAT16", "-mavx512bf16"]))
     if level == "v4" or suffix != "_bfloat16"
+]
+PATHS += [
+    ("training.c", level, [*flags, "-ffp-contract=off", f"-DFUSED_PATH={level}"]) for level, flags in LEVELS.items()
 ]
 if IS_SANITIZED:
     COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZERS]
@@ -104,14 +108,14 @@ class BuildKernels(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         if ext.name.endswith(".isa"):
-            ext.extra_objects = [self._compiled(name, flags) for name, flags in PATHS]
+            ext.extra_objects = [self._compiled(source, name, flags) for source, name, flags in PATHS]
         super().build_extension(ext)
 
-    def _compiled(self, name: str, flags: list[str]) -> str:
-        """Compile fused.c for one path; the compiler would put every path's object into one file, hence the folder."""
+    def _compiled(self, source: str, name: str, flags: list[str]) -> str:
+        """Compile for one path; the compiler would put every path's object into one file, hence the folder."""
         folder = Path(self.build_temp, "fused", name)
         (built,) = self.compiler.compile(
-            [str(SOURCES / "fused.c")], output_dir=str(folder), extra_postargs=[*COMPILE, *flags], depends=HEADERS
+            [str(SOURCES / source)], output_dir=str(folder), extra_postargs=[*COMPILE, *flags], depends=HEADERS
         )
         return built
 

@@ -17,7 +17,7 @@ try:
     )
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import advance, run, step
-    from streamlstm.kernels.unroll import CellGradients, Gradients, LayerMasks, Trace, backward, unroll
+    from streamlstm.kernels.unroll import backward, unroll
     from streamlstm.kernels.weights import NetworkWeights
 except ImportError as error:
     raise ImportError(
@@ -27,6 +27,7 @@ except ImportError as error:
 
 from streamlstm.kernels.cells import CELL_FIELDS, CellKind, CellWeights, check_stack, state_size
 from streamlstm.kernels.threads import single_thread
+from streamlstm.kernels.traces import CellGradients, Gradients, LayerMasks, Trace, TrainingScratch
 
 __all__ = [
     "BASE_SURPRISE",
@@ -41,6 +42,7 @@ __all__ = [
     "NetworkWeights",
     "StateArena",
     "Trace",
+    "TrainingScratch",
     "admit",
     "advance",
     "advance_residuals",

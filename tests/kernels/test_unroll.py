@@ -22,7 +22,6 @@ from streamlstm.kernels import (
     CellKind,
     CellWeights,
     LayerMasks,
-    Trace,
     backward,
     state_size,
     unroll,
@@ -281,4 +280,4 @@ def test_a_trace_of_other_weights_is_refused() -> None:
         backward([layers[0], above], trace, d_y)
     forged = dataclasses.replace(trace.layers[0], cell=trace.layers[0].cell[:-1])  # type: ignore[index]
     with pytest.raises(ShapeError, match=r"^trace\.layers\[0\]\.cell: expected"):
-        backward(layers, Trace(trace.y, trace.state, (forged,)), d_y)
+        backward(layers, dataclasses.replace(trace, layers=(forged,)), d_y)

@@ -4,10 +4,12 @@
 fused_sgemm_function fused_sgemm;
 
 extern const fused_path fused_baseline, fused_baseline_blas;
+extern const training_path training_baseline;
 
 #if defined(__x86_64__)
 
 extern const fused_path fused_v4, fused_v4_blas, fused_v4_bfloat16, fused_v3, fused_v3_blas;
+extern const training_path training_v4, training_v3;
 
 /* The libc's and the kernel's support is asked as well: __builtin_cpu_supports reads XCR0. */
 static int has_v3(void)
@@ -25,9 +27,9 @@ static int has_v4(void)
 const fused_isa *fused_isas(void)
 {
     static fused_isa levels[] = {
-        {"x86-64-v4", &fused_v4, &fused_v4_blas, NULL},
-        {"x86-64-v3", &fused_v3, &fused_v3_blas, NULL},
-        {"baseline", &fused_baseline, &fused_baseline_blas, NULL},
+        {"x86-64-v4", &fused_v4, &fused_v4_blas, NULL, &training_v4},
+        {"x86-64-v3", &fused_v3, &fused_v3_blas, NULL, &training_v3},
+        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline},
         {0},
     };
     __builtin_cpu_init();
@@ -40,7 +42,10 @@ const fused_isa *fused_isas(void)
 
 const fused_isa *fused_isas(void)
 {
-    static const fused_isa levels[] = {{"baseline", &fused_baseline, &fused_baseline_blas}, {0}};
+    static const fused_isa levels[] = {
+        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline},
+        {0},
+    };
     return levels;
 }
 

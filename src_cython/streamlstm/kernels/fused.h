@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "training.h"
+
 enum fused_cell { CELL_LSTM, CELL_PEEPHOLE, CELL_GRU, CELL_GRU_RESET_BEFORE, CELL_RNN };
 
 enum {
@@ -73,10 +75,11 @@ typedef struct {
     double (*gates)(ptrdiff_t rounds, float *state); /* state: 16 * W floats */
 } fused_path;
 
-/* One instruction-set level, and its two paths. */
+/* One instruction-set level, its paths for the step, and its training kernels. */
 typedef struct {
     const char *name;
     const fused_path *registers, *blas, *bfloat16; /* the last NULL where the processor has no such products */
+    const training_path *training;
 } fused_isa;
 
 /* Levels that were compiled and that this processor has, the best first; the last is followed by one without a name. */

@@ -1,5 +1,7 @@
 """The C interface of the step; see fused.h."""
 
+from streamlstm.kernels.training cimport training_path
+
 cdef extern from "fused.h" nogil:
     cdef enum:
         PANEL
@@ -57,6 +59,7 @@ cdef extern from "fused.h" nogil:
         const fused_path* registers
         const fused_path* blas
         const fused_path* bfloat16
+        const training_path* training
 
     const fused_isa* fused_isas()
     ctypedef void (*fused_sgemm_function)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*,

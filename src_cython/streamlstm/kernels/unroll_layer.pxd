@@ -1,4 +1,4 @@
-"""One layer over T steps: its memory, and the products that every cell has.
+"""One layer of the GRU kinds or a plain RNN over T steps: its memory, and the products that they share, through BLAS.
 
     forward     z_t = x_t W_ih^T + bias         for all T at once; the cell adds what comes from h_(t-1)
     backward    dW_ih = sum_t dz_t^T x_t        dbias = sum_t sum_B dz_t        dx_t = dz_t W_ih
@@ -28,26 +28,19 @@ cdef struct LayerPass:
     const float* w_hh               # [N, R]
     const float* bias               # [N]
     const float* bias_hn            # [H], or NULL as every weight that the cell has not
-    const float* peephole           # [3, H]
-    const float* w_hr               # [R, H]
     const float* x                  # [T, B, I]
     float* z                        # [T, B, N]: pre-activations, then gates, then gradients of the pre-activations
     float* h                        # [T + 1, B, R]: h_(-1) .. h_(T-1)
-    float* c                        # [T + 1, B, H]: likewise, of the LSTM kinds
-    float* inner                    # [T, B, H]: tanh(c) of the LSTM kinds; what the reset gate scales or has scaled
+    float* inner                    # [T, B, H]: what the reset gate scales or has scaled
     const float* mask               # [B, R] of the recurrent products, or NULL
     float* fed                      # [T, B, R]: m h_(t-1) of each step; h itself where there is no mask
-    float* unprojected              # [T, B, H]: o tanh(c) where there is a projection
     float* d_w_ih                   # shaped as the weights, and summed into
     float* d_w_hh
     float* d_bias
     float* d_bias_hn
-    float* d_peephole
-    float* d_w_hr
-    float* d_x                      # [T, B, I]
+    float* d_x                      # [T, B, I], or NULL: not wanted
     float* d_y                      # [T, B, R]: from above; summed with what comes back in time
     float* d_h                      # [B, R]: of the final state first, of the initial one in the end
-    float* d_c                      # [B, H]: likewise
     float* d_fed                    # [B, R]: scratch
     float* d_inner                  # [CHUNK, B, H]: scratch
 
@@ -86,6 +79,7 @@ cdef inline void sum_input_gradients(const LayerPass* p, Py_ssize_t t, Py_ssize_
     cdef const float* d_z = p.z + t * p.B * p.N
     cdef Py_ssize_t at = t * p.B * p.inputs, r
     multiply_tn(p.N, p.inputs, rows, d_z, p.N, p.x + at, 1.0, p.d_w_ih)
-    multiply(rows, p.inputs, p.N, d_z, p.N, p.w_ih, 0.0, p.d_x + at)
+    if p.d_x != NULL:
+        multiply(rows, p.inputs, p.N, d_z, p.N, p.w_ih, 0.0, p.d_x + at)
     for r in range(rows):
         add_rows(p.N, p.d_bias, d_z + r * p.N)

@@ -24,6 +24,8 @@ ALWAYS void v_store(float *p, vec a) { _mm512_storeu_ps(p, a); }
 ALWAYS vec v_set(float a) { return _mm512_set1_ps(a); }
 ALWAYS vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 ALWAYS vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
+ALWAYS vec v_load_first(const float *p, ptrdiff_t n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
+ALWAYS void v_store_first(float *p, vec a, ptrdiff_t n) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a); }
 ALWAYS float v_sum(vec a) /* by halves, as everywhere */
 {
     __m256 b = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -74,6 +76,22 @@ ALWAYS vec v_min(vec a, vec b)
 }
 ALWAYS float v_sum(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 
+#endif
+
+/* The first n of W floats; the others are zero when loaded, and left alone when stored. */
+#if !(defined(__AVX512F__) && defined(__AVX512DQ__))
+ALWAYS vec v_load_first(const float *p, ptrdiff_t n)
+{
+    float values[W] = {0};
+    memcpy(values, p, n * sizeof(float));
+    return v_load(values);
+}
+ALWAYS void v_store_first(float *p, vec a, ptrdiff_t n)
+{
+    float values[W];
+    v_store(values, a);
+    memcpy(p, values, n * sizeof(float));
+}
 #endif
 
 /* sum + low * low + high * high of pairs of bfloat16, one pair a lane. */

@@ -1,0 +1,151 @@
+/* Register tiles of products whose operands lie as they like:
+ *
+ *   sum[r][v] += sum_k x[r, k] w[k, v]        x[r, k] a float, w[k, v] a vector; k ascending, so each sum has one order
+ *
+ * With x a row-major matrix that is a product, y = x w; with x transposed, its rows as k, it is a sum of outer products.
+ */
+#ifndef STREAMLSTM_TRAINING_TILE_H
+#define STREAMLSTM_TRAINING_TILE_H
+
+#include "vector.h"
+
+ALWAYS ptrdiff_t padded(ptrdiff_t n) { return (n + W - 1) / W * W; }
+
+/* k runs over `segments` pieces of `depth`; the pieces of x are x_segment apart, those of w follow each other. */
+typedef struct {
+    const float *x, *w;
+    ptrdiff_t x_row, x_k, x_segment, w_k, depth, segments;
+} operands;
+
+ALWAYS void add_products(int rows, int vectors, vec (*sum)[4], operands o)
+{
+    for (ptrdiff_t s = 0; s < o.segments; s++) {
+        const float *x = o.x + s * o.x_segment;
+        for (ptrdiff_t k = 0; k < o.depth; k++, x += o.x_k, o.w += o.w_k) {
+            vec weights[4];
+#pragma GCC unroll 4
+            for (int v = 0; v < vectors; v++)
+                weights[v] = v_load(o.w + v * W);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; r++) {
+                const vec value = v_set(x[r * o.x_row]);
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; v++)
+                    sum[r][v] = v_fma(weights[v], value, sum[r][v]);
+            }
+        }
+    }
+}
+
+/* y [rows, outputs] = x w, or += where is_added. The last vector may be an output in part. */
+typedef struct {
+    operands of;
+    ptrdiff_t outputs, ld_y;
+    float *y;
+} product;
+
+ALWAYS void product_tile(int rows, int vectors, const product *p, ptrdiff_t row)
+{
+    vec sum[TILE_ROWS][4];
+    operands of = p->of;
+    of.x += row * of.x_row;
+    of.x_k = 1;
+    of.w_k = vectors * W;
+    const ptrdiff_t last = p->outputs - (vectors - 1) * W;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = v_set(0.0f);
+    add_products(rows, vectors, sum, of);
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+        float *y = p->y + (row + r) * p->ld_y;
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors - 1; v++)
+            v_store(y + v * W, sum[r][v]);
+        if (last == W)
+            v_store(y + (vectors - 1) * W, sum[r][vectors - 1]);
+        else
+            v_store_first(y + (vectors - 1) * W, sum[r][vectors - 1], last);
+    }
+}
+
+/* sums [columns of x, vectors, W] += sum_k x[k, column] w[k] */
+typedef struct {
+    operands of;
+    float *sums;
+} outer;
+
+ALWAYS void outer_tile(int columns, int vectors, const outer *p, ptrdiff_t column)
+{
+    vec sum[TILE_ROWS][4];
+    float *sums = p->sums + column * vectors * W;
+    operands of = p->of;
+    of.x += column;
+    of.x_row = 1;
+#pragma GCC unroll 6
+    for (int r = 0; r < columns; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = v_load(sums + (r * vectors + v) * W);
+    add_products(columns, vectors, sum, of);
+#pragma GCC unroll 6
+    for (int r = 0; r < columns; r++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            v_store(sums + (r * vectors + v) * W, sum[r][v]);
+}
+
+/* Functions of a tile for every number of rows that the registers hold: KIND_tiles[vectors - 1][rows - 1]. */
+#define DEFINE_TILE(KIND, ROWS, VECTORS)                                                                               \
+    static __attribute__((noinline)) void KIND##_##ROWS##_##VECTORS(const KIND *p, ptrdiff_t row)                       \
+    {                                                                                                                  \
+        if (ROWS <= TILE_ROWS) /* others are not called */                                                             \
+            KIND##_tile(ROWS, VECTORS, p, row);                                                                        \
+    }
+#define DEFINE_ROWS(KIND, V)                                                                                           \
+    DEFINE_TILE(KIND, 1, V) DEFINE_TILE(KIND, 2, V) DEFINE_TILE(KIND, 3, V)                                            \
+    DEFINE_TILE(KIND, 4, V) DEFINE_TILE(KIND, 5, V) DEFINE_TILE(KIND, 6, V)
+#define NAME_ROWS(KIND, V) {KIND##_1_##V, KIND##_2_##V, KIND##_3_##V, KIND##_4_##V, KIND##_5_##V, KIND##_6_##V}
+#define DEFINE_TILES(KIND)                                                                                             \
+    DEFINE_ROWS(KIND, 1) DEFINE_ROWS(KIND, 2) DEFINE_ROWS(KIND, 3) DEFINE_ROWS(KIND, 4)                                \
+    static void (*const KIND##_tiles[4][6])(const KIND *, ptrdiff_t) = {NAME_ROWS(KIND, 1), NAME_ROWS(KIND, 2),        \
+                                                                        NAME_ROWS(KIND, 3), NAME_ROWS(KIND, 4)};
+DEFINE_TILES(product)
+DEFINE_TILES(outer)
+
+/* Rows of the next tile when `left` are left: as equal as can be, so 64 rows are nine of six and two of five. */
+ALWAYS ptrdiff_t next_rows(ptrdiff_t left)
+{
+    const ptrdiff_t tiles = (left + TILE_ROWS - 1) / TILE_ROWS;
+    return (left + tiles - 1) / tiles;
+}
+
+/* y [rows, outputs] = x w; w is packed [outputs / 4W][K][4][W], the last group of as many vectors as are left. */
+static void multiply(ptrdiff_t rows, product p, ptrdiff_t outputs)
+{
+    const ptrdiff_t depth = p.of.segments * p.of.depth;
+    for (ptrdiff_t done = 0, vectors; done < outputs; done += vectors * W) {
+        const ptrdiff_t left = padded(outputs - done) / W;
+        vectors = left < 4 ? left : 4;
+        p.outputs = outputs - done < 4 * W ? outputs - done : 4 * W;
+        for (ptrdiff_t row = 0, size; row < rows; row += size) {
+            size = next_rows(rows - row);
+            product_tiles[vectors - 1][size - 1](&p, row);
+        }
+        p.of.w += depth * vectors * W;
+        p.y += vectors * W;
+    }
+}
+
+/* sums [columns, vectors, W] += x^T w, rows of x as k */
+static void add_outer(ptrdiff_t columns, int vectors, outer p)
+{
+    for (ptrdiff_t column = 0, size; column < columns; column += size) {
+        size = next_rows(columns - column);
+        outer_tiles[vectors - 1][size - 1](&p, column);
+    }
+}
+
+#endif
