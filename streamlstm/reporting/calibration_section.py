@@ -85,8 +85,8 @@ def _reliability(report: TrainingReport, measured: Measurements) -> Markup:
         ),
         plot.render(f"Observed share of rows against the claimed p-value, both logarithmic. Validation part: {seen}."),
         note="Across: the p-value claimed; up: the share observed. Above the band scores are too nervous, below it "
-        "too calm. The band counts clusters of rows, as high scores come: of "
-        f"{number(report.bundle.calibration.cluster_rows)} rows here.",
+        "too calm. The band counts clusters of rows, as high scores come; their mean length here is "
+        f"{number(report.bundle.calibration.cluster_rows)}.",
     )
 
 

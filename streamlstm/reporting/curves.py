@@ -67,14 +67,18 @@ def _losses(report: TrainingReport, guess: float) -> Markup:
         for look in report.history
     ]
     plot.touch(updates, np.where(np.isfinite(validation), validation, losses).tolist(), told)
+    notes = [
+        "The training loss is a running mean of about the last ten updates, with whatever noise training adds.",
+        "Kept are the weights at the lowest validation loss.",
+        *(["Guessing each channel's mean is measured on the validation part."] if is_mean_square(report) else []),
+        *(["Logarithmic scale."] if is_log else []),
+    ]
     label = f"Training and validation loss over {report.history[-1].update:,} updates; {seen}."
     return figure(
         "Loss",
         key(("c1 stroke", "training"), ("c2 stroke", "validation")),
         plot.render(label),
-        note="The training loss is a running mean of about the last ten updates, with whatever noise training adds. "
-        "Kept are the weights at the lowest validation loss; guessing each channel's training mean is measured on the "
-        "validation part too." + (" Logarithmic scale." if is_log else ""),
+        note=" ".join(notes),
     )
 
 

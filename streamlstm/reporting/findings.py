@@ -21,7 +21,9 @@ _LITTLE = 0.9
 _OVERFITTED = 1.5
 _WORSE = 1.1
 _MISCALIBRATED = 2.0
-_CHECKED_AT = 0.01
+_CHECKED_AT = (0.01, 0.1)
+_LEAST_CLUSTERS = 3
+"""Of a part that are to be expected at a level, so that twice or half as many say something."""
 _ROWS_PER_DAY_WITHOUT_CLOCK = 10_000
 
 
@@ -172,21 +174,22 @@ def _of_calibration(report: TrainingReport, measured: Measurements) -> list[Find
             )
         ]
     clusters = rows / report.bundle.calibration.cluster_rows
-    seen = float(part.shares(np.array([_CHECKED_AT]))[0])
-    if clusters * _CHECKED_AT >= 3 and seen > _MISCALIBRATED * _CHECKED_AT:
+    level = next((one for one in _CHECKED_AT if clusters * one >= _LEAST_CLUSTERS), math.inf)
+    seen = float(part.shares(np.array([level]))[0])
+    if seen > _MISCALIBRATED * level:
         found.append(
             Finding(
-                f"Of the validation part {share(seen)} of the rows have a p-value of at most {share(_CHECKED_AT)}: the "
+                f"Of the validation part {share(seen)} of the rows have a p-value of at most {share(level)}: the "
                 "calibration part was quieter than the validation part. Expect more alerts than the budget says, until "
                 "the streams' own levels have followed.",
                 True,
             )
         )
-    elif clusters * _CHECKED_AT >= 3 and seen < _CHECKED_AT / _MISCALIBRATED:
+    elif math.isfinite(level) and seen < level / _MISCALIBRATED:
         found.append(
             Finding(
                 f"Of the validation part only {share(seen)} of the rows have a p-value of at most "
-                f"{share(_CHECKED_AT)}: the calibration part held rarer things, so alerts may be rarer than the budget "
+                f"{share(level)}: the calibration part held rarer things, so alerts may be rarer than the budget "
                 "says.",
                 False,
             )

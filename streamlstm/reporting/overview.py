@@ -71,7 +71,8 @@ def _would(last: float) -> str:
 def _tiles(report: TrainingReport, figures: ChannelFigures, measured: Measurements) -> list[Markup]:
     best = report.best
     loss, guess = best.validation_loss if best else math.nan, figures.guess_losses[1]
-    meaning = "validation loss"
+    options = report.bundle.training.get("options") or {}
+    meaning = "validation loss" if is_mean_square(report) else f"validation loss ({options['loss']})"
     if is_mean_square(report) and math.isfinite(guess):
         meaning += f", over all that is rebuilt and forecast; guessing each channel's mean gives {number(guess)}"
     part = measured.validation

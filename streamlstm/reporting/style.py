@@ -45,7 +45,7 @@ table{border-collapse:collapse;font-size:13px;line-height:1.35}
 th{font-weight:500;color:var(--muted);text-align:left;white-space:nowrap;vertical-align:bottom}
 th,td{padding:4px 16px 4px 0;border-bottom:1px solid var(--grid)}
 td.n,th.n{text-align:right;white-space:nowrap}
-td:first-child{overflow-wrap:anywhere;min-width:6.5em;max-width:280px}
+td:first-child{overflow-wrap:anywhere;min-width:9em;max-width:280px}
 .settings td:last-child{overflow-wrap:anywhere;padding-right:0}
 .settings table{width:100%}.settings .grid{align-items:start}
 code,pre{font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
