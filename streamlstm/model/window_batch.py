@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Window", "WindowBatch", "gather_windows"]
+__all__ = ["Window", "WindowBatch", "gather_windows", "without_holes"]
 
 
 class Window(NamedTuple):
@@ -48,3 +48,17 @@ def gather_windows(
         mask[:rows, lane] = seen
         block[:rows, lane] = np.where(seen, x[series][begin : begin + rows], np.float32(0))
     return WindowBatch(block, mask, lengths)
+
+
+def without_holes(observed: NDArray[np.bool_], *, hole: int) -> list[tuple[int, int]]:
+    """Return first row and row after the last of each part of a series between stretches of nothing.
+
+    A stretch of `hole` rows or more without a value parts a series; a shorter one is in a window, as missing.
+    Shapes: observed [T, C].
+    """
+    seen = np.flatnonzero(observed.any(axis=1))
+    if not len(seen):
+        return []
+    breaks = np.flatnonzero(np.diff(seen) > hole)
+    begins, ends = seen[np.concatenate([[0], breaks + 1])], seen[np.concatenate([breaks, [len(seen) - 1]])] + 1
+    return list(zip(begins.tolist(), ends.tolist(), strict=True))

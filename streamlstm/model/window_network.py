@@ -93,6 +93,11 @@ class WindowArchitecture:
         """Rows that the bidirectional arrangement blanks in one piece."""
         return self.rows // BLANKS
 
+    @property
+    def hole(self) -> int:
+        """Rows in a row without a value that are not filled in, but part a series in two."""
+        return max(self.rows // 8, 1)
+
     def blanked(self, batch: WindowBatch, phase: NDArray[np.int64]) -> _Array:
         """Return 1 in the rows that are blanked [T, B, 1], with the blocks moved back by phase [B] rows."""
         rows = np.arange(len(batch.x))[:, None] + phase

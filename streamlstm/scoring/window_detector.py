@@ -12,7 +12,7 @@ from streamlstm.errors import ShapeError
 from streamlstm.model.window_bundle import WindowBundle
 from streamlstm.scoring.tails import Tail
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.scoring.window_errors import estimate_rows, statistics_of
+from streamlstm.scoring.window_errors import estimate_rows, scorable, statistics_of
 from streamlstm.types import GapPolicy, Scores, Status
 
 __all__ = ["WindowDetector"]
@@ -25,8 +25,8 @@ _LOWEST_ALARM = 4.0
 class WindowDetector:
     """Scores whole recordings; nothing is carried from one call to the next.
 
-    A score depends on the stream's own samples alone. A silence longer than `gaps.reset_after_ms` parts a stream in
-    two, and a part shorter than half a window has no scores.
+    A score depends on the stream's own samples alone. A silence longer than `gaps.reset_after_ms`, or an eighth of a
+    window without a value, parts a stream in two, and a part shorter than half a window has no scores.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class WindowDetector:
         Shapes: stream_ids [N]; event_times_ms int64 [N]; values float32 [N, C], NaN = missing.
         Raises: ShapeError.
         """
-        times = np.ascontiguousarray(event_times_ms, np.int64)
+        bundle, times = self.bundle, np.ascontiguousarray(event_times_ms, np.int64)
         rows = np.ascontiguousarray(values, np.float32)
-        channels = self.bundle.channels
+        channels = bundle.channels
         if rows.ndim != 2 or rows.shape[1] != len(channels) or not len(stream_ids) == len(times) == len(rows):
             raise ShapeError(
                 f"expected as many stream ids and times as values [N, {len(channels)}] for channels {list(channels)}, "
@@ -70,7 +70,10 @@ class WindowDetector:
             of_stream.setdefault(stream_id, []).append(row)
         for chosen in of_stream.values():
             for part in self._parts(np.array(chosen), times):
-                self._score_part(part, rows, result)
+                is_empty = ~np.isfinite(rows[part]).any(axis=1)
+                result.status[part] = np.where(is_empty, Status.GAP, Status.WARMING)
+                for long in scorable(bundle.network, rows[part]):
+                    self._score_part(part[long], rows, result)
         return result
 
     def _parts(self, stream: NDArray[np.int64], times: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -86,21 +89,14 @@ class WindowDetector:
     def _score_part(self, part: NDArray[np.int64], values: NDArray[np.float32], result: Scores) -> None:
         bundle = self.bundle
         c = bundle.calibration
-        if len(part) < bundle.network.architecture.rows // 2:
-            result.status[part] = Status.WARMING
-            return
         estimates = estimate_rows(bundle.network, bundle.standardizer, values[part])
         statistic, shares = statistics_of(estimates, c.scales, c.width)
-        is_known = np.isfinite(statistic)
-        surprise = np.full(len(part), np.nan)
-        surprise[is_known] = self._tail.surprise_of(statistic[is_known])
+        surprise = self._tail.surprise_of(statistic)
         alarm = math.log(_TRUST * (c.rows + len(part)) / c.cluster_rows)
         alarm = min(max(alarm, _LOWEST_ALARM), self.budget_surprise)
         result.score[part] = surprise / alarm
         result.p_value[part] = np.exp(-surprise)
-        status = np.where(estimates.observed.all(axis=1), Status.READY, Status.IMPUTED)
-        result.status[part] = np.where(is_known, status, Status.GAP)
+        result.status[part] = np.where(estimates.observed.all(axis=1), Status.READY, Status.IMPUTED)
         standardizer = bundle.standardizer
         result.expected[part] = estimates.expected * standardizer.scale + standardizer.mean
-        total = np.where(is_known & (statistic > 0), statistic, 1.0)[:, None]
-        result.contribution[part] = np.where(is_known[:, None], shares, 0.0) / total
+        result.contribution[part] = shares / np.where(statistic > 0, statistic, 1.0)[:, None]

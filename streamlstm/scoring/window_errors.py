@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.model.window_batch import Window, gather_windows
+from streamlstm.model.window_batch import Window, gather_windows, without_holes
 from streamlstm.model.window_bundle import WindowCalibration
 from streamlstm.model.window_network import WindowNetwork
 from streamlstm.scoring.calibration import cluster_rows
 from streamlstm.scoring.forward import INPUT_LIMIT
 from streamlstm.scoring.tails import Tail, fit_tail
 
-__all__ = ["Estimates", "calibrate_windows", "estimate_rows", "measured", "statistics_of", "width_for"]
+__all__ = ["Estimates", "calibrate_windows", "estimate_rows", "measured", "scorable", "statistics_of", "width_for"]
 
 _BATCH = 64
 """Windows that run together."""
@@ -56,8 +56,18 @@ def measured(standardizer: Standardizer, values: NDArray[np.float32]) -> tuple[N
     return np.where(observed, x, np.float32(0)), observed
 
 
+def scorable(network: WindowNetwork, values: NDArray[np.float32]) -> list[slice]:
+    """Return the parts of a series between holes that are at least half a window long."""
+    a = network.architecture
+    return [
+        slice(begin, end)
+        for begin, end in without_holes(np.isfinite(values), hole=a.hole)
+        if end - begin >= a.rows // 2
+    ]
+
+
 def estimate_rows(network: WindowNetwork, standardizer: Standardizer, values: NDArray[np.float32]) -> Estimates:
-    """Run a network over one series without gaps. Shapes: values float32 [T, C] in the channels' units."""
+    """Run a network over one part of a series, without holes. Shapes: values float32 [T, C] in the channels' units."""
     x, observed = measured(standardizer, values)
     rows, count = network.architecture.rows, len(x)
     half = rows // 2
@@ -112,11 +122,13 @@ def calibrate_windows(
 ) -> WindowCalibration:
     """Fit scales and tail on clean series that training did not see.
 
-    Shapes: series float32 [T, C] in the channels' units; those shorter than half a window are left out.
+    Shapes: series float32 [T, C] in the channels' units; parts shorter than half a window are left out.
     Raises: DataError when fewer than 20 rows are left.
     """
     least = network.architecture.rows // 2
-    runs = [estimate_rows(network, standardizer, values) for values in series if len(values) >= least]
+    runs = [
+        estimate_rows(network, standardizer, values[part]) for values in series for part in scorable(network, values)
+    ]
     usable = sum(int(run.observed.any(axis=1).sum()) for run in runs)
     if usable < _LEAST_ROWS:
         raise DataError(

@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import DataError, ShapeError, UsageError
 from streamlstm.model.standardizer import Standardizer
+from streamlstm.model.window_batch import without_holes
 from streamlstm.model.window_bundle import WindowBundle
 from streamlstm.model.window_network import WindowArchitecture
 from streamlstm.scoring.window_errors import calibrate_windows, measured, width_for
 from streamlstm.training.fit import fingerprint, make_plan
+from streamlstm.training.segments import Segment
 from streamlstm.training.trainer import Progress
 from streamlstm.training.window_trainer import fit_window_network
-from streamlstm.training.windows import Segment
 
 __all__ = ["train_window_model"]
 
@@ -97,8 +98,8 @@ def train_window_model(
             on_choice(sentence)
     training = [v[: plan.cuts[key][0]] for key, v in plan.series.items()]
     fit = fit_window_network(
-        _segments(plan.standardizer, training),
-        _segments(plan.standardizer, validated),
+        _segments(plan.standardizer, training, hole=architecture.hole),
+        _segments(plan.standardizer, validated, hole=architecture.hole),
         architecture,
         options,
         progress=on_progress,
@@ -126,5 +127,6 @@ def train_window_model(
     )
 
 
-def _segments(standardizer: Standardizer, series: Sequence[NDArray[np.float32]]) -> list[Segment]:
-    return [Segment(*measured(standardizer, values)) for values in series]
+def _segments(standardizer: Standardizer, series: Sequence[NDArray[np.float32]], *, hole: int) -> list[Segment]:
+    parts = (v[begin:end] for v in series for begin, end in without_holes(np.isfinite(v), hole=hole))
+    return [Segment(*measured(standardizer, part)) for part in parts]

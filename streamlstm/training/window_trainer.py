@@ -1,8 +1,8 @@
 """Training of whole-window networks: windows cut anew each epoch, the rest as for causal ones.
 
-Each epoch the series are cut at another phase; what is left at their ends is shorter than a window and is padded. A
-bidirectional network is asked for the blocks of rows that an update blanks, an encoder-decoder for all rows. Only
-observed values count.
+Each epoch the series are cut at another phase; what is left at their ends is shorter than a window and is padded, as
+are some that are shortened on purpose. A bidirectional network is asked for the blocks of rows that an update blanks,
+an encoder-decoder for all rows. Only observed values count.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ from streamlstm.training.optimizer import SGD, AdamW, clip_gradients
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, initial_parameters
 from streamlstm.training.schedules import is_better, learning_rate
+from streamlstm.training.segments import Segment
 from streamlstm.training.trainer import Look, Progress
-from streamlstm.training.windows import Segment
 
 __all__ = ["WindowFitResult", "differentiate_windows", "fit_window_network", "initial_window_parameters"]
 
 _SMOOTHING = 0.1  # of the training loss that is shown, as for causal networks
-_JUDGED = 256  # most windows of a look at the validation part
+_JUDGED = 64  # most windows of a look at the validation part, which so costs as much as a few updates
 _LEAST_SHARE = 0.5  # of a window that is left at a series' end: less is seen again at the next epoch's phase
+
+_SHORTENED = 0.25  # of the windows: what is trained on full ones alone takes the end of a series for an anomaly
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +174,17 @@ def _cut(parts: Sequence[Segment], rows: int, phase: Callable[[], int]) -> list[
 
 
 def _shuffled(parts: Sequence[Segment], rows: int, rng: np.random.Generator) -> Iterator[Window]:
-    """Yield windows for ever, each epoch's in another order and cut at another phase."""
+    """Yield windows for ever, each epoch's in another order and cut at another phase; some of them are shortened."""
     waiting: deque[Window] = deque()
     while True:
         if not waiting:
             windows = _cut(parts, rows, lambda: int(rng.integers(rows)))
             waiting.extend(windows[index] for index in rng.permutation(len(windows)))
-        yield waiting.popleft()
+        window = waiting.popleft()
+        if rng.random() < _SHORTENED:
+            least = min(math.ceil(rows * _LEAST_SHARE), window.rows)
+            window = window._replace(rows=int(rng.integers(least, window.rows + 1)))
+        yield window
 
 
 def _judged(parts: Sequence[Segment], rows: int) -> list[Window]:
