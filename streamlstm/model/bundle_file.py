@@ -6,8 +6,6 @@ Nothing in it executes. A reader refuses what it does not know and says what it 
 from __future__ import annotations
 
 import hashlib
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode_tensors
 
 from streamlstm.errors import BundleError
+from streamlstm.model.whole_file import replace_file
 
 __all__ = ["MODEL_FORMAT", "WINDOW_FORMAT", "bundle_format", "digest_of", "read_bundle", "write_bundle"]
 
@@ -35,17 +34,7 @@ def write_bundle(path: str | Path, tensors: dict[str, NDArray[Any]], manifest: d
     Raises: BundleError when the disk refuses.
     """
     metadata = {_KEY: msgspec.json.encode(manifest | {"digest": digest_of(tensors, manifest)}).decode()}
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        draft.write_bytes(encode_tensors(tensors, metadata=metadata))
-        draft.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
-        raise BundleError(
-            f"{target}: cannot be written ({error.strerror}); the file before it, if any, is as it was"
-        ) from error
+    replace_file(Path(path), encode_tensors(tensors, metadata=metadata))
 
 
 def read_bundle(path: str | Path, *, expected: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

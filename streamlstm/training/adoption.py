@@ -21,8 +21,9 @@ from streamlstm.model.interchange.widening import architecture_of, widen, widen_
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
-from streamlstm.training.fit import Plan, _segment, fingerprint, make_plan
+from streamlstm.training.fit import Plan, fingerprint, make_plan
 from streamlstm.training.linear_head import SplitSegment, fit_head
+from streamlstm.training.segments import standardized_segment
 
 __all__ = ["adopt"]
 
@@ -124,6 +125,8 @@ def _fitted_head(layers: tuple[CellWeights, ...], plan: Plan, standardizer: Stan
     for key, values in plan.series.items():
         first, second = plan.cuts[key]
         parts.append(
-            SplitSegment(_segment(standardizer, values[:second]), min(plan.options.burn_in, first // 2), first)
+            SplitSegment(
+                standardized_segment(standardizer, values[:second]), min(plan.options.burn_in, first // 2), first
+            )
         )
     return fit_head(layers, parts, forecast=forecast)

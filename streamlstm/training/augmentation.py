@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.training.options import TrainerOptions
-from streamlstm.training.windows import Batch, Segment, Stretch, Track
+from streamlstm.training.segments import Segment
+from streamlstm.training.windows import Batch, Stretch, Track
 
 __all__ = ["Augmentation"]
 

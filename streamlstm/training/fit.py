@@ -22,12 +22,11 @@ from streamlstm.model.bundle import ModelBundle
 from streamlstm.model.network import Architecture
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
-from streamlstm.scoring.forward import INPUT_LIMIT
 from streamlstm.training.choices import choose_options
 from streamlstm.training.options import TrainerOptions, choose_cells
 from streamlstm.training.periods import detect_period
+from streamlstm.training.segments import Segment, standardized_segment
 from streamlstm.training.trainer import FitResult, Look, Progress, fit_network
-from streamlstm.training.windows import Segment
 
 __all__ = ["Plan", "Training", "fingerprint", "fit_plan", "make_plan", "run_plan", "train"]
 
@@ -226,7 +225,7 @@ def fit_plan(
     training, validation = [], []
     for key, v in plan.series.items():
         first, second = plan.cuts[key]
-        segment = _segment(plan.standardizer, v[:second])
+        segment = standardized_segment(plan.standardizer, v[:second])
         training.append(Segment(segment.x[:first], segment.observed[:first]))
         validation.append(Segment(segment.x[first:], segment.observed[first:]))
     return fit_network(
@@ -288,15 +287,6 @@ def _check(series: Mapping[str, NDArray[np.float32]], channels: Sequence[str], s
     if not varies.all():
         constant = [name for name, moves in zip(channels, varies, strict=True) if not moves]
         say(f"constant or missing in training, so any change will stand out: {', '.join(constant)}")
-
-
-def _segment(standardizer: Standardizer, values: NDArray[np.float32]) -> Segment:
-    """Standardise and carry the last observed value forward, as scoring does."""
-    x = np.clip(standardizer.apply(values), -INPUT_LIMIT, INPUT_LIMIT)
-    observed = np.isfinite(x)
-    last = np.maximum.accumulate(np.where(observed, np.arange(len(x))[:, None], -1), axis=0)
-    carried = np.take_along_axis(x, np.maximum(last, 0), axis=0)
-    return Segment(np.where(last >= 0, carried, 0.0).astype(np.float32), observed)
 
 
 def fingerprint(series: Mapping[str, NDArray[np.float32]]) -> str:

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from streamlstm.kernels import CellWeights, NetworkWeights, StateArena, run
-from streamlstm.training.windows import Segment
+from streamlstm.training.segments import Segment
 
 __all__ = ["SplitSegment", "fit_head"]
 

@@ -33,7 +33,8 @@ from streamlstm.training.parameters import (
     take_over,
     trained_names,
 )
-from streamlstm.training.windows import Lanes, Segment, Stretch, Track, network_inputs
+from streamlstm.training.segments import Segment
+from streamlstm.training.windows import Lanes, Stretch, Track, network_inputs
 
 __all__ = ["TrainingRun", "Update"]
 

@@ -19,10 +19,10 @@ from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import to_network
 from streamlstm.training.run import TrainingRun
 from streamlstm.training.schedules import is_better, learning_rate
+from streamlstm.training.segments import Segment
 from streamlstm.training.validation import Judge
-from streamlstm.training.windows import Segment
 
-__all__ = ["FitResult", "Look", "Progress", "Segment", "TrainerOptions", "fit_network"]
+__all__ = ["FitResult", "Look", "Progress", "fit_network"]
 
 _SMOOTHING = 0.1  # of the training loss that is shown: the mean of about the last ten updates
 

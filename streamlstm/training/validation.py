@@ -11,7 +11,8 @@ from streamlstm.kernels import state_size, unroll
 from streamlstm.training.loss import HeadLoss, LossSums
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_weights
-from streamlstm.training.windows import Lanes, Segment, Track, network_inputs
+from streamlstm.training.segments import Segment
+from streamlstm.training.windows import Lanes, Track, network_inputs
 
 __all__ = ["Judge"]
 

@@ -19,33 +19,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from streamlstm.errors import DataError, ShapeError
+from streamlstm.training.segments import Segment
 
-__all__ = ["Batch", "Lanes", "Segment", "Stretch", "Track", "network_inputs"]
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of one series, in time order.
-
-    Shapes: x float32 [T, C], standardised, a missing value carried forward from the one before; observed bool [T, C],
-    False where it was missing.
-    """
-
-    x: NDArray[np.float32]
-    observed: NDArray[np.bool_]
-
-    def __post_init__(self) -> None:
-        if self.x.ndim != 2 or self.x.dtype != np.float32:
-            raise ShapeError(f"x: expected float32 [T, C], got {self.x.dtype} {list(self.x.shape)}")
-        if self.observed.shape != self.x.shape or self.observed.dtype != np.bool_:
-            raise ShapeError(
-                f"observed: expected bool {list(self.x.shape)} like x, got {self.observed.dtype} "
-                f"{list(self.observed.shape)}"
-            )
-        if not np.isfinite(self.x).all():
-            row = int(np.argmax(~np.isfinite(self.x).all(axis=1)))
-            raise DataError(f"x: row {row}: expected finite numbers; carry missing values forward first")
+__all__ = ["Batch", "Lanes", "Stretch", "Track", "network_inputs"]
 
 
 class Stretch(NamedTuple):

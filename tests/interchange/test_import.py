@@ -18,7 +18,7 @@ from streamlstm.model.interchange.widening import widen
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.training.adoption import adopt
 from streamlstm.training.linear_head import SplitSegment, fit_head
-from streamlstm.training.windows import Segment
+from streamlstm.training.segments import Segment
 
 ROWS = 1500
 

@@ -7,7 +7,8 @@ import pytest
 
 from streamlstm.training.augmentation import Augmentation
 from streamlstm.training.options import TrainerOptions
-from streamlstm.training.windows import Batch, Lanes, Segment, Stretch, Track
+from streamlstm.training.segments import Segment
+from streamlstm.training.windows import Batch, Lanes, Stretch, Track
 
 K, P, T, B, C = 5, 3, 8, 4, 3
 OPTIONS = TrainerOptions(reconstruct=K, forecast=P, segment=T, batch=B, stretch=24, burn_in=2)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.training.options import TrainerOptions
-from streamlstm.training.trainer import FitResult, Look, Segment, fit_network
+from streamlstm.training.segments import Segment
+from streamlstm.training.trainer import FitResult, Look, fit_network
 
 PLAIN = TrainerOptions(
     hidden=9, forecast=3, reconstruct=8, segment=16, batch=5, stretch=64, burn_in=4, max_updates=30, validate_every=4

@@ -13,7 +13,8 @@ from streamlstm.model.network import Architecture, Network
 from streamlstm.training.choices import choose_options
 from streamlstm.training.options import TrainerOptions, choose_cells
 from streamlstm.training.parameters import initial_parameters, to_network
-from streamlstm.training.trainer import FitResult, Progress, Segment, fit_network
+from streamlstm.training.segments import Segment
+from streamlstm.training.trainer import FitResult, Progress, fit_network
 
 SMALL = TrainerOptions(
     hidden=16,

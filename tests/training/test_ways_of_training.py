@@ -14,7 +14,8 @@ from streamlstm.model.bundle import ModelBundle
 from streamlstm.scoring.forward import INPUT_LIMIT
 from streamlstm.training.fit import make_plan, run_plan
 from streamlstm.training.options import TrainerOptions
-from streamlstm.training.trainer import Segment, fit_network
+from streamlstm.training.segments import Segment
+from streamlstm.training.trainer import fit_network
 
 SMALL = {"hidden": 12, "reconstruct": 16, "forecast": 4, "max_updates": 60}
 

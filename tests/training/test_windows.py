@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamlstm.errors import DataError, ShapeError
-from streamlstm.training.windows import Lanes, Segment, Track
+from streamlstm.training.segments import Segment
+from streamlstm.training.windows import Lanes, Track
 
 
 def series(index: int, rows: int, channels: int) -> Segment:

@@ -23,8 +23,8 @@ from streamlstm.errors import UsageError
 from streamlstm.kernels import CellKind, CellWeights
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.model.interchange.biases import split_biases
-from streamlstm.model.interchange.draft import replace_file
 from streamlstm.model.interchange.gates import gate_order, reorder
+from streamlstm.model.whole_file import replace_file
 
 __all__ = ["encode_onnx", "write_onnx"]
 

@@ -18,7 +18,10 @@ def replace_file(target: Path, content: bytes) -> None:
     """
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        draft.write_bytes(content)
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         draft.replace(target)
     except OSError as error:
         with suppress(OSError):
