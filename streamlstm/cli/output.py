@@ -12,7 +12,7 @@ from typing import TextIO
 
 from streamlstm.errors import StreamLstmError, UsageError
 
-__all__ = ["OutputStream", "check_target", "flush_standard_output", "open_output", "say"]
+__all__ = ["OutputStream", "check_target", "flush_standard_output", "open_output", "say", "tell"]
 
 
 class OutputStream:
@@ -67,6 +67,11 @@ def say(text: str) -> None:
     """Write a line to standard output, where there is one. Raises: as `OutputStream.write`."""
     if sys.stdout is not None:
         OutputStream(sys.stdout, "standard output").write(text + "\n")
+
+
+def tell(text: str) -> None:
+    """Write a line to standard error, where what is chosen and done on the way is said."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def check_target(option: str, target: Path, *, inputs: dict[str, Path]) -> None:

@@ -1,126 +1,206 @@
-"""`train`: recorded files to a model bundle, with progress and a report of what was chosen."""
+"""`train`: recorded files to a model bundle. Its options are short ways to set keys of the configuration."""
 
 from __future__ import annotations
 
-import sys
-import time
-from datetime import UTC, datetime
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from streamlstm.cli import app
 from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.output import check_target, say
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.output import say
+from streamlstm.cli.run import SetOption
 from streamlstm.cli.seconds import checked_seconds
-from streamlstm.errors import DataError, UsageError
+from streamlstm.cli.training import Start, train_models
+from streamlstm.cli.training_data import training_values
+from streamlstm.config import load_training, train_schema
+from streamlstm.config.source import KeyPath, Plain
+from streamlstm.errors import UsageError
 from streamlstm.kernels import CellKind
-from streamlstm.training.datasets import Series, read_series
-from streamlstm.training.fit import train as fit_bundle
-from streamlstm.training.trainer import Progress as TrainingProgress
 
 __all__ = ["train", "training_values"]
 
+_DATA, _MODEL, _TRAINING, _OUTPUT = "Data", "Model", "Training", "Output"
+_YAML = (".yaml", ".yml")
 
-@app.command(epilog="Example: streamlstm train ward.csv --out models/vitals.safetensors --name vitals")
+
+def _option(*names: str, panel: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
+
+
+@app.command(
+    epilog="Example: streamlstm train ward.csv --out models/vitals.safetensors --name vitals. "
+    "Every option and more can stand in a file: streamlstm train vitals.yaml --set training.loss=huber"
+)
 def train(
     data: Annotated[
-        list[str], typer.Argument(metavar="DATA...", help="CSV, JSON lines or NPZ; several files make one model.")
-    ],
-    out: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("model.safetensors"),
-    name: Annotated[str | None, typer.Option(help="Name of the model; the file's by default.")] = None,
-    version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
-    rows: Annotated[int | None, typer.Option(min=1, help="Train on the first rows of each stream only.")] = None,
+        list[str] | None,
+        typer.Argument(
+            metavar="CONFIG|DATA...", help="A YAML file; or recordings: files, folders, globs, - for stdin."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, _option("--config", panel=_DATA, help="A YAML file, beside DATA or instead.", metavar="FILE")
+    ] = None,
+    rows: Annotated[int | None, _option("--rows", panel=_DATA, help="The first rows of each stream only.")] = None,
+    channels: Annotated[
+        str | None, _option("--channels", panel=_DATA, help="Which, comma separated; all by default.", metavar="A,B")
+    ] = None,
     period: Annotated[
-        float | None, typer.Option(min=0, help="Seconds between samples; from the data by default.")
+        float | None, _option("--period", panel=_DATA, help="Seconds between samples; from the data by default.")
     ] = None,
-    hidden: Annotated[int | None, typer.Option(min=1, help="Hidden units; 32 by default.")] = None,
+    per: Annotated[
+        str | None,
+        _option("--per", panel=_DATA, help="One model for all, per stream, or per start: ward*.", metavar="PER"),
+    ] = None,
     cell: Annotated[
-        str,
-        typer.Option(help=f"Recurrent cell: {', '.join(CellKind)}; comma separated for one a layer, the lowest first."),
-    ] = "lstm",
-    layers: Annotated[int | None, typer.Option(min=1, help="Layers; 1 by default, or as many as cells.")] = None,
-    projection: Annotated[
-        int, typer.Option(min=0, help="Outputs that the LSTM kinds' hidden units are projected to; 0 = none.")
-    ] = 0,
-    forecast: Annotated[int | None, typer.Option(min=1, help="Samples ahead that are forecast; 16 by default.")] = None,
-    reconstruct: Annotated[
-        int | None, typer.Option(min=1, help="Samples back that are rebuilt; a period by default.")
+        str | None,
+        _option("--cell", panel=_MODEL, help=f"{', '.join(CellKind)}; or one a layer, with commas.", metavar="CELL"),
     ] = None,
-    updates: Annotated[int | None, typer.Option(min=1, help="Most updates of the weights.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weights, bit for bit.")] = 1,
+    hidden: Annotated[int | None, _option("--hidden", panel=_MODEL, help="Hidden units; 32 by default.")] = None,
+    layers: Annotated[int | None, _option("--layers", panel=_MODEL, help="1 by default, or as many as cells.")] = None,
+    projection: Annotated[
+        int | None, _option("--projection", panel=_MODEL, help="Outputs that an LSTM's units are projected to.")
+    ] = None,
+    forecast: Annotated[
+        int | None, _option("--forecast", panel=_MODEL, help="Samples ahead that are forecast; 16 by default.")
+    ] = None,
+    reconstruct: Annotated[
+        int | None, _option("--reconstruct", panel=_MODEL, help="Samples back that are rebuilt; a period by default.")
+    ] = None,
+    mask_inputs: Annotated[
+        bool | None,
+        _option("--mask-inputs/--no-mask-inputs", panel=_MODEL, help="Tell the network which values were missing."),
+    ] = None,
+    arrangement: Annotated[
+        str | None,
+        _option("--arrangement", panel=_MODEL, help="encoder_decoder, bidirectional: offline.", metavar="NAME"),
+    ] = None,
+    updates: Annotated[int | None, _option("--updates", panel=_TRAINING, help="Most updates of the weights.")] = None,
+    learning_rate: Annotated[
+        float | None, _option("--learning-rate", panel=_TRAINING, help="Peak of the schedule.")
+    ] = None,
+    loss: Annotated[
+        str | None, _option("--loss", panel=_TRAINING, help="mse, huber or gaussian.", metavar="NAME")
+    ] = None,
+    trim: Annotated[
+        float | None, _option("--trim", panel=_TRAINING, help="Share of rows left out: the worst, if anomalous.")
+    ] = None,
+    seed: Annotated[
+        int | None, _option("--seed", panel=_TRAINING, help="The same seed gives the same weights, bit for bit.")
+    ] = None,
+    tune: Annotated[
+        int | None, _option("--tune", panel=_TRAINING, help="First search options, in so many trials.", metavar="N")
+    ] = None,
+    start: Annotated[
+        Path | None, _option("--from", panel=_TRAINING, help="Go on from this bundle.", metavar="BUNDLE")
+    ] = None,
+    freeze: Annotated[
+        list[str] | None,
+        _option("--freeze", panel=_TRAINING, help="With --from: leave layers.0 or head as it is.", metavar="NAME"),
+    ] = None,
+    resume: Annotated[
+        bool | None,
+        _option(
+            "--resume/--anew", panel=_TRAINING, help="Go on with an interrupted training, or forget its checkpoint."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, _option("--dry-run", panel=_OUTPUT, help="Say data, shapes, memory, time; train nothing.")
+    ] = False,
+    out: Annotated[
+        Path | None, _option("--out", panel=_OUTPUT, help="The bundle; model.safetensors by default.", metavar="PATH")
+    ] = None,
+    name: Annotated[
+        str | None, _option("--name", panel=_OUTPUT, help="Name of the model; the file's by default.")
+    ] = None,
+    version: Annotated[int | None, _option("--version", panel=_OUTPUT, help="Version of the model; 1.")] = None,
+    report: Annotated[
+        bool | None, _option("--report/--no-report", panel=_OUTPUT, help="The page beside the bundle; yes by default.")
+    ] = None,
+    log: Annotated[
+        Path | None, _option("--log", panel=_OUTPUT, help="JSON lines of every look.", metavar="FILE")
+    ] = None,
+    no_log: Annotated[bool, _option("--no-log", panel=_OUTPUT, help="No such log.")] = False,
+    tensorboard: Annotated[
+        Path | None, _option("--tensorboard", panel=_OUTPUT, help="Event files for TensorBoard.", metavar="DIR")
+    ] = None,
+    mlflow: Annotated[
+        str | None, _option("--mlflow", panel=_OUTPUT, help="Track a run: a server, or a folder.", metavar="URI")
+    ] = None,
+    overrides: SetOption = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the configuration's JSON Schema and exit.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Train a model on recordings of normal behaviour (an NPZ with train_len: on the rows before it)."""
     configure_logging(log_format)
-    if not out.parent.is_dir():
-        raise UsageError(f"--out: the folder {out.parent} does not exist")
-    if out.exists() and not out.is_file():  # a device would be replaced by the bundle, a folder refused at the end
-        raise UsageError(f"--out: expected a file, got {out}, which is a folder or a device")
-    for file in data:
-        check_target("--out", out, inputs={"data": Path(file)})
+    if schema:
+        say(json.dumps(train_schema(), indent=2))
+        return
+    file, recordings = _file_and_data(config, data or [])
     if period is not None:
         checked_seconds("--period", period)
-    series = [one for file in data for one in read_series(file)]
-    values = training_values(series, rows=rows)
-    longest = max(map(len, values.values()))
-    for option, samples in (("--forecast", forecast), ("--reconstruct", reconstruct)):
-        if samples is not None and samples >= longest:
-            raise UsageError(f"{option}: expected less than the {longest} rows there are to train on, got {samples}")
-    period_s = series[0].period_s if period is None else period
-    began = time.monotonic()
-    with Progress("train") as progress:
-
-        def on_progress(at: TrainingProgress) -> None:
-            losses = f"loss {at.loss:.4f}, validation {at.validation_loss:.4f}"
-            detail = f"{losses}, {at.rows_per_second:,.0f} rows/s, {at.seconds_left:.0f} s left"
-            progress.update(at.update, at.of, detail)
-
-        bundle = fit_bundle(
-            values,
-            period_s=period_s,
-            channels=series[0].channels,
-            name=name or out.stem,
-            version=version,
-            seed=seed,
-            hidden=hidden,
-            cell=cell,
-            layers=layers,
-            projection=projection,
-            forecast=forecast,
-            reconstruct=reconstruct,
-            max_updates=updates,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            on_progress=on_progress,
-            on_choice=lambda sentence: print(f"  {sentence}", file=sys.stderr),
-        )
-    bundle.save(out)
-    count = sum(map(len, values.values()))
-    say(
-        f"{out}: {bundle.label}, {len(bundle.channels)} channels, trained on {count:,} rows of {len(values)} stream(s) "
-        f"in {time.monotonic() - began:.1f} s; {bundle.training['updates']} updates, "
-        f"validation loss {bundle.training['validation_loss']:.4f}"
+    if log is not None and no_log:
+        raise UsageError("--no-log: expected one of --log and --no-log, got both")
+    here = None if file is None else Path.cwd()
+    given: dict[str, tuple[KeyPath, Plain]] = {
+        "DATA": (("data",), [_from(here, one) for one in recordings] or None),
+        "--rows": (("rows",), rows),
+        "--channels": (("channels",), _names(channels)),
+        "--period": (("period",), None if period is None else f"{period:.9f}s"),
+        "--per": (("per",), per),
+        "--cell": (("model", "cell"), cell),
+        "--hidden": (("model", "hidden"), hidden),
+        "--layers": (("model", "layers"), layers),
+        "--projection": (("model", "projection"), projection),
+        "--forecast": (("model", "forecast"), forecast),
+        "--reconstruct": (("model", "reconstruct"), reconstruct),
+        "--mask-inputs": (("model", "mask_inputs"), mask_inputs),
+        "--arrangement": (("model", "arrangement"), arrangement),
+        "--updates": (("training", "max_updates"), updates),
+        "--learning-rate": (("training", "learning_rate"), learning_rate),
+        "--loss": (("training", "loss"), loss),
+        "--trim": (("training", "trim"), trim),
+        "--seed": (("training", "seed"), seed),
+        "--tune": (("tune", "trials"), tune),
+        "--from": (("from",), _from(here, start)),
+        "--freeze": (("freeze",), list(freeze) if freeze else None),
+        "--out": (("out",), _from(here, out)),
+        "--name": (("name",), name),
+        "--version": (("version",), version),
+        "--report": (("report",), report),
+        "--log": (("log",), _from(here, log)),
+        "--no-log": (("log",), False if no_log else None),
+        "--tensorboard": (("tensorboard",), _from(here, tensorboard)),
+        "--mlflow": (("mlflow", "uri"), mlflow),
+    }
+    options = {option: (key, value) for option, (key, value) in given.items() if value is not None}
+    train_models(
+        load_training(file, overrides=overrides or (), options=options), start=Start(resume), is_dry_run=dry_run
     )
 
 
-def training_values(
-    series: list[Series], *, rows: int | None
-) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
-    """Return the rows to train on by stream: before `train_len` where the file says so, and the first `rows` at most.
+def _file_and_data(config: Path | None, arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Tell the configuration from the recordings. Raises: UsageError when there is neither."""
+    if config is None and arguments and Path(arguments[0]).suffix.lower() in _YAML:
+        config, arguments = Path(arguments[0]), arguments[1:]
+    if config is None and not arguments:
+        raise UsageError("expected recordings or a configuration file, got none; e.g. streamlstm train ward.csv")
+    for argument in arguments:
+        if Path(argument).suffix.lower() in _YAML:
+            raise UsageError(f"{argument}: expected one configuration file, and recordings after it, got it among them")
+    return config, list(arguments)
 
-    Raises: DataError when files disagree about their channels.
-    """
-    values = {}
-    for number, one in enumerate(series):
-        if one.channels != series[0].channels:
-            raise DataError(
-                f"{one.stream_id}: expected the channels of the first stream {list(series[0].channels)}, "
-                f"got {list(one.channels)}"
-            )
-        key = one.stream_id if one.stream_id not in values else f"{one.stream_id}#{number}"
-        end = min(len(one.values), one.train_len or len(one.values), rows or len(one.values))
-        values[key] = one.values[:end]
-    return values
+
+def _from(folder: Path | None, path: str | Path | None) -> str | None:
+    """Return a path of the command line, which counts from where we are, for a file in whose folder others count."""
+    if path is None or folder is None or str(path) == "-":
+        return None if path is None else str(path)
+    return str(folder / path)
+
+
+def _names(listed: str | None) -> Plain:
+    return None if listed is None else [name.strip() for name in listed.split(",")]

@@ -10,7 +10,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from streamlstm.config.loader import schema_of, validate
 from streamlstm.config.schema import Section
-from streamlstm.config.source import Document, KeyPath, Plain, read_document
+from streamlstm.config.source import Document, KeyPath, Plain, key_path, read_document
 from streamlstm.config.values import Count, DataPath, FilePath, Interval, Number, Rate, Share, SwitchedPath, Whole
 from streamlstm.training.options import Loss, Optimizer, Schedule
 
@@ -83,7 +83,7 @@ class ModelShape(Section):
     mask_inputs: bool | None = None
     """The network is also told which values were observed."""
     arrangement: Arrangement = "causal"
-    """encoder_decoder and bidirectional score whole windows, offline."""
+    """encoder_decoder and bidirectional score whole windows, offline: `training.segment` rows long."""
 
 
 class TrainerSettings(Section):
@@ -181,7 +181,7 @@ class TrainConfig(Section):
 
 
 class LoadedTraining(NamedTuple):
-    """A configuration, and where each of its keys was written, as messages begin."""
+    """A configuration, and where each of its keys was written, as messages begin (the key alone, if it was not)."""
 
     config: TrainConfig
     where: Callable[[KeyPath], str]
@@ -205,7 +205,7 @@ def load_training(
     for option, (key, value) in options.items():
         document.assign(key, value, option)
     config = validate(TrainConfig, document, path.parent if path else Path(), _conflicts)
-    return LoadedTraining(config, document.where)
+    return LoadedTraining(config, lambda key: document.where(key) if key in document.origins else key_path(key))
 
 
 def train_schema() -> dict[str, Any]:
@@ -216,6 +216,8 @@ def train_schema() -> dict[str, Any]:
 def _conflicts(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
     yield from _repeated("data", config.data)
     yield from _repeated("channels", config.channels)
+    if config.model.arrangement != "causal":
+        yield from _not_of_windows(config)
     if config.freeze and config.start is None:
         yield ("freeze",), "expected `from`, the bundle whose layers are frozen, got none"
     if config.tune is not None:
@@ -229,6 +231,19 @@ def _conflicts(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
         for key in ("report", "log"):
             if isinstance(getattr(config, key), Path):
                 yield (key,), "expected true or false with several models, each of which has its own, got a path"
+
+
+def _not_of_windows(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
+    """Yield what is set, and has no meaning for a whole-window model."""
+    expected = f"expected no such key with arrangement {config.model.arrangement}"
+    shape = sorted(config.model.model_fields_set - {"arrangement", "cell", "hidden", "layers"})
+    training = sorted(config.training.model_fields_set - {"max_updates", "segment", "seed"})
+    keys: list[KeyPath] = [*(("model", name) for name in shape), *(("training", name) for name in training)]
+    others = {"from": config.start, "tune": config.tune, "tensorboard": config.tensorboard, "mlflow": config.mlflow}
+    keys += [(name,) for name, value in others.items() if value is not None]
+    keys += [(name,) for name in ("report", "log") if isinstance(getattr(config, name), Path)]
+    for key in keys:
+        yield key, expected
 
 
 def _repeated(key: str, names: Iterable[str]) -> Iterator[tuple[KeyPath, str]]:

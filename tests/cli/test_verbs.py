@@ -218,7 +218,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["train", "short.csv"], 1, "expected at least 100 rows"),
     (["train", "torn.npz"], 1, "torn.npz"),
     (["train", "pickled.npz"], 1, "pickled.npz"),
-    (["train", "."], 1, "cannot read"),
+    (["train", "void"], 1, "void: expected files of"),
     (["train", "pump.csv", "--out", "no/such/folder/m.safetensors"], 2, "no/such/folder does not exist"),
     (["score", "nowhere.safetensors", "pump.csv"], 1, "nowhere.safetensors: cannot be read"),
     (["score", "pump.csv", "pump.csv"], 1, "truncated or foreign"),
@@ -243,7 +243,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["train", "pump.csv", "--projection", "32"], 2, "projection: expected 0 to 31, below the hidden units, got 32"),
     (["train", "pump.csv", "--period", "inf"], 2, "--period: expected seconds"),
     (["train", "pump.csv", "--forecast", "700"], 2, "--forecast: expected less than the 700 rows"),
-    (["train", "pump.csv", "other.csv"], 1, "expected the channels of the first stream"),
+    (["train", "pump.csv", "other.csv"], 1, "other.csv: stream 'other': expected the channels of 'pump'"),
     (["score", "pump.safetensors", "words.csv"], 1, "words.csv: row 0, column 'flow': expected a number, got 'high'"),
     (["score", "pump.safetensors", "broken.jsonl"], 1, "broken.jsonl:2"),
     (["score", "pump.safetensors", "pump.csv", "--out", "pump.safetensors"], 2, "is the model bundle itself"),
@@ -274,6 +274,7 @@ def test_a_mistake_is_a_sentence_and_an_exit_code(
     code: int,
     message: str,
 ) -> None:
+    (folder / "void").mkdir(exist_ok=True)
     (folder / "empty.csv").write_text("")
     (folder / "words.csv").write_text("timestamp,flow\n2026-01-01,high\n2026-01-02,low\n")
     (folder / "short.csv").write_text("flow,pressure\n" + "1.0,2.0\n" * 20)
