@@ -1,146 +1,91 @@
-"""Recorded telemetry: files of CSV, JSON lines or NPZ to one series a stream.
+"""Recorded telemetry: files to one series a stream.
 
-Rows count from 0 in the input, over all its streams, a header not counted. A column or array called `label` is never a
-channel: nothing may learn from it.
+Rows count from 0 in the input, over all its files and streams, a header not counted. A column or array called `label`
+is never a channel: nothing may learn from it.
 """
 
 from __future__ import annotations
 
-import io
-import sys
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
-from streamlstm.training.csv_series import read_csv
-from streamlstm.training.json_series import read_json_lines
-from streamlstm.training.series import Series, TimeUnit, make_series
+from streamlstm.training.readers.arrow_series import is_arrow, is_parquet, read_arrow, read_parquet
+from streamlstm.training.readers.csv_series import read_csv
+from streamlstm.training.readers.edf_series import is_edf, read_edf
+from streamlstm.training.readers.json_series import read_json_lines
+from streamlstm.training.readers.npz_series import read_npz
+from streamlstm.training.readers.opening import open_source, seekable, stream_name
+from streamlstm.training.readers.sources import Format, expand, format_of
+from streamlstm.training.readers.times import TimeUnit
+from streamlstm.training.readers.wfdb_series import read_wfdb
+from streamlstm.training.series import Series, align_channels, join_series
 
-__all__ = ["Format", "Series", "TimeUnit", "read_series"]
+__all__ = ["Format", "Series", "TimeUnit", "align_channels", "read_series"]
 
-Format: TypeAlias = Literal["csv", "jsonl", "npz"]
-
-_SUFFIXES: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".npz": "npz",
-}
+_PEEKED_BYTES = 4096
 
 
 def read_series(
     sources: str | Path | Sequence[str | Path], *, format: Format | None = None, ts_unit: TimeUnit = "s"
 ) -> list[Series]:
-    """Read every series of one file or of several; `-` is standard input.
+    """Read every series of files, folders and patterns such as `ward/*.csv`; `-` is standard input.
 
-    `format` follows from the file's suffix, or from its first bytes. `ts_unit` is that of numeric time stamps in CSV
-    and JSON lines; a time stamp without a zone is UTC. A CSV file without a stream_id column, and an NPZ file, hold
-    one stream that is called as the file.
-    Raises: DataError with file and row for what cannot be read, and for a stream in two files.
+    `format` follows from each file's suffix, or from its first bytes; `.gz` and `.zst` are decompressed. `ts_unit` is
+    that of numeric time stamps in tables and JSON lines; a time stamp without a zone is UTC. A file without stream ids
+    holds one stream that is called as the file. A stream whose id stands in several files is joined in their order.
+    Raises: DataError with file and row for what cannot be read, and for two streams of one name; UsageError when the
+    package that reads a format is not installed.
     """
     names = [sources] if isinstance(sources, str | Path) else list(sources)
-    series: list[Series] = []
-    found_in: dict[str, str] = {}
-    for name in map(str, names):
-        for one in _read(name, format, ts_unit):
-            if one.stream_id in found_in:
-                first = found_in[one.stream_id]
+    parts: dict[str, list[Series]] = {}
+    rows = 0
+    for name in (file for source in names for file in expand(str(source), format)):
+        found = _read(name, format, ts_unit)
+        for one in found:
+            so_far = parts.setdefault(one.stream_id, [])
+            if so_far and one.stream_id == stream_name(name):
                 raise DataError(
-                    f"{name}: expected each stream in one file, got {one.stream_id!r}, which is in {first} too"
+                    f"{name}: expected each stream in one file, got {one.stream_id!r}, which is in "
+                    f"{so_far[-1].source} too; rename one, or name the streams in a column stream_id"
                 )
-            found_in[one.stream_id] = name
-            series.append(one)
-    return series
+            so_far.append(replace(one, rows=one.rows + rows) if rows else one)
+        rows += sum(len(one.rows) for one in found)
+    return [join_series(parts.pop(stream_id)) for stream_id in list(parts)]
 
 
 def _read(name: str, format: Format | None, ts_unit: TimeUnit) -> list[Series]:
-    try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise DataError(f"{name}: cannot read the data: {error.strerror}") from error
-    if not content.strip():
-        raise DataError(f"{name}: expected samples, got an empty file")
-    kind = format or _SUFFIXES.get(Path(name).suffix.lower()) or _kind_of(content)
-    if kind == "npz":
-        return [_read_npz(name, io.BytesIO(content))]
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{name}:{line}: expected UTF-8 text, got the byte 0x{content[error.start]:02x}") from None
-    read: Callable[[str, str, TimeUnit], list[Series]] = read_csv if kind == "csv" else read_json_lines
-    return read(name, text, ts_unit)
+    kind = format or format_of(name)
+    stream_id = stream_name(name)
+    if kind == "wfdb":
+        return [read_wfdb(name, stream_id)]
+    with open_source(name) as file:
+        start = file.peek(_PEEKED_BYTES)[:_PEEKED_BYTES]
+        if not start:
+            raise DataError(f"{name}: expected samples, got an empty file")
+        match kind or _kind_of(start):
+            case "npz":
+                return [read_npz(name, seekable(file), stream_id)]
+            case "parquet":
+                return read_parquet(name, seekable(file), stream_id, ts_unit)
+            case "arrow":
+                return read_arrow(name, seekable(file), stream_id, ts_unit)
+            case "edf":
+                return [read_edf(name, seekable(file), stream_id)]
+            case "jsonl":
+                return read_json_lines(name, file, stream_id, ts_unit)
+            case _:
+                return read_csv(name, file, stream_id, ts_unit)
 
 
-def _kind_of(content: bytes) -> Format:
-    if content.startswith(b"PK\x03\x04"):
+def _kind_of(start: bytes) -> Format:
+    if start.startswith(b"PK\x03\x04"):
         return "npz"
-    return "jsonl" if content.lstrip()[:1] in (b"{", b"[") else "csv"
-
-
-def _read_npz(name: str, file: BinaryIO) -> Series:
-    """Read `values` [T, C] (or [T]) and, if they are there, `channels`, `period_s` and `train_len`.
-
-    Such a file has no time stamps: row t is t * period_s after 1970, or t seconds where the period is unknown.
-    """
-    if not zipfile.is_zipfile(file):
-        raise DataError(f"{name}: expected an NPZ file (a zip archive of arrays), got other bytes, or a part of one")
-    file.seek(0)
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            held = {key: arrays[key] for key in ("values", "channels", "period_s", "train_len") if key in arrays.files}
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, MemoryError) as error:
-        cause = str(error).partition("\n")[0]
-        raise DataError(f"{name}: expected an NPZ file of plain arrays, got: {cause}") from None
-    if strange := [key for key, array in held.items() if not isinstance(array, np.ndarray)]:
-        raise DataError(f"{name}: expected an NPZ file of plain arrays, got other bytes as {', '.join(strange)}")
-    if "values" not in held:
-        raise DataError(f"{name}: expected an array `values` [T, C]")
-    values = held["values"]
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or values.dtype.kind not in "fiu" or values.size == 0:
-        raise DataError(f"{name}: values: expected numbers [T, C], got {values.dtype} {list(values.shape)}")
-    rows, width = values.shape
-    channels = (
-        tuple(map(str, held["channels"].ravel())) if "channels" in held else tuple(f"ch{c}" for c in range(width))
-    )
-    if len(channels) != width or len(set(channels)) != width:
-        raise DataError(f"{name}: channels: expected {width} different names, got {list(channels)}")
-    period_s = _number(name, "period_s", held, 0.0)
-    if not 0 <= period_s < 1e9:
-        raise DataError(f"{name}: period_s: expected seconds, or 0 for unknown, got {period_s}")
-    train_len = _number(name, "train_len", held, -1.0)
-    if "train_len" in held and not (0 < train_len <= rows and train_len.is_integer()):
-        raise DataError(f"{name}: train_len: expected a row count from 1 to {rows}, got {train_len:g}")
-    row = np.arange(rows, dtype=np.int64)
-    # Event time counts whole milliseconds, and two samples of a stream must not share one.
-    step_ms = max(period_s * 1000, 1.0) if period_s else 1000.0
-    return make_series(
-        name,
-        Path(name).stem if name != "-" else "stdin",
-        values=values,
-        event_time_ms=np.rint(row * step_ms).astype(np.int64),
-        channels=channels,
-        rows=row,
-        period_s=period_s or 1.0,
-        train_len=int(train_len) if "train_len" in held else None,
-    )
-
-
-def _number(name: str, key: str, held: dict[str, NDArray[Any]], default: float) -> float:
-    if key not in held:
-        return default
-    array = held[key]
-    if array.size != 1 or array.dtype.kind not in "fiu":
-        raise DataError(f"{name}: {key}: expected one number, got {array.dtype} {list(array.shape)}")
-    return float(array.ravel()[0])
+    if is_parquet(start):
+        return "parquet"
+    if is_arrow(start):
+        return "arrow"
+    if is_edf(start):
+        return "edf"
+    return "jsonl" if start.lstrip()[:1] in (b"{", b"[") else "csv"

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
 
-__all__ = ["Series", "TimeUnit", "event_times", "make_series"]
-
-TimeUnit: TypeAlias = Literal["s", "ms", "us", "ns"]
-
-_UNITS_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}
-_END_MS = 7_258_118_400_000
-"""2200-01-01, as for telemetry."""
+__all__ = ["Series", "align_channels", "join_series", "make_series"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +33,8 @@ class Series:
     """Rows before it are for training; None: the file does not say."""
     rows: NDArray[np.int64]
     source: str
+    units: tuple[str, ...] = ()
+    """A unit a channel, "" where the file names none; empty where it names no unit at all."""
 
 
 def make_series(
@@ -50,6 +47,7 @@ def make_series(
     rows: NDArray[np.int64],
     period_s: float | None = None,
     train_len: int | None = None,
+    units: tuple[str, ...] = (),
 ) -> Series:
     """Check and build a series; the period is the median distance in time unless given.
 
@@ -70,45 +68,61 @@ def make_series(
     if period_s is None:
         forward = steps[steps > 0]
         period_s = float(np.median(forward)) / 1000 if len(forward) else 1.0
-    return Series(stream_id, columns, event_time_ms, channels, period_s, train_len, rows, source)
+    return Series(stream_id, columns, event_time_ms, channels, period_s, train_len, rows, source, units)
 
 
-def event_times(source: str, cells: Sequence[Any], unit: TimeUnit, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Read a column of times: all RFC 3339 (or `2014-04-01 00:05:00`, UTC), or all numbers in `unit`.
+def join_series(parts: Sequence[Series]) -> Series:
+    """Join the parts of one stream that stood in several files, one after the other in time.
 
-    Raises: DataError with the row of the input, which `rows` [N] holds.
+    Raises: DataError when they differ in their channels, or a part begins before the one before it ends.
     """
-    times = np.empty(len(cells))
-    is_number = _is_number(cells[0]) if cells else False
-    row = 0
-    try:
-        if is_number:
-            for row, cell in enumerate(cells):
-                times[row] = float(cell)
-            times /= _UNITS_PER_MS[unit]
-        else:
-            for row, cell in enumerate(cells):
-                moment = datetime.fromisoformat(cell)
-                if moment.tzinfo is None:
-                    moment = moment.replace(tzinfo=UTC)
-                times[row] = moment.timestamp() * 1000
-    except (ValueError, TypeError):
-        expected = f"a number of {unit}" if is_number else "a time such as 2026-11-21T01:20:30.250Z"
-        raise DataError(f"{source}: row {rows[row]}: expected {expected}, got {cells[row]!r}") from None
-    outside = ~((times >= 0) & (times < _END_MS))
-    if outside.any():
-        row = int(np.argmax(outside))
-        hint = f"; are these really {unit}?" if is_number else ""
-        raise DataError(f"{source}: row {rows[row]}: expected a time in [1970, 2200), got {cells[row]!r}{hint}")
-    return np.rint(times).astype(np.int64)
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    aligned = align_channels(parts)
+    for before, after in pairwise(aligned):
+        end, begin = int(before.event_time_ms[-1]), int(after.event_time_ms[0])
+        if begin < end:
+            raise DataError(
+                f"{after.source}: stream {first.stream_id!r}: expected its samples after those of {before.source}, "
+                f"which end at {_written(end)}, got {_written(begin)}; name the files in the order of time"
+            )
+    return make_series(
+        first.source,
+        first.stream_id,
+        values=np.concatenate([part.values for part in aligned]),
+        event_time_ms=np.concatenate([part.event_time_ms for part in aligned]),
+        channels=first.channels,
+        rows=np.concatenate([part.rows for part in aligned]),
+        units=first.units,
+    )
 
 
-def _is_number(cell: object) -> bool:
-    try:
-        float(cell)  # type: ignore[arg-type]
-    except (ValueError, TypeError):
-        return False
-    return True
+def align_channels(series: Sequence[Series]) -> list[Series]:
+    """Return the series with their channels in the order of the first one's.
+
+    Raises: DataError that names the file and stream whose channels are not the first one's.
+    """
+    if not series:
+        return []
+    first = series[0]
+    aligned = []
+    for one in series:
+        if one.channels == first.channels:
+            aligned.append(one)
+            continue
+        missing = [name for name in first.channels if name not in one.channels]
+        unknown = [name for name in one.channels if name not in first.channels]
+        if missing or unknown:
+            differ = ", ".join([f"no {name!r}" for name in missing] + [f"{name!r} besides" for name in unknown])
+            raise DataError(
+                f"{one.source}: stream {one.stream_id!r}: expected the channels of {first.stream_id!r} in "
+                f"{first.source}, got {differ}"
+            )
+        order = [one.channels.index(name) for name in first.channels]
+        units = tuple(one.units[c] for c in order) if one.units else ()
+        aligned.append(replace(one, values=one.values[:, order], channels=first.channels, units=units))
+    return aligned
 
 
 def _written(time_ms: int) -> str:
