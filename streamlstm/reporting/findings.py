@@ -188,10 +188,10 @@ def _of_calibration(report: TrainingReport, measured: Measurements) -> list[Find
     elif math.isfinite(level) and seen < level / _MISCALIBRATED:
         found.append(
             Finding(
-                f"Of the validation part only {share(seen)} of the rows have a p-value of at most "
-                f"{share(level)}: the calibration part held rarer things, so alerts may be rarer than the budget "
-                "says.",
-                False,
+                f"Of the validation part only {share(seen)} of the rows have a p-value of at most {share(level)}: the "
+                "calibration part held rarer things. If the worst windows show faults, train without them: what they "
+                "raise is the alarm level.",
+                True,
             )
         )
     held = report.bundle.calibration.rows

@@ -47,7 +47,8 @@ th,td{padding:4px 16px 4px 0;border-bottom:1px solid var(--grid)}
 td.n,th.n{text-align:right;white-space:nowrap}
 td:first-child{overflow-wrap:anywhere;min-width:9em;max-width:280px}
 .settings td:last-child{overflow-wrap:anywhere;padding-right:0}
-.settings table{width:100%}.settings .grid{align-items:start}
+.settings table{width:100%}.grid.settings{display:block;columns:300px 3;column-gap:34px}
+.settings>div{break-inside:avoid}
 code,pre{font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 pre{background:var(--wash);padding:10px 12px;margin:0 0 14px;white-space:pre-wrap;overflow-wrap:anywhere}
 summary{cursor:pointer;margin:10px 0}
@@ -91,5 +92,7 @@ footer{margin-top:44px;color:var(--muted);font-size:13px}
 .wide-first{grid-template-columns:minmax(0,1fr)}.tiles{grid-template-columns:1fr 1fr}.cuts small{display:none}}
 @media print{:root{--paper:#fff;--ink:#000;--muted:#444;--grid:#ddd;--rule:#aaa;--wash:#f5f5f5;
 --c1:#0068a5;--c2:#b94a00;--c3:#00755a;--alarm:#a8174b;--quiet:#6b727d}main{max-width:none;padding:0}figure,tr,.tile{break-inside:avoid}
-h2{break-after:avoid}.scroll{overflow:visible}}
+h2{break-after:avoid}.scroll{overflow:visible}
+.two{grid-template-columns:1fr 1fr}.tiles{grid-template-columns:repeat(4,1fr)}
+.plot text{font-size:10px}}
 """.strip()
