@@ -51,6 +51,7 @@ class Worker:
         self._publish_from: dict[TopicPartition, int] = {}
         self._renew_from: dict[TopicPartition, int] = {}
         self._next_offset: dict[TopicPartition, int] = {}
+        self._unsettled: set[TopicPartition] = set()
         self._committed_at = self._saved_at = 0.0
 
     def run(self, should_stop: Callable[[], bool]) -> None:
@@ -85,6 +86,9 @@ class Worker:
 
     def _round(self) -> None:
         options = self._options
+        for partition in list(self._unsettled):
+            self.on_assigned([partition])
+            self._unsettled.discard(partition)
         self._renew_models()
         wait_ms = options.commit_interval_ms if self._checkpoint.is_pending else 10 * options.commit_interval_ms
         batch = self._transport.poll(max_records=options.poll_records, timeout_ms=min(wait_ms, 500))
@@ -118,7 +122,8 @@ class Worker:
             try:
                 changes = self._checkpoint.renew(partition, self._processors[partition], offset=offset)
             except TransportError:
-                self.on_lost([partition])  # the store says at its recovery whether the snapshot is there
+                self.on_lost([partition])
+                self._unsettled.add(partition)  # its recovery finds out whether the snapshot is there
                 raise
             for change in changes:
                 _log.info("%s-%d@%d: %s", partition.topic, partition.partition, offset, change)
@@ -177,3 +182,4 @@ class Worker:
             self._publish_from.pop(partition, None)
             self._renew_from.pop(partition, None)
             self._next_offset.pop(partition, None)
+            self._unsettled.discard(partition)
