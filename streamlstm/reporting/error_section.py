@@ -27,7 +27,7 @@ def error_section(report: TrainingReport, measured: Measurements) -> Markup:
     left = np.where(errors.guess_rms > 0, 1 - errors.explained(errors.rms[1]), -np.inf)
     chosen = held[np.argsort(-left[held], kind="stable")][:_SHOWN] if len(held) > _SHOWN else held
     which = (
-        f"The {_SHOWN} of {len(names)} channels that are explained least; the table above has the others. "
+        f"The {_SHOWN} of {len(names)} channels that are explained least; the table below has the others. "
         if len(held) > _SHOWN
         else ""
     )

@@ -48,7 +48,7 @@ td.n,th.n{text-align:right;white-space:nowrap}
 td:first-child{overflow-wrap:anywhere;min-width:9em;max-width:280px}
 .settings td:last-child{overflow-wrap:anywhere;padding-right:0}
 .settings table{width:100%}.grid.settings{display:block;columns:300px 3;column-gap:34px}
-.settings>div{break-inside:avoid}
+.settings>div{break-inside:avoid;padding-bottom:16px}.settings h3{margin-top:0}
 code,pre{font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 pre{background:var(--wash);padding:10px 12px;margin:0 0 14px;white-space:pre-wrap;overflow-wrap:anywhere}
 summary{cursor:pointer;margin:10px 0}
@@ -94,5 +94,5 @@ footer{margin-top:44px;color:var(--muted);font-size:13px}
 --c1:#0068a5;--c2:#b94a00;--c3:#00755a;--alarm:#a8174b;--quiet:#6b727d}main{max-width:none;padding:0}figure,tr,.tile{break-inside:avoid}
 h2{break-after:avoid}.scroll{overflow:visible}
 .two{grid-template-columns:1fr 1fr}.tiles{grid-template-columns:repeat(4,1fr)}
-.plot text{font-size:10px}}
+.plot text{font-size:10px}th,td{padding-right:9px}}
 """.strip()
