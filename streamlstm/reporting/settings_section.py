@@ -49,14 +49,13 @@ def _group(title: str, values: dict[str, object]) -> Markup:
 
 
 def _value(value: object) -> Child:
+    """Return a setting as it would be typed."""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, float):
-        return number(value, 4) if math.isfinite(value) else "none"
+        return f"{value:.6g}" if math.isfinite(value) else "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
     if value is None:
         return "none"
     text = str(value)
