@@ -106,6 +106,7 @@ def _read(source: str, stream_id: str, ts_unit: TimeUnit, columns: _Columns, bat
     table = Table(source, stream_id, roles.channels)
     times = TimeReader(source, ts_unit)
     for batch in batches:
+        batch.validate(full=True)  # damaged offsets would lead out of the buffers
         if not batch.num_rows:
             continue
         values = np.empty((batch.num_rows, len(roles.channels)), np.float32)
@@ -156,9 +157,8 @@ def _times(source: str, name: str, column: Any, reader: TimeReader, first_row: i
     is_outside = ~within_range(times)
     if is_outside.any():
         row = int(np.argmax(is_outside))
-        raise DataError(
-            f"{source}: row {first_row + row}, column {name!r}: expected a time in [1970, 2200), got {column[row]}"
-        )
+        place = f"{source}: row {first_row + row}, column {name!r}"
+        raise DataError(f"{place}: expected a time in [1970, 2200), got {ticks[row]} {column.type.unit} after 1970")
     return times
 
 
@@ -191,6 +191,6 @@ def _refusals(source: str, expected: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (pyarrow.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
-        cause = str(error).partition("\n")[0]
+    except (pyarrow.ArrowException, OSError, EOFError, UnicodeDecodeError, MemoryError) as error:
+        cause = str(error).partition("\n")[0] or "impossible sizes"
         raise DataError(f"{source}: expected {expected}, got other or damaged bytes: {cause}") from error

@@ -60,6 +60,8 @@ def read_wfdb(source: str, stream_id: str) -> Series:
         if not frames:
             raise DataError(f"{source}: expected samples, got a record of none")
         units = _units(segments)
+        for segment in segments:
+            _read_last(wfdb, segment)
         values = np.full((frames * fastest, len(units)), np.nan, np.float32)
         for segment in segments:
             _read_segment(wfdb, segment, values, list(units), fastest)
@@ -113,6 +115,12 @@ def _units(segments: list[_Segment]) -> dict[str, str]:
     return units
 
 
+def _read_last(wfdb: Any, segment: _Segment) -> None:
+    """Read the last frame, so that signals which break off are refused before memory is taken for the whole."""
+    if segment.frames:
+        wfdb.rdrecord(segment.record, sampfrom=segment.frames - 1, sampto=segment.frames, smooth_frames=False)
+
+
 def _read_segment(wfdb: Any, segment: _Segment, values: NDArray[np.float32], channels: list[str], fastest: int) -> None:
     for begin in range(0, segment.frames, _BLOCK_FRAMES):
         end = min(begin + _BLOCK_FRAMES, segment.frames)
@@ -136,8 +144,9 @@ def _refusals(source: str) -> Iterator[None]:
     except DataError:
         raise
     except OSError as error:
-        file = Path(error.filename or source)
-        raise DataError(f"{file}: cannot read the data: {error.strerror or error}") from error
+        file = Path(error.filename or source).name
+        of = "" if file == Path(source).name else f" of {file}, which its header names"
+        raise DataError(f"{source}: cannot read the data{of}: {error.strerror or error}") from error
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError) as error:
         cause = str(error).partition("\n")[0]
         raise DataError(f"{source}: expected a whole WFDB record, got a damaged or truncated one: {cause}") from error
