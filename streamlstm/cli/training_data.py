@@ -21,15 +21,18 @@ LOG_SUFFIX, TABLE_SUFFIX = ".log.jsonl", ".tune.csv"
 _LISTED = 6
 
 
-def read_training_series(config: TrainConfig, where: Callable[[KeyPath], str]) -> list[Series]:
+def read_training_series(
+    config: TrainConfig, where: Callable[[KeyPath], str], *, channels: tuple[str, ...] = ()
+) -> list[Series]:
     """Read the series, each cut to the rows to train on: before `train_len` where the file says so, `rows` at most.
 
+    Channels are those configured, or `channels` where none are, or the first stream's.
     Raises: DataError when files disagree about their channels; UsageError when too few rows are left for the heads.
     """
     files = [file for source in config.data for file in _own_files_aside(source)]
     series = read_series(files)
-    if config.channels:
-        series = [_select(one, config.channels) for one in series]
+    if wanted := config.channels or channels:
+        series = [_select(one, wanted) for one in series]
     cut = [_cut(one, config.rows) for one in align_channels(series)]
     longest = max(len(one.values) for one in cut)
     for name in ("forecast", "reconstruct"):

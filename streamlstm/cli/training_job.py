@@ -6,6 +6,7 @@ that is killed anywhere can be gone on with, or has left its bundle.
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -20,10 +21,10 @@ from streamlstm.cli.progress import Progress
 from streamlstm.cli.search import search_options
 from streamlstm.cli.training_data import TABLE_SUFFIX
 from streamlstm.config import TrainConfig
-from streamlstm.errors import StreamLstmError
+from streamlstm.errors import BundleError, StreamLstmError
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.reporting.page import TrainingReport, write_report
-from streamlstm.training.fit import Plan, Training, make_plan, run_plan
+from streamlstm.training.fit import Plan, Training, fingerprint, make_plan, run_plan
 from streamlstm.training.mlflow_run import MlflowRun
 from streamlstm.training.tensorboard_events import TensorBoardEvents
 from streamlstm.training.tracking import JsonLog, Tracker
@@ -76,12 +77,15 @@ class TrainingJob:
     def run(self) -> None:
         """Plan, train, save, report."""
         config, target = self._config, self._target
-        if self._is_resumed and not target.checkpoint.exists():
+        if self._is_resumed and config.is_one and not target.checkpoint.exists():
             tell(f"  no checkpoint {target.checkpoint}: training begins anew")
         plan = self._plan_of({})
         if config.tune is not None:
             options = search_options(config, self._plan_of, table=target.table, is_resumed=self._is_resumed)
             plan = self._plan_of(options)
+        if self._is_made(plan):
+            tell(f"  {target.bundle} is of these data and options already, and kept")
+            return
         for sentence in plan.choices:
             tell(f"  {sentence}")
         with ExitStack() as stack:
@@ -105,6 +109,18 @@ class TrainingJob:
         if config.tune is not None:
             files.append(target.table)
         self._say(training, seconds, files)
+
+    def _is_made(self, plan: Plan) -> bool:
+        """Whether a training of several models had come past this one when it was interrupted."""
+        if not self._is_resumed or self._config.is_one or self._target.checkpoint.exists():
+            return False
+        try:
+            made = ModelBundle.load(self._target.bundle)
+        except BundleError:
+            return False
+        wanted = {"fingerprint": fingerprint(plan.series), "options": json.loads(json.dumps(asdict(plan.options)))}
+        is_same = all(made.training.get(key) == value for key, value in wanted.items())
+        return is_same and (made.name, made.version) == (self._name, self._config.version) and self._base is None
 
     @property
     def _label(self) -> str:
