@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tiny_models import tiny_model
 
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaReader, KafkaSettings
 from streamlstm.errors import TransportError
 from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.loaded import model_of
+from streamlstm.model.registry import Registry
 from streamlstm.streaming.decoders import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
@@ -154,8 +160,68 @@ def test_partitions_change_hands_and_nothing_is_lost_or_different(
     assert "Traceback" not in service.log + second.log
 
 
-def _unbroken(service: Service, bundle: ModelBundle) -> dict[str, Pairs]:
-    """Outputs of one pipeline a partition over the topic as it lies in Kafka, each in one batch."""
+def test_killed_workers_take_new_champions_up_as_an_unbroken_one_would(
+    service: Service, tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    """One champion of equal architecture, and one of another; killed as the first comes, and when the second spoke."""
+    third, registry = len(telemetry) // 3, Registry(service.folder / "models")
+    tuned, wider = replace(tiny_bundle, version=2), tiny_model(weights=5, hidden=40, version=3)
+    published = third
+
+    def publish(count: int) -> None:
+        nonlocal published
+        service.publish(telemetry[published : published + count])
+        published += count
+
+    def promote(bundle: ModelBundle) -> None:
+        registry.promote("tiny", registry.publish("tiny", bundle))
+
+    def is_scored_by(label: str) -> bool:
+        publish(20)
+        return any(json.loads(value or b"{}")["model"] == label for _, value in service.read("scores"))
+
+    promote(tiny_bundle)
+    service.config.write_text(service.config.read_text().replace("tiny.safetensors", "models/tiny/champion"))
+    service.publish(telemetry[:third])
+    service.start()
+    service.wait(lambda: service.newest_source() >= third // 2)
+    promote(tuned)
+    assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    service.start()
+    publish(1)
+    service.wait(lambda: service.newest_source() >= third)  # it has recovered; what comes now is new to it
+    service.wait(lambda: is_scored_by("tiny@2"))
+    promote(wider)
+    service.wait(lambda: is_scored_by("tiny@3"))
+    assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert published < len(telemetry) - 100
+    service.start()
+    publish(len(telemetry))
+    service.wait(lambda: service.newest_source() >= len(telemetry) - 1)
+    assert service.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in service.log
+    changes = re.findall(r"telemetry-0@(\d+): (tiny@. -> tiny@.) .*streams are (\w+)", service.log)
+    assert [change[1:] for change in changes] == [
+        ("tiny@1 -> tiny@2", "kept"),
+        ("tiny@2 -> tiny@3", "re"),
+    ]
+
+    successors = [(int(offset), bundle) for (offset, _, _), bundle in zip(changes, (tuned, wider), strict=True)]
+    expected = _unbroken(service, tiny_bundle, successors)
+    assert _without_repeats(service.read("scores"), _source) == expected["scores"]
+    assert _without_repeats(service.read("alerts"), _revision) == expected["alerts"]
+    scores = [json.loads(value or b"") for _, value in expected["scores"]]
+    assert sum(score["score"] is None for score in scores) == 4 * tiny_bundle.calibration.warm_up
+    assert scores[0]["model"] == "tiny@1" and scores[-1]["model"] == "tiny@3"
+
+
+def _unbroken(
+    service: Service, bundle: ModelBundle, successors: Sequence[tuple[int, ModelBundle]] = ()
+) -> dict[str, Pairs]:
+    """Outputs of one pipeline a partition over the topic as it lies in Kafka, in as few batches as can be.
+
+    Successors take over at their offsets.
+    """
     reader = KafkaReader(service.settings)
     records = list(reader.read(f"{service.prefix}.telemetry"))
     reader.close()
@@ -163,9 +229,14 @@ def _unbroken(service: Service, bundle: ModelBundle) -> dict[str, Pairs]:
     outputs: dict[str, Pairs] = {"scores": [], "alerts": [], "dlq": []}
     for number in sorted({record.partition for record in records}):
         partition = TopicPartition(f"{service.prefix}.telemetry", number)
-        pipeline = PartitionPipeline(partition, Router([ModelRoute("**", bundle)]), JsonDecoder(), options)
-        for output in pipeline.process([record for record in records if record.partition == number]):
-            outputs[output.topic.removeprefix(f"{service.prefix}.")].append((output.key, output.value))
+        router = Router([ModelRoute("**", bundle)])
+        pipeline = PartitionPipeline(partition, router, JsonDecoder(), options)
+        own = [record for record in records if record.partition == number]
+        for (begin, model), (end, _) in pairwise([(0, bundle), *successors, (len(own), bundle)]):
+            router.renew(0, model_of(model))
+            pipeline.renew_models()
+            for output in pipeline.process(own[begin:end]):
+                outputs[output.topic.removeprefix(f"{service.prefix}.")].append((output.key, output.value))
     return outputs
 
 
