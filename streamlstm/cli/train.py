@@ -145,7 +145,7 @@ def train(
         checked_seconds("--period", period)
     if log is not None and no_log:
         raise UsageError("--no-log: expected one of --log and --no-log, got both")
-    here = None if file is None else Path.cwd()
+    here = None if file is None or file.parent.resolve() == Path.cwd() else Path.cwd()
     given: dict[str, tuple[KeyPath, Plain]] = {
         "DATA": (("data",), [_from(here, one) for one in recordings] or None),
         "--rows": (("rows",), rows),

@@ -44,7 +44,7 @@ def train_models(loaded: LoadedTraining, *, start: Start, is_dry_run: bool) -> N
     out = config.out or Path("model.safetensors" if config.is_one else "models")
     _check_out(config, out, where(("out",)) if config.out else "--out")
     base = ModelBundle.load(config.start) if config.start else None
-    series = read_training_series(config, where, channels=base.channels if base else ())
+    series = read_training_series(config, where, base=base)
     tell(describe_series(series))
     if config.is_one:
         groups = [Group(out.stem, ("**",), series)]

@@ -90,3 +90,12 @@ def test_refused(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
     assert str(caught.value).replace(f"{tmp_path}/", "").startswith(expected)
+
+
+def test_the_example_of_the_docs_is_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/training.md").read_text("utf-8")
+    example = page.partition("```yaml\n")[2].partition("```")[0]
+    config = load(tmp_path, example)
+    assert config.tune is not None and config.tune.trials == 30 and config.training.trim == 0.05
+    for name in TrainerSettings.model_fields:
+        assert f"`{name}`" in page, "the page lists every key"
