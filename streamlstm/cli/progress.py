@@ -46,12 +46,14 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def update(self, done: int, total: int, detail: str = "") -> None:
-        """Say that `done` of `total` is done; `detail` follows the bar."""
+    def update(self, done: int, total: int, detail: str = "", *, seconds_left: float | None = None) -> None:
+        """Say that `done` of `total` is done; `detail` follows the bar, which reckons the time left by itself."""
         if self._bar:
             self._bar.update(self._task, completed=done, total=total, detail=detail)
         elif time.monotonic() - self._said_at >= _PLAIN_EVERY_S:
             self._said_at = time.monotonic()
+            if seconds_left is not None:
+                detail += f", {seconds_left:,.0f} s left"
             print(
                 f"{self._what}: {done:,} of {total:,} ({done / max(total, 1):.0%}) {detail}".rstrip(), file=sys.stderr
             )

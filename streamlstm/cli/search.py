@@ -33,6 +33,8 @@ def search_options(
     known = read_trials(table, space, identity=identity) if is_resumed else []
     if known:
         tell(f"  {min(len(known), tune.trials)} trial(s) of {table} are not trained again")
+    elif is_resumed:
+        tell(f"  no trials of this search in {table}: it begins anew")
     done: list[Trial] = []
     with Progress("tune") as progress:
 
@@ -74,6 +76,7 @@ def _space(config: TrainConfig) -> Space:
 def _best(found: Search, table: Path) -> dict[str, Any]:
     best = found.best
     if best is None and found.is_interrupted:
+        tell("interrupted before a trial came to its end")
         raise KeyboardInterrupt
     if best is None:
         raise DataError(f"tune: expected a trial that comes to its end, got none of {len(found.trials)}; see {table}")

@@ -77,7 +77,7 @@ class TrainingJob:
     def run(self) -> None:
         """Plan, train, save, report."""
         config, target = self._config, self._target
-        if self._is_resumed and config.is_one and not target.checkpoint.exists():
+        if self._is_resumed and config.is_one and config.tune is None and not target.checkpoint.exists():
             tell(f"  no checkpoint {target.checkpoint}: training begins anew")
         plan = self._plan_of({})
         if config.tune is not None:
@@ -143,7 +143,7 @@ class TrainingJob:
                 def on_progress(at: TrainingProgress) -> None:
                     nonlocal reached
                     reached = at.update
-                    progress.update(at.update, at.of, progress_detail(at))
+                    progress.update(at.update, at.of, progress_detail(at), seconds_left=at.seconds_left)
 
                 return run_plan(
                     plan,
@@ -236,9 +236,9 @@ class TrainingJob:
 
 
 def progress_detail(at: TrainingProgress) -> str:
-    """Say losses, speed and time left, as they follow the bar."""
+    """Say losses and speed, as they follow the bar."""
     losses = f"epoch {at.epoch}, loss {at.loss:.4f}, validation {at.validation_loss:.4f}"
-    return f"{losses}, {at.rows_per_second:,.0f} rows/s, {at.seconds_left:.0f} s left"
+    return f"{losses}, {at.rows_per_second / 1000:,.0f}k rows/s"
 
 
 def plan_of(config: TrainConfig, group: Group, base: ModelBundle | None, options: dict[str, Any] | None = None) -> Plan:

@@ -24,7 +24,7 @@ def train_windows(config: TrainConfig, group: Group, target: Target, *, created_
     with Progress("train") as progress:
 
         def on_progress(at: TrainingProgress) -> None:
-            progress.update(at.update, at.of, progress_detail(at))
+            progress.update(at.update, at.of, progress_detail(at), seconds_left=at.seconds_left)
 
         bundle = train_window_model(
             values,
