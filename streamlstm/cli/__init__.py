@@ -31,6 +31,7 @@ def main() -> None:
         inspect,
         interchange,
         replay,
+        retrain,
         run,
         score,
         train,

@@ -13,7 +13,7 @@ from streamlstm.model.loaded import load_model
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.service.model_watch import ModelWatch
-from streamlstm.service.ports import Finding, Publisher, SnapshotStore, TopicReader, Transport
+from streamlstm.service.ports import Finding, HistoryReader, Publisher, SnapshotStore, TopicReader, Transport
 from streamlstm.service.worker import Worker, WorkerOptions
 from streamlstm.streaming.decoders import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
@@ -26,8 +26,10 @@ __all__ = [
     "build_snapshots",
     "build_transport",
     "check_log",
+    "decoder_of",
     "kafka_settings",
     "load_routes",
+    "open_history",
     "open_publisher",
     "open_reader",
     "output_topics",
@@ -57,7 +59,7 @@ def build_service(config: Config) -> Service:
 
     def make_pipeline(partition: TopicPartition) -> PartitionPipeline:
         source = _source_of(config, partition.topic)
-        pipelines[partition] = PartitionPipeline(partition, router, _decoder(source), options)
+        pipelines[partition] = PartitionPipeline(partition, router, decoder_of(source), options)
         return pipelines[partition]
 
     worker = Worker(
@@ -137,6 +139,14 @@ def open_reader(config: Config) -> TopicReader:
     return local_log.LocalReader(config.local.path)
 
 
+def open_history(config: Config) -> HistoryReader:
+    """Open what reads ranges of the configured log by time stamp, outside any group."""
+    if config.kafka:
+        return kafka_python.KafkaHistory(kafka_settings(config.kafka, config.app.id))
+    assert config.local is not None
+    return local_log.LocalHistory(config.local.path)
+
+
 def check_log(config: Config) -> list[Finding]:
     """Look at the configured log without joining the group."""
     topics = [topic for source in config.sources for topic in source.topics]
@@ -180,7 +190,8 @@ def _source_of(config: Config, topic: str) -> Source:
     return next(source for source in config.sources if any(fnmatchcase(topic, t) for t in source.topics))
 
 
-def _decoder(source: Source) -> JsonDecoder:
+def decoder_of(source: Source) -> JsonDecoder:
+    """Build what reads the records of a source."""
     return JsonDecoder(
         stream_id=source.stream_id,
         ts_path=source.ts.path,

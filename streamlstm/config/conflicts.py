@@ -24,6 +24,12 @@ def conflicts(config: Config) -> Iterator[tuple[KeyPath, str]]:
     for index, model in enumerate(config.models):
         if model.match in {earlier.match for earlier in config.models[:index]}:
             yield ("models", index, "match"), f"expected each pattern once, got {model.match!r} again"
+    if config.retrain is not None and config.retrain.match is None and config.retrained is None:
+        yield (
+            ("retrain", "match"),
+            f"expected a pattern of stream ids, or a model whose bundle is {config.retrain.registry}/"
+            f"{config.retrain.name}/champion to take it from, got neither",
+        )
 
 
 def _source_conflicts(config: Config) -> Iterator[tuple[KeyPath, str]]:

@@ -5,11 +5,14 @@ Attributes of durations end in `_ms` (integers), while the keys of the file do n
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from streamlstm.config.retraining import Retrain
+from streamlstm.config.section import Section
 from streamlstm.config.values import (
     FIELD_PATTERN,
     NAME_PATTERN,
@@ -34,6 +37,8 @@ __all__ = [
     "Kafka",
     "Local",
     "Model",
+    "Retrain",
+    "Section",
     "Security",
     "Sinks",
     "Source",
@@ -43,12 +48,6 @@ __all__ = [
 ]
 
 Guarantee: TypeAlias = Literal["at_least_once", "exactly_once"]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, attributes may carry a unit that the key does not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class App(Section):
@@ -204,6 +203,15 @@ class Config(Section):
     sinks: Sinks = Sinks()
     alerts: Alerts = Alerts()
     state: State = State()
+    retrain: Retrain | None = None
+
+    @property
+    def retrained(self) -> int | None:
+        """Index of the model that the retraining publishes for: its bundle is REGISTRY/NAME/champion."""
+        if self.retrain is None:
+            return None
+        champion = _normal(self.retrain.registry / self.retrain.name / "champion")
+        return next((index for index, model in enumerate(self.models) if _normal(model.bundle) == champion), None)
 
     @property
     def guarantee(self) -> Guarantee:
@@ -216,3 +224,8 @@ class Config(Section):
         if isinstance(data, dict) and "kafka" not in data and "local" not in data:
             return {**data, "local": {}}
         return data
+
+
+def _normal(path: Path) -> str:
+    """Return a path without `..`, links left as they are: the champion is one."""
+    return os.path.normpath(path.absolute())

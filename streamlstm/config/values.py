@@ -27,6 +27,7 @@ __all__ = [
     "SwitchedPath",
     "Whole",
     "duration",
+    "milliseconds",
 ]
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -44,7 +45,8 @@ def _duration(value: object) -> float:
     return float(match[1]) * _UNIT_MS[match[2]]
 
 
-def _whole_ms(value: object) -> int:
+def milliseconds(value: object) -> int:
+    """Return a duration such as `30s` in ms. Raises: ValueError."""
     duration = _duration(value)
     if duration != int(duration):
         raise ValueError("expected a whole number of milliseconds")
@@ -91,8 +93,8 @@ def _servers(value: str) -> str:
 _duration_schema = WithJsonSchema(
     {"type": "string", "pattern": rf"^{_DURATION.pattern}$", "examples": ["100ms", "30s", "7d"]}, mode="validation"
 )
-Duration: TypeAlias = Annotated[int, BeforeValidator(_whole_ms), _duration_schema]
-PositiveDuration: TypeAlias = Annotated[int, AfterValidator(_positive), BeforeValidator(_whole_ms), _duration_schema]
+Duration: TypeAlias = Annotated[int, BeforeValidator(milliseconds), _duration_schema]
+PositiveDuration: TypeAlias = Annotated[int, AfterValidator(_positive), BeforeValidator(milliseconds), _duration_schema]
 Period: TypeAlias = Annotated[float, AfterValidator(_positive), BeforeValidator(_duration), _duration_schema]
 Interval: TypeAlias = Annotated[float, BeforeValidator(_duration), _duration_schema]
 Count: TypeAlias = Annotated[int, Field(ge=1), BeforeValidator(_not_bool)]

@@ -141,8 +141,9 @@ class HistoryReader(Protocol):
     def read(self, topics: Sequence[str], *, begin_ms: int | None, end_ms: int | None) -> Iterator[Record]:
         """Yield the records of every partition, each partition's in offset order (read committed).
 
-        A partition's range begins with its first record whose time stamp is `begin_ms` or later, and ends before the
-        first one at `end_ms` or later; None: with the oldest record, before the end offset at the time of the call.
+        Those whose time stamp is `begin_ms` or later and before `end_ms` (None: any), up to the end offsets at the time
+        of the call. Time stamps need not rise with the offset: what lies before the first one in range is skipped, and
+        what comes after it is looked at to the end.
         Raises: TransportError when a topic does not exist; UnreachableError when nothing comes for too long.
         """
 

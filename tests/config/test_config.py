@@ -83,7 +83,7 @@ def test_every_problem_is_listed_with_line_and_key(tmp_path: Path) -> None:
         "app.yaml:8: sinks.scores: expected 'all', 'anomalous' or 'off', got 'packed'",
         "app.yaml:11: alerts.open_aftr: unknown key; did you mean 'open_after'?",
         "app.yaml:9: server: unknown key; expected one of app, kafka, local, sources, models, gaps, threshold, sinks, "
-        "alerts, state",
+        "alerts, state, retrain",
     ]
 
 

@@ -42,6 +42,8 @@ def test_topics_are_listed(log):
         (None, None, range(90)),
         (0, 0, range(0)),
         (20, 60, range(20, 60)),
+        (20, 31, [*range(20, 31), 40]),  # the 40th stands after records that are out of the range
+        (35, 60, [*range(35, 40), *range(41, 60)]),
         (89, None, range(89, 90)),
         (90, None, range(0)),
         (None, 1, range(1)),
@@ -79,7 +81,7 @@ def test_records_that_are_gone_are_passed_over(log):
     write(log, topic, partitions=1)
     log.drop_records_before(TopicPartition(topic, 0), 30)
     assert numbers(log.history().read([topic], begin_ms=FIRST_MS + 10_000, end_ms=None)) == list(range(30, 90))
-    assert numbers(log.history().read([topic], begin_ms=None, end_ms=FIRST_MS + 33_000)) == [30, 31, 32]
+    assert numbers(log.history().read([topic], begin_ms=None, end_ms=FIRST_MS + 33_000)) == [30, 31, 32, 40]
 
 
 def test_a_topic_that_is_missing_is_named(log):

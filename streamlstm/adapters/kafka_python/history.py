@@ -10,6 +10,7 @@ from kafka import TopicPartition as KafkaPartition
 from streamlstm.adapters.kafka_python.connection import REQUEST_TIMEOUT_MS, connect_consumer, errors
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
 from streamlstm.adapters.kafka_python.topics import records_before
+from streamlstm.adapters.time_range import is_within
 from streamlstm.errors import StreamLstmError, TransportError
 from streamlstm.types import Record
 
@@ -48,14 +49,14 @@ class KafkaHistory:
                 oldest = consumer.beginning_offsets(places, timeout_ms=REQUEST_TIMEOUT_MS)
                 ends = consumer.end_offsets(places, timeout_ms=REQUEST_TIMEOUT_MS)
                 starts = oldest if begin_ms is None else _first_since(consumer, begin_ms, ends)
-                stops = ends if end_ms is None else _first_since(consumer, end_ms, ends)
                 consumer.assign(places)
                 for place in places:
                     consumer.seek(place, max(starts[place], oldest[place]))
         except StreamLstmError:
             consumer.close()
             raise
-        return records_before(consumer, stops)
+        records = records_before(consumer, ends)
+        return (record for record in records if is_within(record, begin_ms, end_ms))
 
     def close(self) -> None:
         """Release everything: each read closes its own connection at its end."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from streamlstm.adapters.local_log.database import Database, Partition
+from streamlstm.adapters.time_range import is_within
 from streamlstm.errors import TransportError
 from streamlstm.types import Record
 
@@ -31,7 +33,7 @@ class LocalHistory:
         Raises: TransportError when a topic does not exist.
         """
         database = self._open()
-        ranges: list[tuple[Partition, int, int]] = []
+        ranges: list[tuple[Partition, int]] = []
         for topic in topics:
             places = database.partitions(topic)
             if not places:
@@ -39,9 +41,9 @@ class LocalHistory:
                 raise TransportError(f"{self._path}: there is no topic {topic!r}; topics there: {known}")
             for place in places:
                 start = place.oldest if begin_ms is None else database.first_since(place, begin_ms)
-                end = place.end if end_ms is None else database.first_since(place, end_ms)
-                ranges.append((place, start, end))
-        return self._records(database, ranges)
+                ranges.append((place, start))
+        records = self._records(database, ranges)
+        return (record for record in records if is_within(record, begin_ms, end_ms))
 
     def close(self) -> None:
         """Release everything."""
@@ -51,15 +53,15 @@ class LocalHistory:
 
     def _open(self) -> Database:
         if self._database is None:
-            if not os.path.exists(self._path):
+            if not Path(self._path).exists():
                 raise TransportError(f"{self._path}: there is no such local log; name the one that the worker uses")
             self._database = Database(self._path)
         return self._database
 
     @staticmethod
-    def _records(database: Database, ranges: list[tuple[Partition, int, int]]) -> Iterator[Record]:
-        for place, start, end in ranges:
+    def _records(database: Database, ranges: list[tuple[Partition, int]]) -> Iterator[Record]:
+        for place, start in ranges:
             at = start
-            while at < end and (found := database.read(place, start=at, limit=_READ_RECORDS, end=end)):
+            while at < place.end and (found := database.read(place, start=at, limit=_READ_RECORDS, end=place.end)):
                 yield from found
                 at = found[-1].offset + 1

@@ -1,0 +1,176 @@
+"""`retrain` and `models`: the retraining job, and what it has published."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Annotated
+
+import msgspec
+import typer
+
+from streamlstm.cli import app
+from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.output import say
+from streamlstm.cli.progress import Progress
+from streamlstm.cli.run import ConfigArgument, ConfigOption, SetOption, configured
+from streamlstm.cli.wiring import decoder_of, open_history, output_topics, pipeline_options
+from streamlstm.config import Config
+from streamlstm.config.retraining import Retrain
+from streamlstm.errors import UsageError
+from streamlstm.model.registry import Registry
+from streamlstm.service.retraining.job import RetrainingOptions, SourceTopics
+from streamlstm.service.retraining.job import retrain as run_job
+from streamlstm.service.retraining.left_out import Margins
+from streamlstm.streaming.routing import glob_to_regex
+from streamlstm.training.trainer import Progress as TrainingProgress
+
+__all__ = ["models", "retrain", "retraining_options"]
+
+
+@app.command(epilog="Example: streamlstm retrain deploy/streamlstm.yaml --set retrain.from=-14d")
+def retrain(
+    config: ConfigArgument = None,
+    config_option: ConfigOption = None,
+    overrides: SetOption = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; retrain.name by default.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and plan; train and publish nothing, take no lock.")
+    ] = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
+) -> None:
+    """Train on what came since, and publish the model if it is better than the one in use.
+
+    Reads the worker's own topics by time, outside its group. Writes one line of JSON to standard output. Exit code 0:
+    done, published or not; 1: failed, or another one is at it; 2: configuration.
+    """
+    configure_logging(log_format)
+    loaded = configured(config, config_option, [*(overrides or ()), *([f"retrain.name={name}"] if name else ())])
+    section = _section(loaded)
+    options = retraining_options(loaded, section, now_ms=time.time_ns() // 1_000_000)
+    signal.signal(signal.SIGTERM, _end)
+    reader = open_history(loaded)
+    try:
+        with Progress("retrain") as progress:
+
+            def on_progress(at: TrainingProgress) -> None:
+                losses = f"loss {at.loss:.4f}, validation {at.validation_loss:.4f}"
+                progress.update(at.update, at.of, f"{losses}, {at.seconds_left:.0f} s left")
+
+            outcome = run_job(
+                options,
+                reader,
+                Registry(section.registry),
+                holder=_holder(),
+                on_progress=on_progress,
+                dry_run=dry_run,
+            )
+    except KeyboardInterrupt:
+        print("interrupted; nothing was published", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        reader.close()
+    say(msgspec.json.encode(outcome).decode())
+
+
+@app.command(epilog="Example: streamlstm models deploy/streamlstm.yaml --rollback")
+def models(
+    config: ConfigArgument = None,
+    config_option: ConfigOption = None,
+    overrides: SetOption = None,
+    name: Annotated[str | None, typer.Option(help="Name of the model; retrain.name by default.")] = None,
+    promote: Annotated[
+        int | None, typer.Option(metavar="VERSION", min=1, help="Make this version the champion.")
+    ] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Make the previous champion the champion.")] = False,
+) -> None:
+    """List the versions that retraining has published; go back to one."""
+    section = _section(configured(config, config_option, overrides))
+    registry, model = Registry(section.registry), name or section.name
+    if rollback and promote is not None:
+        raise UsageError("expected one of --rollback and --promote, got both")
+    if rollback or promote is not None:
+        if not registry.versions(model):
+            raise UsageError(f"{section.registry}: there is no model {model!r} yet; streamlstm retrain makes one")
+        with registry.lock(model, _holder()):
+            if promote is not None:
+                registry.promote(model, promote)
+            else:
+                registry.rollback(model)
+    marks = {registry.previous(model): "previous", registry.champion(model): "champion"}
+    for version in registry.versions(model):
+        say(f"{model}@{version}  {marks.get(version, ''):<8}  {registry.path(model, version)}")
+
+
+def retraining_options(config: Config, section: Retrain, *, now_ms: int) -> RetrainingOptions:
+    """Take the retraining part of a configuration. Raises: UsageError when the range ends before it begins."""
+    begin_ms, end_ms = section.range_ms(now_ms)
+    pipeline, leave = pipeline_options(config), section.leave_out
+    alerts_topic = f"{config.sinks.prefix}alerts"
+    training = section.model.model_dump() | section.training.model_dump()
+    return RetrainingOptions(
+        name=section.name,
+        sources=tuple(SourceTopics(source.topics, decoder_of(source)) for source in config.sources),
+        is_wanted=_Streams(config, section),
+        own_topics=frozenset({*output_topics(config), f"{config.sinks.prefix}state", f"{config.sinks.prefix}scores"}),
+        begin_ms=begin_ms,
+        end_ms=end_ms,
+        starts_anew=section.start == "anew",
+        compare=section.compare,
+        margin=section.margin,
+        keep=section.keep,
+        max_rows=section.max_rows,
+        alerts_topic=alerts_topic if leave.alerts else None,
+        labels=leave.labels,
+        margins=Margins(leave.before_ms, leave.after_ms),
+        channels=section.channels,
+        period_ms=pipeline.period_ms,
+        reset_after_ms=pipeline.gaps.reset_after_ms,
+        threshold=pipeline.threshold,
+        alerts=pipeline.alerts,
+        training=training,
+    )
+
+
+class _Streams:
+    """Says which streams are learnt from: those of `match`, or those that the worker gives to the champion."""
+
+    def __init__(self, config: Config, section: Retrain) -> None:
+        earlier: list[str] = []
+        pattern = section.match
+        if pattern is None:
+            assert config.retrained is not None  # `conflicts` has looked
+            *earlier, pattern = (model.match for model in config.models[: config.retrained + 1])
+        self._pattern: re.Pattern[str] = glob_to_regex(pattern)
+        self._earlier = [glob_to_regex(one) for one in earlier]
+
+    def __call__(self, stream_id: str) -> bool:
+        return self._pattern.fullmatch(stream_id) is not None and not any(
+            earlier.fullmatch(stream_id) for earlier in self._earlier
+        )
+
+
+def _section(config: Config) -> Retrain:
+    if config.retrain is None:
+        raise UsageError(
+            "expected a section retrain in the configuration, got none; the least is "
+            "retrain: {registry: ./models, name: vitals}"
+        )
+    return config.retrain
+
+
+def _holder() -> str:
+    since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"process {os.getpid()} on {platform.node()} since {since}"
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End at once, as Ctrl-C does: whatever was under way is undone or has not begun."""
+    print(f"{signal.Signals(number).name}: ending; nothing half-written is left", file=sys.stderr)
+    sys.exit(128 + number)

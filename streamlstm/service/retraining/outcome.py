@@ -1,0 +1,80 @@
+"""What a retraining came to: one line of JSON for whoever started it, `streamlstm.retrain/1`."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["FalseAlarms", "LeftOut", "Losses", "Outcome", "decide"]
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """Spans that were left out, by what said so, and the rows they covered; rows of pieces too short to train on."""
+
+    alerts: int = 0
+    labels: int = 0
+    rows: int = 0
+    short_rows: int = 0
+
+
+class Losses(msgspec.Struct, frozen=True):
+    """Mean squared errors of the forecast one sample ahead on the compared part, in units of one standardizer.
+
+    `channels` holds (old, new) by channel. None: there was no such model, or nothing was observed.
+    """
+
+    old: float | None = None
+    new: float | None = None
+    channels: dict[str, tuple[float | None, float | None]] = {}
+    values: int = 0
+
+
+class FalseAlarms(msgspec.Struct, frozen=True):
+    """Alerts a stream and day on the compared part, each model at its own threshold."""
+
+    old: float | None = None
+    new: float | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+    """The summary. `old`, `new`: the champion before, and the version that was published; times are event times."""
+
+    model: str
+    published: bool
+    why: str
+    old: int | None
+    new: int | None
+    from_: str
+    compared_from: str
+    until: str
+    streams: int
+    records: int
+    rows: int
+    training_rows: int
+    duplicates: int
+    rejected: dict[str, int]
+    left_out: LeftOut
+    losses: Losses
+    false_alarms_per_stream_day: FalseAlarms
+    dry_run: bool
+    seconds: float
+    schema: str = "streamlstm.retrain/1"
+
+
+def decide(old: float | None, new: float | None, *, margin: float, champion: str | None) -> tuple[bool, str]:
+    """Say whether the new model is published, and why: its loss must be lower by the share `margin`.
+
+    `champion` is the label of the model in use; None when there is none yet.
+    """
+    if new is None:
+        return False, "nothing was observed on the compared part, so nobody can say whether the new model is any good"
+    if champion is None:
+        return True, f"there was no champion yet; loss {new:.4g} on the compared part"
+    if old is None:
+        return False, f"{champion} could not be measured on the compared part"
+    if old == 0:
+        return False, f"{champion} has no error on the compared part, and nothing is better"
+    gain = 1 - new / old
+    compared = f"loss {new:.4g} against {old:.4g} of {champion}: {abs(gain):.1%} {'lower' if gain >= 0 else 'higher'}"
+    if gain >= margin:
+        return True, f"{compared}, at least {margin:.1%} was wanted"
+    return False, f"{compared}, and at least {margin:.1%} lower was wanted"
