@@ -172,11 +172,16 @@ class Checkpoint:
         snapshot = self._snapshots.load(partition)
         if committed is None:
             start = self._transport.start_offset(partition)
-            self._snapshots.save(partition, Snapshot(start, processor.export_state()))
+            renew_from = start
+            if snapshot is not None and snapshot.offset == start:  # a worker was here, and died before its first commit
+                processor.import_state(snapshot.payload)
+                renew_from = max(start, self._transport.bounds(partition)[1])
+            else:
+                self._snapshots.save(partition, Snapshot(start, processor.export_state()))
             self._transport.seek(partition, start)
             self._group[partition] = start
             _log.info("%s: new to this group, starts at offset %d", name, start)
-            return Recovery(start, start, start)
+            return Recovery(start, start, renew_from)
         self._group[partition] = committed
         oldest, end = self._transport.bounds(partition)
         if snapshot is None or snapshot.offset > committed:

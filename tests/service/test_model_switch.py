@@ -295,6 +295,18 @@ def test_what_was_published_and_not_committed_is_repeated_under_the_model_that_s
     _check(run, tiny_bundle, successors[kind])
 
 
+def test_so_is_what_was_published_before_the_first_commit(
+    tmp_path: Path, tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], successors: dict[str, ModelBundle]
+) -> None:
+    run, fate = Run(tmp_path, telemetry, tiny_bundle), _Fate("after publishing")
+    run.is_once, fate.is_armed = False, True
+    run.go(successors["wider"], fate, poll_records=97)
+    assert fate.is_dead
+    run.promote(successors["wider"])
+    run.go(successors["wider"], _Fate(), poll_records=61)
+    _check(run, tiny_bundle, successors["wider"])
+
+
 @pytest.mark.parametrize("kind", ["tuned", "wider"])
 def test_a_new_champion_is_taken_up_at_one_offset_a_partition_and_the_log_says_so(
     tmp_path: Path,
