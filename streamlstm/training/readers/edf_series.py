@@ -1,6 +1,6 @@
 """EDF and EDF+ recordings (https://www.edfplus.info/specs/edf.html): a header of text, then records of int16 samples.
 
-The package wfdb reads EDF too, but shifts every value by up to a digital step, averages faster channels down to the
+The package wfdb reads EDF too, but shifts every value by a digital step or so, averages faster channels down to the
 slowest without scaling them, and refuses EDF+D; so the format, which is simple, is read here.
 """
 

@@ -109,8 +109,10 @@ def _of_one_layout(cells: Sequence[Any]) -> NDArray[np.float64] | None:
     except ValueError:
         return None
     first = cells[0]
-    fraction = len(first[20:]) - len(first[20:].lstrip("0123456789")) if first[19:20] == "." else 0
+    fraction = len(first[20:]) - len(first[20:].lstrip("0123456789")) if first[19:20] in (".", ",") else 0
     end = 20 + fraction if fraction else 19
+    if first[end : end + 1] not in ("", "Z", "z", "+", "-"):
+        return None
     # The separators and the zone must be those of the first cell, in every cell.
     alike = [4, 7, 10, 13, 16, *range(19, 20 if fraction else 19), *range(end, length)]
     if (bytes_[:, alike] != bytes_[0, alike]).any() or bytes_[0, [4, 7, 13, 16]].tobytes() != b"--::":
