@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,7 +65,8 @@ def train_window_model(
     State: the arguments alone decide the result, bit for bit, on one machine.
     Raises: DataError when there are too few rows, or no numbers at all; UsageError for sizes that cannot be.
     """
-    plan = make_plan(
+    asked = partial(
+        make_plan,
         values,
         channels=channels,
         cell=cell,
@@ -74,37 +76,38 @@ def train_window_model(
         seed=seed,
         forecast=1,  # of causal networks only: given, so that nothing is said of them
         reconstruct=1,
-        segment=window,
     )
-    validated = [v[plan.cuts[key][0] : plan.cuts[key][1]] for key, v in plan.series.items()]
-    held_out = [v[plan.cuts[key][1] :] for key, v in plan.series.items()]
-    rows = plan.options.segment
-    if window is None:
-        rows = min(rows, max(max(map(len, held_out)) // 2, _LEAST_WINDOW))
-    elif max(map(len, held_out)) < window // 2:
+    plan = asked(segment=window)
+    longest = max(len(v) - plan.cuts[key][1] for key, v in plan.series.items())  # of what is left to calibrate on
+    if window is None and plan.options.segment > longest // 2:
+        plan = asked(segment=max(longest // 2, _LEAST_WINDOW))
+    elif window is not None and window // 2 > longest:
         raise DataError(
-            f"window: expected at most {2 * max(map(len, held_out))} rows, twice the longest part that is left to "
-            f"calibrate on, got {window}"
+            f"window: expected at most {2 * longest} rows, twice the longest part that is left to calibrate on, "
+            f"got {window}"
         )
     o = plan.options
     try:
-        architecture = WindowArchitecture(arrangement, len(plan.channels), o.hidden, o.cells, rows)
+        architecture = WindowArchitecture(arrangement, len(plan.channels), o.hidden, o.cells, o.segment)
     except ShapeError as error:
         raise UsageError(str(error)) from error
-    options = replace(o, segment=rows)
     if on_choice is not None:
-        on_choice(f"{arrangement}: scores whole windows of {rows} rows, recordings only")
+        on_choice(f"{arrangement}: scores whole windows of {o.segment} rows, recordings only")
         for sentence in plan.choices:
             on_choice(sentence)
     training = [v[: plan.cuts[key][0]] for key, v in plan.series.items()]
+    validated = [v[plan.cuts[key][0] : plan.cuts[key][1]] for key, v in plan.series.items()]
+    held_out = [v[plan.cuts[key][1] :] for key, v in plan.series.items()]
     fit = fit_window_network(
         _segments(plan.standardizer, training, hole=architecture.hole),
         _segments(plan.standardizer, validated, hole=architecture.hole),
         architecture,
-        options,
+        o,
         progress=on_progress,
     )
-    calibration = calibrate_windows(fit.network, plan.standardizer, held_out, width=width_for(plan.period_rows, rows))
+    calibration = calibrate_windows(
+        fit.network, plan.standardizer, held_out, width=width_for(plan.period_rows, o.segment)
+    )
     return WindowBundle(
         network=fit.network,
         standardizer=plan.standardizer,
@@ -122,7 +125,7 @@ def train_window_model(
             "period_rows": plan.period_rows,
             "updates": fit.updates,
             "validation_loss": fit.best_validation_loss,
-            "options": {key: value for key, value in asdict(options).items() if key in _APPLY},
+            "options": {key: value for key, value in asdict(o).items() if key in _APPLY},
         },
     )
 
