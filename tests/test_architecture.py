@@ -33,7 +33,12 @@ FLOORS = {
     )
     for name in names
 }
-ONLY_IN = {"kafka": "adapters/kafka_python", "yaml": "config/source.py"}
+ONLY_IN = {
+    "kafka": "adapters/kafka_python",
+    "yaml": "config/source.py",
+    "pyarrow": "training/readers/arrow_series.py",
+    "wfdb": "training/readers/wfdb_series.py",
+}
 NOWHERE = {"torch", "keras", "tensorflow", "onnx", "onnxruntime", "jax", "openvino", "pickle", "pandas", "h5py"}
 # What streamlstm is compared with, and what reads other frameworks' files: imported there only, inside the functions
 # that are called when it is asked for.

@@ -32,7 +32,7 @@ _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 @app.command(epilog="Example: streamlstm replay ward.csv --to deploy/streamlstm.yaml --speed 60")
 def replay(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, JSON lines or NPZ.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A recording, a folder or a pattern (docs/data.md).")],
     to: Annotated[Path, typer.Option("--to", metavar="CONFIG", help="Configuration that names the log and the topic.")],
     topic: Annotated[str | None, typer.Option(help="Topic; the first source's by default.")] = None,
     speed: Annotated[float, typer.Option(min=0, help="Times real time; 0 is as fast as possible.")] = 1.0,

@@ -45,7 +45,10 @@ class ScoreFormat(StrEnum):
 def score(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model bundle (.safetensors).")],
     file: Annotated[
-        str, typer.Argument(metavar="[FILE or -]", help="CSV, JSON lines or NPZ; - is standard input.")
+        str,
+        typer.Argument(
+            metavar="[FILE or -]", help="A recording, a folder or a pattern (docs/data.md); - is standard input."
+        ),
     ] = "-",
     out: Annotated[Path | None, typer.Option(help="Where scores go; standard output by default.")] = None,
     alerts: Annotated[Path | None, typer.Option(help="Where alerts go, as JSON lines.")] = None,
