@@ -27,6 +27,9 @@ _WANTED_EXCESSES = 40
 _HEAVIEST = 0.5
 """A heavier tail has no variance; short samples suggest one by accident, and every fault would then look likely."""
 
+_LEAST = float(np.finfo(np.float32).tiny)
+"""Statistics are float32: what is smaller is nothing, and would make a slope between knots infinite."""
+
 _CANDIDATES = 200
 
 
@@ -63,6 +66,7 @@ def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0) -> Tail:
         [np.linspace(0.0, 0.9 * quantile, body), np.linspace(0.9 * quantile, quantile, top + 1)[1:]]
     )
     knots = np.maximum.accumulate(np.quantile(values, levels))
+    knots[knots < _LEAST] = 0.0
     excesses = values[values > knots[-1]] - knots[-1]
     if len(excesses) >= 8:
         shape, scale = grimshaw(excesses, lightest=lightest)

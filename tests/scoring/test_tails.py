@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import genpareto
 
@@ -52,6 +52,7 @@ def test_false_alarm_rate_beyond_the_data_is_as_asked() -> None:
         assert p / 3 < (surprise > -np.log(p)).mean() < 3 * p
 
 
+@example([0.0, 2.2e-311], [0.0, 1.0])
 @given(
     st.lists(st.floats(0, 1e6, allow_nan=False), min_size=1, max_size=200),
     st.lists(st.floats(0, 1e9, allow_nan=False), min_size=2, max_size=20),
