@@ -255,6 +255,14 @@ def test_what_is_left_out_does_not_change_the_model(hall: Hall, tmp_path: Path) 
     assert wild_outcome["losses"] == calm_outcome["losses"]
 
 
+def test_when_everything_was_alerted_on_it_says_what_can_be_done(hall: Hall) -> None:
+    alerts = [alert(f"hall/pump{n}", 5, None, revision=1, alert_id=f"a{n}") for n in range(3)]
+    hall.publish("streamlstm.alerts", alerts)
+    code, out, err = hall.run("retrain", "app.yaml", "--set", "retrain.leave_out.before=9s")
+    assert (code, out) == (1, "")
+    assert "of 2,700 samples in the range 2,700 are left out; if what is alerted on has become normal" in err
+
+
 def test_a_silence_cuts_a_stream_in_two(hall: Hall, tmp_path: Path) -> None:
     cut = Hall(tmp_path / "cut")
     values = series(4, 1000)

@@ -153,11 +153,7 @@ class _Run:
             _written(cut_ms),
         )
         if not values or not any(np.isfinite(one).any() for one in values.values()):
-            raise DataError(
-                f"expected a stretch of at least {_LEAST_ROWS} samples before {_written(cut_ms)} to train on, got "
-                f"none: {telemetry.rows:,} samples in the range, {rows_out:,} of them left out; "
-                "lengthen it (retrain.from)"
-            )
+            raise _too_little(telemetry.rows, rows_out, cut_ms)
         start = None if o.starts_anew else champion
         plan = make_plan(values, channels=telemetry.channels, start=start, **o.training)
         for sentence in plan.choices:
@@ -303,6 +299,16 @@ def _training_values(pieces: Sequence[Piece], cut_ms: int) -> tuple[dict[str, ND
         key = piece.stream_id if piece.stream_id not in values else f"{piece.stream_id}#{number}"
         values[key] = piece.values[:end]
     return values, short
+
+
+def _too_little(rows: int, rows_out: int, cut_ms: int) -> DataError:
+    advice = "lengthen the range (retrain.from)"
+    if rows_out > rows / 2:
+        advice = "if what is alerted on has become normal, set retrain.leave_out.alerts to false"
+    return DataError(
+        f"expected a stretch of at least {_LEAST_ROWS} samples before {_written(cut_ms)} to train on, got none: of "
+        f"{rows:,} samples in the range {rows_out:,} are left out; {advice}"
+    )
 
 
 def _number(value: float) -> float | None:
