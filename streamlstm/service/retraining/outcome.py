@@ -35,9 +35,10 @@ class FalseAlarms(msgspec.Struct, frozen=True):
     new: float | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, rename={"from_": "from"}):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """The summary. `old`, `new`: the champion before, and the version that was published; times are event times."""
 
+    schema: str = "streamlstm.retrain/1"
     model: str
     published: bool
     why: str
@@ -57,7 +58,6 @@ class Outcome(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     false_alarms_per_stream_day: FalseAlarms
     dry_run: bool
     seconds: float
-    schema: str = "streamlstm.retrain/1"
 
 
 def decide(old: float | None, new: float | None, *, margin: float, champion: str | None) -> tuple[bool, str]:
