@@ -48,10 +48,10 @@ def tiny_model(*, weights: int = 12, hidden: int = 24, data: int = 1, version: i
     network = Network(architecture, (layer,), weight, bias)
     calibration = calibrate(network, standardizer, [CalibrationSeries(values, 2000)], period_rows=40)
     return ModelBundle(
-        network,
-        standardizer,
-        calibration,
-        TINY_CHANNELS,
+        network=network,
+        standardizer=standardizer,
+        calibration=calibration,
+        channels=TINY_CHANNELS,
         period_s=1.0,
         name="tiny",
         version=version,

@@ -11,8 +11,9 @@ import numpy as np
 
 from streamlstm.cli.output import say
 from streamlstm.config.training import Tune
-from streamlstm.training.fit import Plan, fit_plan
+from streamlstm.training.fit import fit_plan
 from streamlstm.training.parameters import initial_parameters, trained_names
+from streamlstm.training.plan import Plan
 from streamlstm.training.trainer import Progress
 
 __all__ = ["describe_briefly", "describe_plan"]

@@ -10,7 +10,7 @@ from streamlstm.cli.output import tell
 from streamlstm.cli.progress import Progress
 from streamlstm.config import TrainConfig
 from streamlstm.errors import DataError
-from streamlstm.training.fit import Plan
+from streamlstm.training.plan import Plan
 from streamlstm.training.trainer import Progress as TrainingProgress
 from streamlstm.training.trials import Choice, Range, Space, Trial, identity_of, read_trials, write_trials
 from streamlstm.training.tuning import Search, search

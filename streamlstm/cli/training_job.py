@@ -24,8 +24,9 @@ from streamlstm.config import TrainConfig
 from streamlstm.errors import BundleError, StreamLstmError
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.reporting.page import TrainingReport, write_report
-from streamlstm.training.fit import Plan, Training, fingerprint, make_plan, run_plan
+from streamlstm.training.fit import Training, run_plan
 from streamlstm.training.mlflow_run import MlflowRun
+from streamlstm.training.plan import Plan, fingerprint, make_plan
 from streamlstm.training.tensorboard_events import TensorBoardEvents
 from streamlstm.training.tracking import JsonLog, Tracker
 from streamlstm.training.trainer import Look

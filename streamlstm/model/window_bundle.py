@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm import __version__
-from streamlstm.errors import BundleError, ShapeError
-from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights
-from streamlstm.model.bundle_file import WINDOW_FORMAT, bundle_format, digest_of, read_bundle, write_bundle
-from streamlstm.model.standardizer import Standardizer
+from streamlstm.kernels import CellWeights
+from streamlstm.model.bundle_base import BundleBase, Tensors, layer_of
+from streamlstm.model.bundle_file import WINDOW_FORMAT, bundle_format
 from streamlstm.model.window_network import WindowArchitecture, WindowNetwork
 
 __all__ = ["WindowBundle", "WindowCalibration", "is_window_bundle"]
-
-_ARRAYS = ("scales", "statistics", "surprises", "fit")
-_SCALARS = ("rows", "cluster_rows", "width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,94 +36,34 @@ class WindowCalibration:
     width: int
 
 
-@dataclass(frozen=True)
-class WindowBundle:
-    """A whole-window network with its standardizer and calibration, and where it comes from: fields as of ModelBundle.
+@dataclass(frozen=True, kw_only=True)
+class WindowBundle(BundleBase):
+    """A whole-window network with its standardizer and calibration, and where it comes from.
 
     It scores recordings only: the estimate of a sample rests on samples that come after it.
     """
 
+    FORMAT: ClassVar[str] = WINDOW_FORMAT
+    SCALARS: ClassVar[tuple[str, ...]] = ("rows", "cluster_rows", "width")
+
     network: WindowNetwork
-    standardizer: Standardizer
     calibration: WindowCalibration
-    channels: tuple[str, ...]
-    period_s: float
-    name: str = "model"
-    version: int = 1
-    units: tuple[str, ...] = ()
-    created_at: str = ""
-    training: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """Name and version as scores and alerts carry them."""
-        return f"{self.name}@{self.version}"
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over tensors and manifest."""
-        return digest_of(self._tensors(), self._manifest())
-
-    def save(self, path: str | Path) -> None:
-        """Write the bundle; a file that was there is replaced in one step, or not at all."""
-        write_bundle(path, self._tensors(), self._manifest())
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a bundle.
-
-        Raises: BundleError when the file is missing, truncated, altered, foreign or of another format.
-        """
-        tensors, manifest = read_bundle(path, expected=WINDOW_FORMAT)
-        try:
-            architecture = WindowArchitecture(**manifest["architecture"])
-            layers = []
-            for name, cell, _ in architecture.layers:
-                arrays = {part: tensors[key] for part in CELL_FIELDS if (key := f"{name}.{part}") in tensors}
-                layers.append(CellWeights(CellKind(cell), **arrays))
-            calibrated: dict[str, Any] = {name: tensors[f"calibration.{name}"] for name in _ARRAYS}
-            return cls(
-                network=WindowNetwork(architecture, tuple(layers), tensors["head.weight"], tensors["head.bias"]),
-                standardizer=Standardizer(tensors["standardizer.mean"], tensors["standardizer.scale"]),
-                calibration=WindowCalibration(**calibrated, **manifest["calibration"]),
-                channels=tuple(manifest["channels"]),
-                units=tuple(manifest["units"]),
-                period_s=float(manifest["period_s"]),
-                name=manifest["name"],
-                version=manifest["version"],
-                created_at=manifest["created_at"],
-                training=manifest["training"],
-            )
-        except (KeyError, TypeError, ShapeError) as error:
-            raise BundleError(f"{path}: the manifest and the tensors do not fit each other ({error})") from error
-
-    def _tensors(self) -> dict[str, NDArray[Any]]:
-        network = self.network
-        tensors: dict[str, NDArray[Any]] = {
-            "head.weight": network.head_weight,
-            "head.bias": network.head_bias,
-            "standardizer.mean": self.standardizer.mean,
-            "standardizer.scale": self.standardizer.scale,
+    def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
+        architecture = WindowArchitecture(**manifest["architecture"])
+        layers = tuple(layer_of(tensors, name, cell) for name, cell, _ in architecture.layers)
+        arrays: dict[str, Any] = {
+            f.name: tensors[f"calibration.{f.name}"] for f in fields(WindowCalibration) if f.name not in cls.SCALARS
         }
-        for (name, _, _), layer in zip(network.architecture.layers, network.layers, strict=True):
-            tensors |= {f"{name}.{part}": a for part in CELL_FIELDS if (a := getattr(layer, part)) is not None}
-        tensors |= {f"calibration.{name}": getattr(self.calibration, name) for name in _ARRAYS}
-        return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-
-    def _manifest(self) -> dict[str, Any]:
         return {
-            "format": WINDOW_FORMAT,
-            "library": __version__,
-            "name": self.name,
-            "version": self.version,
-            "architecture": asdict(self.network.architecture),
-            "channels": list(self.channels),
-            "units": list(self.units),
-            "period_s": self.period_s,
-            "calibration": {name: getattr(self.calibration, name) for name in _SCALARS},
-            "created_at": self.created_at,
-            "training": self.training,
+            "network": WindowNetwork(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
+            "calibration": WindowCalibration(**arrays, **manifest["calibration"]),
         }
+
+    def _parts(self) -> tuple[WindowNetwork, WindowCalibration, Iterable[tuple[str, CellWeights]]]:
+        names = (name for name, _, _ in self.network.architecture.layers)
+        return self.network, self.calibration, zip(names, self.network.layers, strict=True)
 
 
 def is_window_bundle(path: str | Path) -> bool:

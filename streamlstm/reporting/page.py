@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from streamlstm import __version__
-from streamlstm.errors import DataError
+from streamlstm.errors import BundleError, DataError
+from streamlstm.model.whole_file import replace_file
 from streamlstm.reporting.calibration_section import calibration_section
 from streamlstm.reporting.channel_figures import describe_channels
 from streamlstm.reporting.curves import curves_section
@@ -33,17 +32,10 @@ def write_report(path: str | Path, report: TrainingReport) -> None:
     Raises: DataError when it cannot be written.
     """
     page = render_report(report).encode("utf-8", errors="replace")
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        draft.write_bytes(page)
-        draft.replace(target)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
-        raise DataError(
-            f"{target}: the report cannot be written ({error.strerror}); the file before it, if any, is as it was"
-        ) from error
+        replace_file(Path(path), page)
+    except BundleError as error:
+        raise DataError(f"report {error}") from error
 
 
 def render_report(report: TrainingReport) -> str:

@@ -21,8 +21,8 @@ from streamlstm.model.interchange.widening import architecture_of, widen, widen_
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
-from streamlstm.training.fit import Plan, fingerprint, make_plan
 from streamlstm.training.linear_head import SplitSegment, fit_head
+from streamlstm.training.plan import Plan, fingerprint, make_plan
 from streamlstm.training.segments import standardized_segment
 
 __all__ = ["adopt"]

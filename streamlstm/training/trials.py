@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from streamlstm.errors import StreamLstmError
-from streamlstm.training.fit import Plan, fingerprint
+from streamlstm.training.plan import Plan, fingerprint
 
 __all__ = ["Choice", "Option", "Range", "Space", "State", "Trial", "identity_of", "read_trials", "write_trials"]
 

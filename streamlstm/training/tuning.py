@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamlstm.errors import DataError, UsageError
-from streamlstm.training.fit import Plan, fit_plan
+from streamlstm.training.fit import fit_plan
+from streamlstm.training.plan import Plan
 from streamlstm.training.trainer import Look, Progress
 from streamlstm.training.trials import Choice, Option, Space, State, Trial
 

@@ -15,7 +15,8 @@ from streamlstm.model.window_batch import without_holes
 from streamlstm.model.window_bundle import WindowBundle
 from streamlstm.model.window_network import WindowArchitecture
 from streamlstm.scoring.window_errors import calibrate_windows, measured, width_for
-from streamlstm.training.fit import fingerprint, make_plan
+from streamlstm.training.fit import said_of
+from streamlstm.training.plan import make_plan
 from streamlstm.training.segments import Segment
 from streamlstm.training.trainer import Progress
 from streamlstm.training.window_trainer import fit_window_network
@@ -118,15 +119,8 @@ def train_window_model(
         name=name,
         version=version,
         created_at=created_at,
-        training={
-            "rows": sum(map(len, plan.series.values())),
-            "streams": len(plan.series),
-            "fingerprint": fingerprint(plan.series),
-            "period_rows": plan.period_rows,
-            "updates": fit.updates,
-            "validation_loss": fit.best_validation_loss,
-            "options": {key: value for key, value in asdict(o).items() if key in _APPLY},
-        },
+        training=said_of(plan, updates=fit.updates, validation_loss=fit.best_validation_loss)
+        | {"options": {key: value for key, value in asdict(o).items() if key in _APPLY}},
     )
 
 

@@ -72,7 +72,15 @@ def random_bundle(
     standardizer = Standardizer.fit(values[:300])
     calibration = calibrate(network, standardizer, [CalibrationSeries(values, 300)], period_rows=20)
     names = tuple("abcdefgh"[:channels])
-    return ModelBundle(network, standardizer, calibration, names, 2.0, name="random", version=4)
+    return ModelBundle(
+        network=network,
+        standardizer=standardizer,
+        calibration=calibration,
+        channels=names,
+        period_s=2.0,
+        name="random",
+        version=4,
+    )
 
 
 def same_bits(layers: Sequence[CellWeights], others: Sequence[CellWeights]) -> bool:

@@ -198,9 +198,9 @@ def test_sizes_that_cannot_be_are_refused() -> None:
 def bundle() -> WindowBundle:
     a = WindowArchitecture("encoder_decoder", C, 4, ("peephole", "gru"), 16)
     return WindowBundle(
-        network_of(a, random_parameters(a, 8)),
-        Standardizer(np.array([50, 3], np.float32), np.array([8, 0.4], np.float32)),
-        WindowCalibration(
+        network=network_of(a, random_parameters(a, 8)),
+        standardizer=Standardizer(np.array([50, 3], np.float32), np.array([8, 0.4], np.float32)),
+        calibration=WindowCalibration(
             np.array([0.3, 0.4], np.float32),
             np.linspace(0.1, 4, 32),
             np.linspace(0, 3.9, 32),
@@ -209,7 +209,7 @@ def bundle() -> WindowBundle:
             cluster_rows=7.5,
             width=8,
         ),
-        ("flow", "pressure"),
+        channels=("flow", "pressure"),
         period_s=1.0,
         name="pumps",
         units=("l/min", "bar"),

@@ -53,10 +53,10 @@ def make_report(series: Series, channels: tuple[str, ...], **changes: object) ->
     )
     training = {"rows": 1, "streams": len(series), "fingerprint": "ab" * 32, "period_rows": 40, "updates": 200}
     bundle = ModelBundle(
-        network,
-        standardizer,
-        calibration,
-        channels,
+        network=network,
+        standardizer=standardizer,
+        calibration=calibration,
+        channels=channels,
         period_s=60.0,
         name="mill",
         version=3,

@@ -108,7 +108,7 @@ def test_lone_surrogates_can_be_written(tmp_path: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(report: TrainingReport, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no/r.html: the report cannot be written \(No such file"):
+    with pytest.raises(DataError, match=r"^report .*no/r.html: cannot be written \(No such file"):
         write_report(tmp_path / "no" / "r.html", report)
     folder = tmp_path / "taken"
     folder.mkdir()

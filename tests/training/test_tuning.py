@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from streamlstm.errors import StreamLstmError, UsageError
-from streamlstm.training.fit import Plan, make_plan
+from streamlstm.training.plan import Plan, make_plan
 from streamlstm.training.trials import Choice, Range, Space, Trial, identity_of, read_trials, write_trials
 from streamlstm.training.tuning import search
 

@@ -12,8 +12,9 @@ from streamlstm import Detector, train
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.scoring.forward import INPUT_LIMIT
-from streamlstm.training.fit import make_plan, run_plan
+from streamlstm.training.fit import run_plan
 from streamlstm.training.options import TrainerOptions
+from streamlstm.training.plan import make_plan
 from streamlstm.training.segments import Segment
 from streamlstm.training.trainer import fit_network
 

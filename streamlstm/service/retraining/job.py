@@ -38,7 +38,8 @@ from streamlstm.service.retraining.left_out import Margins, Span, alerted_spans,
 from streamlstm.service.retraining.outcome import FalseAlarms, LeftOut, Losses, Outcome, decide
 from streamlstm.service.retraining.telemetry import Collector, Piece, Telemetry, cut_at_silences, period_of
 from streamlstm.streaming.decoders import JsonDecoder
-from streamlstm.training.fit import make_plan, run_plan
+from streamlstm.training.fit import run_plan
+from streamlstm.training.plan import make_plan
 from streamlstm.training.trainer import Progress
 from streamlstm.types import GapPolicy
 
