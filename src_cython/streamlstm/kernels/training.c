@@ -16,8 +16,8 @@
 #include <immintrin.h>
 #endif
 
-/* Bytes of a chunk's dz: well within a second-level cache, beside the weights. */
-enum { CHUNK_BYTES = 256 * 1024, MOST_STEPS = 16 };
+/* Bytes of a chunk's dz: well within a second-level cache, beside the weights and their gradients. */
+enum { CHUNK_BYTES = 128 * 1024, MOST_STEPS = 16 };
 
 static const float SCALES[4] = {-LOG2_E, -LOG2_E, -2 * LOG2_E, -LOG2_E}; /* of i, f, g, o: sums are arguments of 2^x */
 
@@ -135,6 +135,9 @@ static void forward_steps(const lstm_pass *p, const areas *a)
             for (ptrdiff_t n = 0; n < row_h; n++)
                 p->fed[t * row_h + n] = p->mask[n] * p->h[t * row_h + n];
         float *h = p->h + (t + 1) * row_h, *m = p->w_hr ? p->unprojected + t * p->B * H : h;
+        fetch_list next = {.count = 0};
+        if (t + 1 < p->T)
+            add_region(&next, p->x + (t + 1) * p->B * p->inputs, p->B * p->inputs);
         for (ptrdiff_t block = 0; block < blocks; block++) {
             const ptrdiff_t place = (t * blocks + block) * p->B * W, unit = block * W;
             g.x = (operands){.x = p->x + t * p->B * p->inputs, .w = a->w_x + unit * p->inputs * 4, .x_row = p->inputs,
@@ -151,12 +154,13 @@ static void forward_steps(const lstm_pass *p, const areas *a)
             g.units = p->w_hr || p->R - unit > W ? W : p->R - unit;
             for (ptrdiff_t row = 0, size; row < p->B; row += size) {
                 size = next_rows(p->B - row);
+                fetch_beside(&next, &g.x, p->inputs);
                 gate_tiles[size - 1](&g, row);
             }
         }
         if (p->w_hr)
             multiply(p->B, (product){{.x = m, .w = a->project, .x_row = H, .depth = H, .segments = 1}, .y = h,
-                                     .ld_y = p->R}, p->R);
+                                     .ld_y = p->R}, p->R, NULL);
     }
 }
 
@@ -192,7 +196,7 @@ static void sum_chunk(const lstm_pass *p, const areas *a, ptrdiff_t t, ptrdiff_t
     }
     if (p->d_x)
         multiply(rows, (product){{.x = a->dz, .w = a->back_x, .x_row = 4 * W, .x_segment = room, .depth = 4 * W,
-                                  .segments = blocks}, .y = p->d_x + at * p->inputs, .ld_y = p->inputs}, p->inputs);
+                                  .segments = blocks}, .y = p->d_x + at * p->inputs, .ld_y = p->inputs}, p->inputs, NULL);
     if (p->w_hr)
         for (ptrdiff_t done = 0, vectors; done < blocks; done += vectors) {
             vectors = blocks - done < 4 ? blocks - done : 4;
@@ -215,7 +219,7 @@ static void backward_steps(const lstm_pass *p, const areas *a)
             for (ptrdiff_t n = 0; n < row_h; n++)
                 d_out[n] = d_y[n] + d_h[n];
             multiply(p->B, (product){{.x = d_out, .w = a->project, .x_row = p->R, .depth = p->R, .segments = 1},
-                                     .y = a->d_m, .ld_y = H}, H);
+                                     .y = a->d_m, .ld_y = H}, H, NULL);
         }
         for (ptrdiff_t block = 0; block < blocks; block++) {
             const ptrdiff_t place = (t * blocks + block) * p->B * W, unit = block * W;
@@ -229,8 +233,16 @@ static void backward_steps(const lstm_pass *p, const areas *a)
             };
             differentiate_gates(&g);
         }
+        fetch_list next = {.count = 0};
+        if (t > 0) {
+            add_region(&next, p->gates + (t - 1) * p->B * 4 * H, p->B * 4 * H);
+            add_region(&next, p->c + (t - 1) * p->B * H, p->B * H);
+            add_region(&next, d_y - row_h, row_h);
+            add_region(&next, p->fed + (t - 1) * row_h, row_h);
+            add_region(&next, p->x + (t - 1) * p->B * p->inputs, p->B * p->inputs);
+        }
         multiply(p->B, (product){{.x = a->dz + in_chunk * 4 * W, .w = a->back_h, .x_row = 4 * W, .x_segment = room,
-                                  .depth = 4 * W, .segments = blocks}, .y = p->d_h, .ld_y = p->R}, p->R);
+                                  .depth = 4 * W, .segments = blocks}, .y = p->d_h, .ld_y = p->R}, p->R, &next);
         if (p->mask)
             for (ptrdiff_t n = 0; n < row_h; n++)
                 p->d_h[n] *= p->mask[n];

@@ -27,6 +27,12 @@ ALWAYS void gate_tile_run(int rows, const gate_tile *t, ptrdiff_t row)
     const vec one = v_set(1.0f);
     vec z[TILE_ROWS][4], c[TILE_ROWS];
     operands x = t->x, h = t->h;
+    for (int r = 0; r < rows; r++) { /* where results go: the lines come while the products are formed */
+        for (int line = 0; line < 4 * W; line += 16)
+            __builtin_prefetch(t->gates + (row + r) * 4 * W + line, 1, 3);
+        __builtin_prefetch(t->c + (row + r) * W, 1, 3);
+        __builtin_prefetch(t->m + (row + r) * t->ld_m, 1, 3);
+    }
     x.x += row * x.x_row;
     h.x += row * h.x_row;
     x.x_k = h.x_k = x.segments = h.segments = 1;
@@ -38,8 +44,8 @@ ALWAYS void gate_tile_run(int rows, const gate_tile *t, ptrdiff_t row)
         for (int r = 0; r < rows; r++)
             z[r][g] = bias;
     }
-    add_products(rows, 4, z, x);
-    add_products(rows, 4, z, h);
+    add_products(1, rows, 4, z, x);
+    add_products(0, rows, 4, z, h);
     const vec p_i = t->peephole ? v_load(t->peephole) : one, p_f = t->peephole ? v_load(t->peephole + W) : one;
     const vec p_o = t->peephole ? v_load(t->peephole + 2 * W) : one;
 #pragma GCC unroll 6

@@ -11,18 +11,25 @@
 
 ALWAYS ptrdiff_t padded(ptrdiff_t n) { return (n + W - 1) / W * W; }
 
-/* k runs over `segments` pieces of `depth`; the pieces of x are x_segment apart, those of w follow each other. */
+/* k runs over `segments` pieces of `depth`; the pieces of x are x_segment apart, those of w follow each other. Beside
+ * each k a line of the cache may be fetched that will be wanted later: at `ahead`, and then every ahead_step bytes. */
 typedef struct {
     const float *x, *w;
     ptrdiff_t x_row, x_k, x_segment, w_k, depth, segments;
+    const char *ahead;
+    ptrdiff_t ahead_step;
 } operands;
 
-ALWAYS void add_products(int rows, int vectors, vec (*sum)[4], operands o)
+ALWAYS void add_products(int fetches, int rows, int vectors, vec (*sum)[4], operands o)
 {
     for (ptrdiff_t s = 0; s < o.segments; s++) {
         const float *x = o.x + s * o.x_segment;
         for (ptrdiff_t k = 0; k < o.depth; k++, x += o.x_k, o.w += o.w_k) {
             vec weights[4];
+            if (fetches) {
+                __builtin_prefetch(o.ahead, 0, 2);
+                o.ahead += o.ahead_step;
+            }
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; v++)
                 weights[v] = v_load(o.w + v * W);
@@ -37,7 +44,7 @@ ALWAYS void add_products(int rows, int vectors, vec (*sum)[4], operands o)
     }
 }
 
-/* y [rows, outputs] = x w, or += where is_added. The last vector may be an output in part. */
+/* y [rows, outputs] = x w. The last vector may be one in part. */
 typedef struct {
     operands of;
     ptrdiff_t outputs, ld_y;
@@ -57,7 +64,7 @@ ALWAYS void product_tile(int rows, int vectors, const product *p, ptrdiff_t row)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             sum[r][v] = v_set(0.0f);
-    add_products(rows, vectors, sum, of);
+    add_products(1, rows, vectors, sum, of);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         float *y = p->y + (row + r) * p->ld_y;
@@ -89,7 +96,7 @@ ALWAYS void outer_tile(int columns, int vectors, const outer *p, ptrdiff_t colum
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             sum[r][v] = v_load(sums + (r * vectors + v) * W);
-    add_products(columns, vectors, sum, of);
+    add_products(0, columns, vectors, sum, of);
 #pragma GCC unroll 6
     for (int r = 0; r < columns; r++)
 #pragma GCC unroll 4
@@ -122,8 +129,37 @@ ALWAYS ptrdiff_t next_rows(ptrdiff_t left)
     return (left + tiles - 1) / tiles;
 }
 
+/* Regions of memory that will be wanted soon, fetched line by line beside products. */
+typedef struct {
+    struct {
+        const float *begin;
+        ptrdiff_t lines;
+    } regions[5];
+    int at, count;
+} fetch_list;
+
+ALWAYS void add_region(fetch_list *list, const float *begin, ptrdiff_t floats)
+{
+    list->regions[list->count].begin = begin;
+    list->regions[list->count++].lines = floats / 16;
+}
+
+/* Have a tile of `depth` k fetch what is next. */
+ALWAYS void fetch_beside(fetch_list *list, operands *of, ptrdiff_t depth)
+{
+    of->ahead = (const char *)of->w;
+    of->ahead_step = 0;
+    if (!list || list->at == list->count)
+        return;
+    of->ahead = (const char *)list->regions[list->at].begin;
+    of->ahead_step = 64;
+    list->regions[list->at].begin += 16 * depth;
+    list->regions[list->at].lines -= depth;
+    list->at += list->regions[list->at].lines <= 0;
+}
+
 /* y [rows, outputs] = x w; w is packed [outputs / 4W][K][4][W], the last group of as many vectors as are left. */
-static void multiply(ptrdiff_t rows, product p, ptrdiff_t outputs)
+static void multiply(ptrdiff_t rows, product p, ptrdiff_t outputs, fetch_list *next)
 {
     const ptrdiff_t depth = p.of.segments * p.of.depth;
     for (ptrdiff_t done = 0, vectors; done < outputs; done += vectors * W) {
@@ -132,6 +168,7 @@ static void multiply(ptrdiff_t rows, product p, ptrdiff_t outputs)
         p.outputs = outputs - done < 4 * W ? outputs - done : 4 * W;
         for (ptrdiff_t row = 0, size; row < rows; row += size) {
             size = next_rows(rows - row);
+            fetch_beside(next, &p.of, depth);
             product_tiles[vectors - 1][size - 1](&p, row);
         }
         p.of.w += depth * vectors * W;
