@@ -45,7 +45,8 @@ bench: .venv/.bench ## speed of the kernel beside its peers, about a minute
 bench-full: .venv/.bench ## every cell, some minutes, and the page build/benchmarks.md
 	$(BIN)/streamlstm bench kernel --json build/bench-kernel.json
 	$(BIN)/streamlstm bench threads --json build/bench-threads.json
-	$(BIN)/streamlstm bench report build/bench-kernel.json build/bench-threads.json --out build/benchmarks.md
+	$(BIN)/streamlstm bench train --json build/bench-train.json
+	$(BIN)/streamlstm bench report build/bench-kernel.json build/bench-threads.json build/bench-train.json --out build/benchmarks.md
 
 kafka: ## start a real broker on 127.0.0.1:9092 (KAFKA_PORT), with data in .kafka/
 	deploy/kafka/broker start .kafka $(KAFKA_PORT)

@@ -43,7 +43,7 @@ NOWHERE = {"torch", "keras", "tensorflow", "onnx", "onnxruntime", "jax", "openvi
 # What streamlstm is compared with, and what reads other frameworks' files: imported there only, inside the functions
 # that are called when it is asked for.
 WHEN_ASKED_FOR = {
-    "benchmarks/peers/": {"torch", "jax", "onnx", "onnxruntime", "openvino"},
+    "benchmarks/peers/": {"torch", "jax", "onnx", "onnxruntime", "openvino", "tensorflow", "keras"},
     "model/interchange/": {"onnx", "h5py"},
 }
 CLOCK_READERS = ("service", "adapters", "cli", "training", "benchmarks")

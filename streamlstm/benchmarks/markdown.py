@@ -24,6 +24,8 @@ This page is written by `streamlstm bench report`; run `make bench` for the figu
 * **Large networks.** The shapes are those of telemetry models, up to 128 hidden units; nothing larger was measured.
 * **Windows.** Peers are timed at what we do: one step from a carried state. Programs around them that score a whole
   window again for each sample do as many times the work as the window has samples; that is not in these ratios.
+* **Training to an end.** `train` times updates on one batch that is ready in memory. How many updates a model needs,
+  how data is read and how good the model is are other questions.
 * **A service.** No decoding, no broker, no calibration: `kernel` is arrays in, arrays out.
 * **Graphics processors and lower precision.** Everything is float32 on the processor, but for our column `bfloat16`.
 
@@ -43,6 +45,14 @@ squared error by stream; `block` is T samples of S streams in one call, without 
 layers). The limit is the products at the peak of the processor's fused multiply-adds, measured in the same rounds, and
 then the gates at what they cost by unit; that the weights of a single stream come from the cache anew at each step, and
 what the call from Python costs, is not in it. A ratio is how many times longer the peer takes: above 1 we are faster.
+
+`train` is one update: 64 lanes of 128 steps from zero state, the mean squared error of a linear head against the next
+sample, backward through all steps, Adam. Ours calls the trainer's own functions. PyTorch is eager with fused Adam, JAX
+one compiled function with scans and donated weights, Keras (where TensorFlow is installed) one graph, with XLA or
+without, whichever is faster. Before it is timed, everyone's first four losses must agree to a thousandth, and our first
+with a float64 computation. PyTorch's time depends on how its memory happens to be allocated, so everyone's best round
+stands beside the medians. The limit is the products alone: forward, the gradients of the weights, and those of every
+layer's input but the first's.
 """
 
 

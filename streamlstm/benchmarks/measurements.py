@@ -20,7 +20,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """One cell of a table.
 
     Units: value in `unit`; ratios are how many times longer a peer takes (above 1: we are faster), spreads their
-    quartiles over the rounds; values are each peer's own, in `unit`; share_of_limit is a part of 1.
+    quartiles over the rounds; values are each peer's own, in `unit`; best is everyone's best round, in `unit`;
+    share_of_limit is a part of 1.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     ratios: dict[str, float] = {}
     spreads: dict[str, tuple[float, float]] = {}
     values: dict[str, float] = {}
+    best: dict[str, float] = {}
     limit: float | None = None
     share_of_limit: float | None = None
     left_out: dict[str, str] = {}

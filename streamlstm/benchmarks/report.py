@@ -61,13 +61,17 @@ def print_table(rows: Sequence[Measurement], console: Console) -> None:
 
 def summary_lines(result: BenchResult) -> Iterator[str]:
     """Yield the gauges, what was left out and why, and where a peer is ahead."""
-    if "fma_peak" in result.gauges:
+    if "gate_cost" in result.gauges:
         yield (
             f"limit: products at {result.gauges['fma_peak']:.0f} GFLOP/s, the FMA peak of one core in this run, "
             f"then gates at {result.gauges['gate_cost']:.2f} ns a hidden unit"
         )
+    elif "fma_peak" in result.gauges:
+        yield f"limit: products at {result.gauges['fma_peak']:.0f} GFLOP/s, the FMA peak of one core in this run"
     for row in result.measurements:
         yield from row.left_out.values()
+        if row.best:
+            yield f"{row.title}, best rounds: {', '.join(_best(row))}"
     behind = [
         f"{row.title} (x{_number(row.ratios[peer])} to {peer})"
         for row in result.measurements
@@ -77,6 +81,13 @@ def summary_lines(result: BenchResult) -> Iterator[str]:
         yield f"behind a peer in {len(behind)} of {len(result.measurements)} cells: {'; '.join(behind)}"
     elif any(row.peers for row in result.measurements):
         yield f"ahead of every peer in all {len(result.measurements)} cells; the closest is x{result.worst_ratio():.2f}"
+
+
+def _best(row: Measurement) -> Iterator[str]:
+    (ours, least), *others = row.best.items()
+    yield f"{ours} {_number(least)} {row.unit}"
+    for name, value in others:
+        yield f"{name} {_number(value)} (x{_number(value / least)})"
 
 
 def _number(value: float) -> str:

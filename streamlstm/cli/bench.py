@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
+import numpy as np
 import typer
 from msgspec.structs import replace
 from rich.console import Console
@@ -16,10 +17,18 @@ from streamlstm.benchmarks.kernel import KernelBench
 from streamlstm.benchmarks.machine import describe_machine, package_versions, pinned_thread
 from streamlstm.benchmarks.markdown import markdown_report
 from streamlstm.benchmarks.measurements import BenchResult, Measurement, Method, read_result
-from streamlstm.benchmarks.peers import PEERS, Peer, load_peer, missing_packages
+from streamlstm.benchmarks.peers import (
+    PEERS,
+    TRAINING_PEERS,
+    how_to_install,
+    load_peer,
+    load_training_peer,
+    missing_packages,
+)
 from streamlstm.benchmarks.report import header_lines, measurement_line, print_table, summary_lines
 from streamlstm.benchmarks.state import STEP_STREAMS, StateBench
 from streamlstm.benchmarks.threads import SHAPES, STREAMS, ThreadsBench
+from streamlstm.benchmarks.training import TrainingBench, TrainingWork, training_workloads
 from streamlstm.benchmarks.workloads import Workload, kernel_workloads
 from streamlstm.cli import app
 from streamlstm.cli.output import check_target, flush_standard_output, open_output, say
@@ -27,12 +36,15 @@ from streamlstm.cli.progress import Progress
 from streamlstm.errors import UsageError
 from streamlstm.kernels import isa
 
-__all__ = ["kernel", "report", "state", "threads"]
+__all__ = ["kernel", "report", "state", "threads", "train"]
 
 _ROUNDS, _QUICK_ROUNDS = 31, 9
 _STREAMS, _QUICK_STREAMS = 1_000_000, 200_000
 _OURS = ("streamlstm", "numpy", "scipy")
 _STATE_ROWS = 14
+
+_P = TypeVar("_P")
+_W = TypeVar("_W", Workload, TrainingWork)
 
 bench = typer.Typer(help="Measure speed on this machine, beside the installed peers.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
@@ -54,14 +66,14 @@ def kernel(
     ] = None,
 ) -> None:
     """Time one LSTM step of S streams, and whole blocks, next to every peer that is installed (extra `bench`)."""
-    asked = _asked_peers(peer, no_peers=no_peers)
+    asked = _asked_peers(peer, PEERS, no_peers=no_peers)
     cells = _asked_cells(kernel_workloads(is_quick=quick), cell)
     _check_json(json)
     console, count = Console(), rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     # Pinned before any peer is imported: what threads they start stay on the same processor.
     with pinned_thread() as processor, Progress("bench") as progress:
         progress.update(0, len(cells), "importing the peers")
-        peers, absent = _load(asked)
+        peers, absent = _load(asked, PEERS, load_peer)
         packages = tuple(dict.fromkeys(package for name in peers for package in PEERS[name]))
         method = Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick)
         blank = _begin("kernel", method, packages=packages, absent=absent)
@@ -78,6 +90,45 @@ def kernel(
     result = replace(blank, measurements=measurements, gauges=running.gauge_medians())
     if console.is_terminal:
         print_table(result.measurements, console)
+    for line in summary_lines(result):
+        say(line)
+    _write_json(json, result)
+
+
+@bench.command(epilog="Example: streamlstm bench train --quick --json train.json")
+def train(
+    quick: QuickOption = False,
+    json: JsonOption = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds a cell; 31 by default, 9 with --quick.")] = None,
+    slice_ms: Annotated[float, typer.Option(min=0.1, max=5000, help="Milliseconds a contestant and round.")] = 100.0,
+    peer: Annotated[
+        list[str] | None, typer.Option(help=f"Only these of {', '.join(TRAINING_PEERS)}; repeat it.")
+    ] = None,
+    no_peers: Annotated[bool, typer.Option("--no-peers", help="Measure ours alone.")] = False,
+    cell: Annotated[
+        list[str] | None, typer.Option(help="Only cells whose name holds this (c8_h64); repeat it.")
+    ] = None,
+) -> None:
+    """Time one update of training, 64 lanes of 128 steps, next to every peer that is installed (extra `bench`)."""
+    asked = _asked_peers(peer, TRAINING_PEERS, no_peers=no_peers)
+    cells = _asked_cells(training_workloads(is_quick=quick), cell)
+    _check_json(json)
+    with pinned_thread() as processor, Progress("bench") as progress:
+        progress.update(0, len(cells), "importing the peers")
+        peers, absent = _load(asked, TRAINING_PEERS, load_training_peer)
+        packages = tuple(dict.fromkeys(package for name in peers for package in TRAINING_PEERS[name]))
+        count = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
+        method = Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick)
+        result = _begin("train", method, packages=packages, absent=absent)
+        running = TrainingBench(peers, count, slice_ms / 1e3)
+        with threadpool_limits(limits=1):
+            for row in running.run(
+                cells, on_contestant=lambda text: progress.update(len(result.measurements), len(cells), text)
+            ):
+                result.measurements.append(row)
+                say(measurement_line(row))
+                flush_standard_output()
+    result = replace(result, gauges={"fma_peak": float(np.median(running.readings))})
     for line in summary_lines(result):
         say(line)
     _write_json(json, result)
@@ -181,16 +232,16 @@ def _check_json(path: Path | None) -> None:
         raise UsageError(f"--json: the folder {path.parent} does not exist")
 
 
-def _asked_peers(names: list[str] | None, *, no_peers: bool) -> list[str]:
+def _asked_peers(names: list[str] | None, known: Mapping[str, Sequence[str]], *, no_peers: bool) -> list[str]:
     if no_peers and names:
         raise UsageError("--no-peers and --peer exclude each other; give one of them")
     for name in names or ():
-        if name not in PEERS:
-            raise UsageError(f"--peer: expected one of {', '.join(PEERS)}, got {name!r}")
-    return [] if no_peers else list(names or PEERS)
+        if name not in known:
+            raise UsageError(f"--peer: expected one of {', '.join(known)}, got {name!r}")
+    return [] if no_peers else list(names or known)
 
 
-def _asked_cells(cells: list[Workload], parts: list[str] | None) -> list[Workload]:
+def _asked_cells(cells: list[_W], parts: list[str] | None) -> list[_W]:
     found = [work for work in cells if not parts or any(part in work.name for part in parts)]
     if not found:
         names = ", ".join(work.name for work in cells)
@@ -198,14 +249,16 @@ def _asked_cells(cells: list[Workload], parts: list[str] | None) -> list[Workloa
     return found
 
 
-def _load(names: list[str]) -> tuple[Mapping[str, Peer], dict[str, str]]:
-    peers, absent = {}, {}
+def _load(
+    names: list[str], known: Mapping[str, Sequence[str]], load: Callable[[str], _P]
+) -> tuple[Mapping[str, _P], dict[str, str]]:
+    peers, absent = dict[str, _P](), dict[str, str]()
     for name in names:
-        if missing := missing_packages(name):
-            absent[name] = f"{' and '.join(missing)} not installed (pip install 'streamlstm[bench]')"
+        if missing := missing_packages(known[name]):
+            absent[name] = f"{' and '.join(missing)} not installed ({how_to_install(missing)})"
             continue
         try:
-            peers[name] = load_peer(name)
+            peers[name] = load(name)
         except ImportError as error:
             absent[name] = f"cannot be imported ({error})"
     return peers, absent

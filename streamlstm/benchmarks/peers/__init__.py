@@ -8,9 +8,19 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from streamlstm.benchmarks.contestants import Contestant
+from streamlstm.benchmarks.training_work import TrainingContestant, TrainingWork
 from streamlstm.benchmarks.workloads import LstmNetwork, Workload
 
-__all__ = ["PEERS", "Peer", "load_peer", "missing_packages"]
+__all__ = [
+    "PEERS",
+    "TRAINING_PEERS",
+    "Peer",
+    "TrainingPeer",
+    "how_to_install",
+    "load_peer",
+    "load_training_peer",
+    "missing_packages",
+]
 
 PEERS = {
     "numpy": ("numpy",),
@@ -20,6 +30,9 @@ PEERS = {
     "openvino": ("openvino", "onnx"),
 }
 """Names, and the packages each needs."""
+
+TRAINING_PEERS = {"pytorch": ("torch",), "jax": ("jax",), "keras": ("tensorflow",)}
+"""Likewise, of those that train. TensorFlow is large and slow to follow Python: the extra `bench` leaves it out."""
 
 
 class Peer(Protocol):
@@ -32,13 +45,35 @@ class Peer(Protocol):
         """Return the ways this library can do the work; the fastest is taken."""
 
 
-def missing_packages(name: str) -> list[str]:
-    """Return the packages of a peer that are not installed."""
-    return [package for package in PEERS[name] if importlib.util.find_spec(package) is None]
+class TrainingPeer(Protocol):
+    """What a peer's file for training offers."""
+
+    def prepare(self) -> None:
+        """Import the library and hold it to one thread."""
+
+    def training(self, network: LstmNetwork, work: TrainingWork) -> Sequence[TrainingContestant]:
+        """Return the ways this library can train; the fastest is taken."""
+
+
+def missing_packages(packages: Sequence[str]) -> list[str]:
+    """Return those that are not installed."""
+    return [package for package in packages if importlib.util.find_spec(package) is None]
+
+
+def how_to_install(packages: Sequence[str]) -> str:
+    """Return what to type."""
+    return "pip install tensorflow" if "tensorflow" in packages else "pip install 'streamlstm[bench]'"
 
 
 def load_peer(name: str) -> Peer:
     """Import a peer's file, then its library. Raises: ImportError when that does not work on this machine."""
     peer = cast(Peer, importlib.import_module(f"streamlstm.benchmarks.peers.{name}"))
+    peer.prepare()
+    return peer
+
+
+def load_training_peer(name: str) -> TrainingPeer:
+    """Import a peer's file for training, then its library. Raises: ImportError, as `load_peer` does."""
+    peer = cast(TrainingPeer, importlib.import_module(f"streamlstm.benchmarks.peers.{name}_training"))
     peer.prepare()
     return peer

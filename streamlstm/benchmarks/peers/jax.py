@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamlstm.benchmarks.workloads import LstmNetwork, Workload
 
-__all__ = ["contestants", "prepare"]
+__all__ = ["contestants", "gates", "prepare"]
 
 _ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 _UNROLLED = (1, 8)
@@ -35,7 +35,8 @@ def contestants(network: LstmNetwork, work: Workload) -> Sequence[_Compiled]:
     return [_Compiled(_block(network, unroll), work) for unroll in _UNROLLED]
 
 
-def _gates(sums: Any, cell: Any) -> tuple[Any, Any]:
+def gates(sums: Any, cell: Any) -> tuple[Any, Any]:
+    """Return h and c of an LSTM."""
     import jax
     import jax.numpy as jnp
 
@@ -58,7 +59,7 @@ def _step(network: LstmNetwork, *, is_joined: bool) -> Any:
                 sums = jnp.concatenate([below, hidden], axis=1) @ joined[index]
             else:
                 sums = below @ w_ih[index] + hidden @ w_hh[index]
-            below, cell = _gates(sums + network.layers[index].bias, cell)
+            below, cell = gates(sums + network.layers[index].bias, cell)
             after.append((below, cell))
         out = below @ network.head_weight.T + network.head_bias
         return after, out, jnp.square(out - x).mean(axis=1)
@@ -76,7 +77,7 @@ def _block(network: LstmNetwork, unroll: int) -> Any:
             w_hh = np.ascontiguousarray(layer.w_hh.T)
 
             def one(carry: Any, sums: Any, w_hh: Any = w_hh) -> Any:
-                carry = _gates(sums + carry[0] @ w_hh, carry[1])
+                carry = gates(sums + carry[0] @ w_hh, carry[1])
                 return carry, carry[0]
 
             carry, below = lax.scan(one, (hidden, cell), from_inputs, unroll=unroll)
