@@ -22,7 +22,7 @@ from streamlstm.config import load_config
 from streamlstm.errors import UsageError
 from streamlstm.service.ports import Publisher
 from streamlstm.streaming.encoders import rfc3339
-from streamlstm.training.datasets import Series, read_series
+from streamlstm.training.datasets import Series, TimeUnit, read_series
 
 __all__ = ["publish_series", "replay"]
 
@@ -35,6 +35,7 @@ def replay(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A recording, a folder or a pattern (docs/data.md).")],
     to: Annotated[Path, typer.Option("--to", metavar="CONFIG", help="Configuration that names the log and the topic.")],
     topic: Annotated[str | None, typer.Option(help="Topic; the first source's by default.")] = None,
+    ts_unit: Annotated[TimeUnit, typer.Option(help="Of time stamps that are numbers.")] = "s",
     speed: Annotated[float, typer.Option(min=0, help="Times real time; 0 is as fast as possible.")] = 1.0,
     samples_per_record: Annotated[int, typer.Option(min=1, help="More than one makes packed frames.")] = 1,
     overrides: SetOption = None,
@@ -47,7 +48,7 @@ def replay(
     if not _TOPIC_NAME.fullmatch(target):
         whose = "the first source's pattern " if topic is None else ""
         raise UsageError(f"--topic: expected a name of letters, digits, '.', '_' and '-', got {whose}{target!r}")
-    series = read_series(file)
+    series = read_series(file, ts_unit=ts_unit)
     publisher = open_publisher(config)
     try:
         with Progress("replay") as progress:

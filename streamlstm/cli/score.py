@@ -26,7 +26,7 @@ from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.window_detector import WindowDetector
 from streamlstm.streaming.encoders import alert_record, encode, rfc3339, score_records
-from streamlstm.training.datasets import Series, read_series
+from streamlstm.training.datasets import Series, TimeUnit, read_series
 from streamlstm.types import GapPolicy, Position, Scores, Status
 
 __all__ = ["ScoreFormat", "score"]
@@ -51,6 +51,7 @@ def score(
         ),
     ] = "-",
     out: Annotated[Path | None, typer.Option(help="Where scores go; standard output by default.")] = None,
+    ts_unit: Annotated[TimeUnit, typer.Option(help="Of time stamps that are numbers.")] = "s",
     alerts: Annotated[Path | None, typer.Option(help="Where alerts go, as JSON lines.")] = None,
     score_format: Annotated[
         ScoreFormat, typer.Option("--format", help="CSV, or JSON lines of score records.")
@@ -82,7 +83,7 @@ def score(
         raise UsageError(f"--alerts: {alerts} is the file of --out; choose another")
     detector, rows_together = _detector(bundle, gaps, Threshold(false_alarms))
     model = detector.bundle
-    table = _Table.of(read_series(file), model.channels, source=file)
+    table = _Table.of(read_series(file, ts_unit=ts_unit), model.channels, source=file)
     tracker = AlertTracker(policy, model=model.label, channels=model.channels)
     opened = 0
     with (

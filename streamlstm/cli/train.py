@@ -20,6 +20,7 @@ from streamlstm.config import load_training, train_schema
 from streamlstm.config.source import KeyPath, Plain
 from streamlstm.errors import UsageError
 from streamlstm.kernels import CellKind
+from streamlstm.training.readers.times import TimeUnit
 
 __all__ = ["train", "training_values"]
 
@@ -48,6 +49,9 @@ def train(
     rows: Annotated[int | None, _option("--rows", panel=_DATA, help="The first rows of each stream only.")] = None,
     channels: Annotated[
         str | None, _option("--channels", panel=_DATA, help="Which, comma separated; all by default.", metavar="A,B")
+    ] = None,
+    ts_unit: Annotated[
+        TimeUnit | None, _option("--ts-unit", panel=_DATA, help="Of time stamps that are numbers; s by default.")
     ] = None,
     period: Annotated[
         float | None, _option("--period", panel=_DATA, help="Seconds between samples; from the data by default.")
@@ -150,6 +154,7 @@ def train(
         "DATA": (("data",), [_from(here, one) for one in recordings] or None),
         "--rows": (("rows",), rows),
         "--channels": (("channels",), _names(channels)),
+        "--ts-unit": (("ts_unit",), ts_unit),
         "--period": (("period",), None if period is None else f"{period:.9f}s"),
         "--per": (("per",), per),
         "--cell": (("model", "cell"), cell),

@@ -31,7 +31,7 @@ def read_training_series(
     Raises: DataError when files disagree about their channels; UsageError when too few rows are left for the heads.
     """
     files = [file for source in config.data for file in _own_files_aside(source)]
-    series = read_series(files)
+    series = read_series(files, ts_unit=config.ts_unit)
     if config.channels:
         series = [_select(one, config.channels, "") for one in series]
     elif base is not None:

@@ -9,11 +9,12 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from streamlstm.config.section import Section
-from streamlstm.config.values import NAME_PATTERN, Count, Duration, FilePath, Rate, Share, Whole, duration
+from streamlstm.config.trainer import NetworkShape, TrainerSettings
+from streamlstm.config.values import NAME_PATTERN, Count, Duration, FilePath, Share, duration
 from streamlstm.config.values import milliseconds as duration_ms
 from streamlstm.errors import UsageError
 
-__all__ = ["LeaveOut", "Retrain", "RetrainModel", "RetrainTraining"]
+__all__ = ["LeaveOut", "Retrain"]
 
 _BACK = re.compile(r"-\s*(?P<span>\S.*)")
 
@@ -57,27 +58,6 @@ class LeaveOut(Section):
     """A CSV with the columns stream_id, start and end."""
 
 
-class RetrainModel(Section):
-    """The network, where it is trained anew; a champion's own is kept."""
-
-    cell: str | None = None
-    """lstm, peephole, gru, gru_reset_before or rnn; several, one a layer, comma separated, the lowest first."""
-    hidden: Count | None = None
-    layers: Count | None = None
-    forecast: Count | None = None
-    reconstruct: Count | None = None
-
-
-class RetrainTraining(Section):
-    """How the network is trained; what is left out is chosen from the data."""
-
-    max_updates: Count | None = None
-    learning_rate: Rate | None = None
-    trim: Share | None = None
-    """Share of the rows of an update, those of the largest loss, that are not learnt from."""
-    seed: Whole = 1
-
-
 class Retrain(Section):
     """The retraining job: which telemetry makes the next version of which model, and when that is better."""
 
@@ -100,8 +80,9 @@ class Retrain(Section):
     margin: Share = 0.02
     """Share by which the new model's error must be lower."""
     leave_out: LeaveOut = LeaveOut()
-    model: RetrainModel = RetrainModel()
-    training: RetrainTraining = RetrainTraining()
+    model: NetworkShape = NetworkShape()
+    """Of a network that is trained anew; a champion that is trained on keeps its own."""
+    training: TrainerSettings = TrainerSettings()
     keep: Count = 10
     """Versions that are kept, the newest; the champion and the previous one always are."""
 

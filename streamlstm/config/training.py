@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from streamlstm.config.loader import schema_of, validate
-from streamlstm.config.schema import Section
+from streamlstm.config.section import Section
 from streamlstm.config.source import Document, KeyPath, Plain, key_path, read_document
-from streamlstm.config.values import Count, DataPath, FilePath, Interval, Number, Rate, Share, SwitchedPath, Whole
-from streamlstm.training.options import Loss, Optimizer, Schedule
+from streamlstm.config.trainer import NetworkShape, TrainerSettings
+from streamlstm.config.values import Count, DataPath, FilePath, Interval, Rate, Share, SwitchedPath
+from streamlstm.training.readers.times import TimeUnit
 
 __all__ = [
     "Arrangement",
@@ -21,7 +22,6 @@ __all__ = [
     "ModelShape",
     "Per",
     "TrainConfig",
-    "TrainerSettings",
     "Tune",
     "load_training",
     "train_schema",
@@ -29,20 +29,6 @@ __all__ = [
 
 Arrangement: TypeAlias = Literal["causal", "encoder_decoder", "bidirectional"]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-def _cells(value: object) -> str:
-    names = value.split(",") if isinstance(value, str) else value
-    if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
-        return ",".join(names)
-    raise ValueError("expected the name of a cell, or a list with one for each layer")
-
-
-Cells: TypeAlias = Annotated[
-    str,
-    PlainValidator(_cells),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
-]
 
 
 def _per(value: object) -> str | dict[str, str]:
@@ -67,51 +53,11 @@ Per: TypeAlias = Annotated[
 ]
 
 
-class ModelShape(Section):
-    """The network."""
+class ModelShape(NetworkShape):
+    """The network, and how it runs."""
 
-    cell: Cells | None = None
-    """lstm, peephole, gru, gru_reset_before or rnn; several, one a layer, the lowest first."""
-    hidden: Count | None = None
-    layers: Count | None = None
-    projection: Whole | None = None
-    """Outputs that the LSTM kinds' hidden units are projected to; 0: none."""
-    forecast: Count | None = None
-    """Samples ahead that are forecast."""
-    reconstruct: Count | None = None
-    """Samples back that are rebuilt."""
-    mask_inputs: bool | None = None
-    """The network is also told which values were observed."""
     arrangement: Arrangement = "causal"
     """encoder_decoder and bidirectional score whole windows, offline: `training.segment` rows long."""
-
-
-class TrainerSettings(Section):
-    """How the network is trained: the fields of `TrainerOptions`, which says what each one means."""
-
-    segment: Count | None = None
-    batch: Count | None = None
-    stretch: Count | None = None
-    burn_in: Whole | None = None
-    loss: Loss | None = None
-    huber_delta: Rate | None = None
-    trim: Share | None = None
-    optimizer: Optimizer | None = None
-    learning_rate: Rate | None = None
-    momentum: Share | None = None
-    weight_decay: Number | None = None
-    clip_norm: Rate | None = None
-    schedule: Schedule | None = None
-    dropout: Share | None = None
-    recurrent_dropout: Share | None = None
-    jitter: Number | None = None
-    scale: Number | None = None
-    time_warp: Number | None = None
-    channel_drop: Share | None = None
-    max_updates: Count | None = None
-    validate_every: Count | None = None
-    patience: Count | None = None
-    seed: Whole = 1
 
 
 class Mlflow(Section):
@@ -154,6 +100,8 @@ class TrainConfig(Section):
     """Time between samples, 0s = unknown; from the data by default."""
     channels: tuple[Name, ...] = ()
     """Which, and in which order; all of the first stream by default."""
+    ts_unit: TimeUnit = "s"
+    """Of time stamps that are numbers."""
     rows: Count | None = None
     """Train on the first rows of each stream only."""
     per: Per = "all"

@@ -96,6 +96,18 @@ def test_train_and_replay(hall: Path, verbs: Verbs) -> None:
     assert len(records) == 14 and b'"flow"' in (records[0].value or b"")
 
 
+def test_times_are_in_the_unit_that_is_said(hall: Path, verbs: Verbs) -> None:
+    lines = gzip.decompress((hall / "pump.csv.gz").read_bytes()).decode().splitlines()
+    times = [1_700_000_000_000 + 500 * n for n in range(len(lines) - 1)]
+    rows = [f"{at},{line.partition(',')[2]}" for at, line in zip(times, lines[1:], strict=True)]
+    (hall / "in_ms.csv").write_text("\n".join([lines[0], *rows]))
+    verbs.good("train", "in_ms.csv", "--ts-unit", "ms", "--out", "ms.safetensors", "--updates", 2)
+    assert ModelBundle.load(hall / "ms.safetensors").period_s == 0.5
+    verbs.good("score", "ms.safetensors", "in_ms.csv", "--ts-unit", "ms", "--out", "ms.scores")
+    assert next(csv.DictReader((hall / "ms.scores").open()))["ts"] == "2023-11-14T22:13:20.000Z"
+    assert "are these really s?" in verbs.bad("score", "ms.safetensors", "in_ms.csv", code=1)
+
+
 @pytest.mark.parametrize("name", ["torn.parquet", "torn.feather", "torn.edf", "torn.hea", "torn.csv.gz", "gone"])
 def test_a_torn_file_is_a_sentence(
     hall: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str

@@ -9,7 +9,7 @@ import pytest
 
 from streamlstm.config import TrainConfig, load_training
 from streamlstm.config.source import KeyPath, Plain
-from streamlstm.config.training import ModelShape, TrainerSettings
+from streamlstm.config.trainer import NetworkShape, TrainerSettings
 from streamlstm.errors import ConfigError
 from streamlstm.training.options import TrainerOptions
 
@@ -21,7 +21,7 @@ def load(folder: Path, text: str, *overrides: str, **options: tuple[KeyPath, Pla
 
 def test_every_option_of_the_trainer_has_its_key() -> None:
     of_the_trainer = {field.name for field in fields(TrainerOptions)} - {"cells"}
-    of_the_shape = set(ModelShape.model_fields) - {"cell", "layers", "arrangement"}
+    of_the_shape = set(NetworkShape.model_fields) - {"cell", "layers"}
     assert set(TrainerSettings.model_fields) | of_the_shape == of_the_trainer
     assert not set(TrainerSettings.model_fields) & of_the_shape
 

@@ -1,0 +1,75 @@
+"""What configurations say of a network and of how it is trained: of `train` and of `retrain` alike.
+
+A key that is left out is chosen from the data, and that is said.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from streamlstm.config.section import Section
+from streamlstm.config.values import Count, Number, Rate, Share, Whole
+from streamlstm.training.options import Loss, Optimizer, Schedule
+
+__all__ = ["NetworkShape", "TrainerSettings"]
+
+
+def _cells(value: object) -> str:
+    names = value.split(",") if isinstance(value, str) else value
+    if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+        return ",".join(names)
+    raise ValueError("expected the name of a cell, or a list with one for each layer")
+
+
+Cells: TypeAlias = Annotated[
+    str,
+    PlainValidator(_cells),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+
+
+class NetworkShape(Section):
+    """The network."""
+
+    cell: Cells | None = None
+    """lstm, peephole, gru, gru_reset_before or rnn; several, one a layer, the lowest first."""
+    hidden: Count | None = None
+    layers: Count | None = None
+    projection: Whole | None = None
+    """Outputs that the LSTM kinds' hidden units are projected to; 0: none."""
+    forecast: Count | None = None
+    """Samples ahead that are forecast."""
+    reconstruct: Count | None = None
+    """Samples back that are rebuilt."""
+    mask_inputs: bool | None = None
+    """The network is also told which values were observed."""
+
+
+class TrainerSettings(Section):
+    """How the network is trained: the fields of `TrainerOptions`, which says what each one means."""
+
+    segment: Count | None = None
+    batch: Count | None = None
+    stretch: Count | None = None
+    burn_in: Whole | None = None
+    loss: Loss | None = None
+    huber_delta: Rate | None = None
+    trim: Share | None = None
+    optimizer: Optimizer | None = None
+    learning_rate: Rate | None = None
+    momentum: Share | None = None
+    weight_decay: Number | None = None
+    clip_norm: Rate | None = None
+    schedule: Schedule | None = None
+    dropout: Share | None = None
+    recurrent_dropout: Share | None = None
+    jitter: Number | None = None
+    scale: Number | None = None
+    time_warp: Number | None = None
+    channel_drop: Share | None = None
+    max_updates: Count | None = None
+    validate_every: Count | None = None
+    patience: Count | None = None
+    seed: Whole = 1
