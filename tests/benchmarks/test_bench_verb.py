@@ -10,14 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli.running import start
 
-import streamlstm as package
 from streamlstm.benchmarks import peers
 from streamlstm.cli import main
 from streamlstm.kernels import backends
 
 TINY = ("--quick", "--peer", "numpy", "--rounds", "3", "--slice-ms", "0.2", "--cell", "c1_h32")
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).resolve().parents[1])}
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -108,16 +107,8 @@ def test_report_refuses_other_files(
 
 
 def test_ctrl_c_ends_it_with_130(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "streamlstm", "bench", "kernel", "--peer", "numpy", "--rounds", "100000"]
-    with subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
-    ) as running:
+    arguments = ("bench", "kernel", "--peer", "numpy", "--rounds", 100_000)
+    with start(tmp_path, *arguments, stdout=subprocess.PIPE) as running:
         assert running.stdout is not None
         try:
             assert running.stdout.readline().startswith("machine")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).resolve().p
 
 
 @contextmanager
-def _logging_as_it_was() -> Iterator[None]:
+def logging_as_it_was() -> Iterator[None]:
     """A verb sets up logging for its process, which here is everybody's."""
     loggers = logging.getLogger(), logging.getLogger("kafka")
     handlers, levels = loggers[0].handlers, [logger.level for logger in loggers]
@@ -42,7 +43,7 @@ class Verbs:
         """Run a verb through `main`; return its exit code, and what it wrote to standard output and error."""
         self._monkeypatch.chdir(self.folder)
         self._monkeypatch.setattr(sys, "argv", ["streamlstm", *map(str, arguments)])
-        with _logging_as_it_was(), pytest.raises(SystemExit) as ended:
+        with logging_as_it_was(), pytest.raises(SystemExit) as ended:
             main()
         out, err = self._capsys.readouterr()
         return int(ended.value.code or 0), out, err
@@ -61,6 +62,14 @@ class Verbs:
         return sentence.removeprefix("error: ")
 
 
-def start(folder: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "streamlstm", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, env=ENVIRONMENT | environment, stderr=subprocess.PIPE, text=True)
+def start(folder: Path, *arguments: object, stdout: int | None = None, **environment: str) -> subprocess.Popen[str]:
+    """Run a verb in a process of its own, which Ctrl-C reaches (of what a shell's `&` starts it is ignored)."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "streamlstm", *map(str, arguments)],
+        cwd=folder,
+        env=ENVIRONMENT | environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )

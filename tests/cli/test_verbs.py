@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -16,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli.running import ENVIRONMENT, logging_as_it_was, start
 
-import streamlstm as package
 from streamlstm import Detector, ModelBundle, train
 from streamlstm.adapters.local_log import LocalReader
 from streamlstm.cli import main
@@ -25,8 +24,6 @@ from streamlstm.model.network import Architecture
 from streamlstm.training.parameters import initial_parameters, to_network
 
 ROWS = 700
-# The verbs run in folders of their own, so a relative PYTHONPATH would no longer lead to the package under test.
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).resolve().parents[1])}
 
 
 def streamlstm(folder: Path, *arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -37,15 +34,9 @@ def streamlstm(folder: Path, *arguments: object, stdin: str | None = None) -> su
 
 
 @pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """A verb sets up logging for its process, which here is everybody's."""
-    loggers = logging.getLogger(), logging.getLogger("kafka")
-    handlers, levels = loggers[0].handlers, [logger.level for logger in loggers]
-    loggers[0].handlers = []
-    yield
-    loggers[0].handlers = handlers
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
+def _logging() -> Iterator[None]:
+    with logging_as_it_was():
+        yield
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch, folder: Path, arguments: list[str]) -> int:
@@ -333,25 +324,7 @@ def test_output_that_cannot_be_written_is_named(
 
 
 def test_ctrl_c_ends_with_130(folder: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "streamlstm",
-        "train",
-        "pump.csv",
-        "--updates",
-        "1000000",
-        "--out",
-        "never.safetensors",
-    ]
-    running = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
-    )
+    running = start(folder, "train", "pump.csv", "--updates", 1_000_000, "--out", "never.safetensors")
     assert running.stderr is not None
     while "trains at most" not in running.stderr.readline():
         assert running.poll() is None

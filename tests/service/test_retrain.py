@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import logging
-import os
 import random
 import signal
 import subprocess
@@ -19,15 +18,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli.running import start
 from numpy.typing import NDArray
 
-import streamlstm
 from streamlstm.adapters.local_log import LocalPublisher
 from streamlstm.cli import main
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.model.registry import Registry
 
-PACKAGE_PARENT = Path(streamlstm.__file__).resolve().parents[1]
 START_MS = 1_790_000_000_000
 ROWS = 900
 
@@ -89,15 +87,7 @@ class Hall:
         publisher.close()
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "streamlstm", *arguments],
-            cwd=self.folder,
-            env=os.environ | {"PYTHONPATH": str(PACKAGE_PARENT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` has it ignored
-        )
+        return start(self.folder, *arguments, stdout=subprocess.PIPE)
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Run a verb through `main`, as the script does, but without another interpreter's start."""
