@@ -48,8 +48,8 @@ what the call from Python costs, is not in it. A ratio is how many times longer 
 
 `train` is one update: 64 lanes of 128 steps from zero state, the mean squared error of a linear head against the next
 sample, backward through all steps, Adam. Ours calls the trainer's own functions. PyTorch is eager with fused Adam, JAX
-one compiled function with scans and donated weights, Keras (where TensorFlow is installed) one graph, with XLA or
-without, whichever is faster. Before it is timed, everyone's first four losses must agree to a thousandth, and our first
+one compiled function with scans and donated weights, Keras (in a run of its own) one graph, with XLA or without,
+whichever is faster. Before it is timed, everyone's first four losses must agree to a thousandth, and our first
 with a float64 computation. PyTorch's time depends on how its memory happens to be allocated, so everyone's best round
 stands beside the medians. The limit is the products alone: forward, the gradients of the weights, and those of every
 layer's input but the first's.

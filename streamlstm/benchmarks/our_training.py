@@ -29,6 +29,7 @@ class OurTraining:
         self._scratch = TrainingScratch()
         series = work.series()
         self._x, self._targets = series[:-1], series[1:].reshape(-1, work.shape.channels)
+        self._ones = np.ones(len(self._targets), np.float32)
         self._state = np.zeros((work.lanes, state_size(network.layers)), np.float32)
         self._loss = np.nan
 
@@ -43,7 +44,7 @@ class OurTraining:
         error -= self._targets
         self._loss = float(np.vdot(error, error)) / error.size
         error *= np.float32(2 / error.size)
-        gradients = {"head.weight": error.T @ rows, "head.bias": error.sum(axis=0)}
+        gradients = {"head.weight": error.T @ rows, "head.bias": self._ones @ error}
         d_y = self._scratch.take("d_y", trace.y.shape)
         np.matmul(error, weight, out=d_y.reshape(rows.shape))
         gradients |= cell_gradients(backward(layers, trace, d_y, wants_d_x=False).layers)

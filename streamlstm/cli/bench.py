@@ -18,6 +18,7 @@ from streamlstm.benchmarks.machine import describe_machine, package_versions, pi
 from streamlstm.benchmarks.markdown import markdown_report
 from streamlstm.benchmarks.measurements import BenchResult, Measurement, Method, read_result
 from streamlstm.benchmarks.peers import (
+    ALONE,
     PEERS,
     TRAINING_PEERS,
     how_to_install,
@@ -111,11 +112,16 @@ def train(
 ) -> None:
     """Time one update of training, 64 lanes of 128 steps, next to every peer that is installed (extra `bench`)."""
     asked = _asked_peers(peer, TRAINING_PEERS, no_peers=no_peers)
+    if peer and {"pytorch", ALONE} <= set(peer):
+        raise UsageError(f"--peer: pytorch and {ALONE} cannot run in one process; ask for one after the other")
     cells = _asked_cells(training_workloads(is_quick=quick), cell)
     _check_json(json)
     with pinned_thread() as processor, Progress("bench") as progress:
         progress.update(0, len(cells), "importing the peers")
-        peers, absent = _load(asked, TRAINING_PEERS, load_training_peer)
+        together = [name for name in asked if name != ALONE or len(asked) < len(TRAINING_PEERS)]
+        peers, absent = _load(together, TRAINING_PEERS, load_training_peer)
+        if together != asked:
+            absent[ALONE] = f"not in one process with PyTorch (streamlstm bench train --peer {ALONE})"
         packages = tuple(dict.fromkeys(package for name in peers for package in TRAINING_PEERS[name]))
         count = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
         method = Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick)

@@ -12,6 +12,7 @@ from streamlstm.benchmarks.training_work import TrainingContestant, TrainingWork
 from streamlstm.benchmarks.workloads import LstmNetwork, Workload
 
 __all__ = [
+    "ALONE",
     "PEERS",
     "TRAINING_PEERS",
     "Peer",
@@ -33,6 +34,9 @@ PEERS = {
 
 TRAINING_PEERS = {"pytorch": ("torch",), "jax": ("jax",), "keras": ("tensorflow",)}
 """Likewise, of those that train. TensorFlow is large and slow to follow Python: the extra `bench` leaves it out."""
+
+ALONE = "keras"
+"""Not in one process with PyTorch: each brings an LLVM of its own, and the second one ends the process."""
 
 
 class Peer(Protocol):
