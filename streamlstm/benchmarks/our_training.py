@@ -23,7 +23,6 @@ class OurTraining:
             for name in CELL_FIELDS
         }
         named |= {"head.weight": network.head_weight, "head.bias": network.head_bias}
-        self._cells = tuple(layer.kind.value for layer in network.layers)
         self._parameters = {name: array.copy() for name, array in named.items() if array is not None}
         self._optimizer = AdamW(self._parameters, weight_decay=0.0)
         self._scratch = TrainingScratch()
@@ -31,13 +30,13 @@ class OurTraining:
         self._x, self._targets = series[:-1], series[1:].reshape(-1, work.shape.channels)
         self._ones = np.ones(len(self._targets), np.float32)
         self._state = np.zeros((work.lanes, state_size(network.layers)), np.float32)
+        self._layers = cell_weights([layer.kind for layer in network.layers], self._parameters)  # they see every update
         self._loss = np.nan
 
     def update(self) -> None:
         """Forward, loss, backward, Adam."""
-        layers = cell_weights(self._cells, self._parameters)
         weight, bias = self._parameters["head.weight"], self._parameters["head.bias"]
-        trace = unroll(layers, self._x, state=self._state, scratch=self._scratch)
+        trace = unroll(self._layers, self._x, state=self._state, scratch=self._scratch)
         rows = trace.y.reshape(-1, trace.y.shape[-1])
         error = rows @ weight.T
         error += bias
@@ -47,7 +46,7 @@ class OurTraining:
         gradients = {"head.weight": error.T @ rows, "head.bias": self._ones @ error}
         d_y = self._scratch.take("d_y", trace.y.shape)
         np.matmul(error, weight, out=d_y.reshape(rows.shape))
-        gradients |= cell_gradients(backward(layers, trace, d_y, wants_d_x=False).layers)
+        gradients |= cell_gradients(backward(self._layers, trace, d_y, wants_d_x=False).layers)
         self._optimizer.update(gradients, learning_rate=LEARNING_RATE)
 
     def loss(self) -> float:

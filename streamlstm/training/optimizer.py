@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +24,36 @@ _Arrays = Mapping[str, NDArray[np.float32]]
 _NORM_FLOOR = 1e-6  # PyTorch's, so that clipped gradients agree with it
 
 
-class Optimizer(Protocol):
-    """Updates named arrays in place. What it remembers is in `updates` and `moments`, named after the arrays."""
+class Optimizer:
+    """Updates named arrays in place, and needs a gradient of each.
 
-    updates: int
-    moments: dict[str, NDArray[np.float32]]
+    State: `updates` made, and `moments`, one value for each of the parameters laid end to end, zero at the start.
+    """
+
+    def __init__(self, parameters: _Arrays, *, moments: Sequence[str], weight_decay: float) -> None:
+        self.updates = 0
+        self._parameters = dict(parameters)
+        self._weight_decay = weight_decay
+        ends = np.cumsum([0, *(array.size for array in parameters.values())])
+        self._places = [slice(begin, end) for begin, end in pairwise(ends.tolist())]
+        self._gradient, self._step = (np.empty(ends[-1], np.float32) for _ in range(2))
+        self.moments = {name: np.zeros(ends[-1], np.float32) for name in moments}
 
     def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
-        """Make one update; a parameter without a gradient stays as it is, its moments too."""
+        """Make one update."""
+        self.updates += 1
+        np.concatenate([gradients[name].reshape(-1) for name in self._parameters], out=self._gradient)
+        self._advance(learning_rate)
+        for place, parameter in zip(self._places, self._parameters.values(), strict=True):
+            parameter -= self._step[place].reshape(parameter.shape)
+
+    def _advance(self, learning_rate: float) -> None:
+        """Set the step from the gradient, which may be overwritten."""
+        raise NotImplementedError
 
 
-class AdamW:
-    """Adam with decoupled weight decay. `moments` holds `NAME.first` and `NAME.second`, zero at the start."""
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay."""
 
     def __init__(
         self,
@@ -45,52 +63,44 @@ class AdamW:
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        self.updates = 0
-        self._parameters = dict(parameters)
-        self._weight_decay = weight_decay
+        super().__init__(parameters, moments=("first", "second"), weight_decay=weight_decay)
         self._betas = betas
         self._eps = eps
-        self.moments = _zeros(parameters, ("first", "second"))
 
-    def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
-        """Make one update."""
-        self.updates += 1
+    def _advance(self, learning_rate: float) -> None:
+        first, second, gradient, step = *self.moments.values(), self._gradient, self._step
         beta1, beta2 = self._betas
-        rate = learning_rate / (1 - beta1**self.updates)
-        correction = 1 / math.sqrt(1 - beta2**self.updates)
-        for name, gradient in gradients.items():
-            parameter, first, second = (
-                self._parameters[name],
-                self.moments[f"{name}.first"],
-                self.moments[f"{name}.second"],
-            )
-            first *= beta1
-            first += (1 - beta1) * gradient
-            second *= beta2
-            second += (1 - beta2) * np.square(gradient)
-            parameter *= 1 - learning_rate * self._weight_decay
-            parameter -= rate * first / (np.sqrt(second) * correction + self._eps)
+        if self._weight_decay:
+            for parameter in self._parameters.values():
+                parameter *= 1 - learning_rate * self._weight_decay
+        np.multiply(gradient, 1 - beta1, out=step)
+        first *= beta1
+        first += step
+        gradient *= gradient
+        gradient *= 1 - beta2
+        second *= beta2
+        second += gradient
+        np.sqrt(second, out=gradient)
+        gradient *= 1 / math.sqrt(1 - beta2**self.updates)
+        gradient += self._eps
+        np.divide(first, gradient, out=step)
+        step *= learning_rate / (1 - beta1**self.updates)
 
 
-class SGD:
-    """Gradient descent with momentum. `moments` holds `NAME.velocity`, zero at the start."""
+class SGD(Optimizer):
+    """Gradient descent with momentum; the decay is part of the gradient."""
 
     def __init__(self, parameters: _Arrays, *, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
-        self.updates = 0
-        self._parameters = dict(parameters)
+        super().__init__(parameters, moments=("velocity",), weight_decay=weight_decay)
         self._momentum = momentum
-        self._weight_decay = weight_decay
-        self.moments = _zeros(parameters, ("velocity",))
 
-    def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
-        """Make one update."""
-        self.updates += 1
-        for name, gradient in gradients.items():
-            parameter, velocity = self._parameters[name], self.moments[f"{name}.velocity"]
-            velocity *= self._momentum
-            velocity += gradient
-            velocity += self._weight_decay * parameter
-            parameter -= learning_rate * velocity
+    def _advance(self, learning_rate: float) -> None:
+        velocity = self.moments["velocity"]
+        for place, parameter in zip(self._places, self._parameters.values(), strict=True):
+            self._gradient[place] += self._weight_decay * parameter.reshape(-1)
+        velocity *= self._momentum
+        velocity += self._gradient
+        np.multiply(velocity, learning_rate, out=self._step)
 
 
 def clip_gradients(gradients: _Arrays, max_norm: float) -> float:
@@ -104,7 +114,3 @@ def clip_gradients(gradients: _Arrays, max_norm: float) -> float:
         for gradient in gradients.values():
             gradient *= np.float32(factor)
     return norm
-
-
-def _zeros(parameters: _Arrays, kinds: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-    return {f"{name}.{kind}": np.zeros_like(array) for name, array in parameters.items() for kind in kinds}

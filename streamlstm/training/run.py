@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
-from streamlstm.kernels import CellWeights, LayerMasks, backward, state_size, unroll
+from streamlstm.kernels import LayerMasks, TrainingScratch, backward, state_size, unroll
 from streamlstm.model.network import Architecture, Network
 from streamlstm.training.augmentation import Augmentation
 from streamlstm.training.checkpoint import Checkpoint
@@ -75,7 +75,9 @@ class TrainingRun:
             fit_long_head(self.parameters, track, o)
             take_over(self.parameters, start)  # its own part of the head is better than any fit
         self._trained = trained_names(self.parameters, frozen)
-        self._optimizer = _optimizer(self.parameters, o)
+        self._optimizer = _optimizer({name: self.parameters[name] for name in self._trained}, o)
+        self._layers = cell_weights(o.cells, self.parameters)  # they see every update
+        self._scratch = TrainingScratch()
         self._augmentation = Augmentation(track, o, self._generators["augmentation"])
         self._loss = HeadLoss(self._augmentation.track, o)
         self._lanes = Lanes(
@@ -85,7 +87,7 @@ class TrainingRun:
             refill=lambda: _shuffled_stretches(track, o, self._generators["cuts"]),
             place=self._augmentation.place,
         )
-        self._state = np.zeros((o.batch, state_size(self._layers())), np.float32)
+        self._state = np.zeros((o.batch, state_size(self._layers)), np.float32)
         self._identity = _identity(parts, o, start, frozen)
 
     @property
@@ -99,11 +101,10 @@ class TrainingRun:
         batch = self._lanes.advance()
         assert batch is not None  # training lanes are refilled for ever
         self._state[batch.fresh] = 0
-        layers = self._layers()
         inputs = network_inputs(*self._augmentation.inputs(batch), has_mask=o.mask_inputs)
-        trace = unroll(layers, inputs, state=self._state, masks=self._masks(layers))
+        trace = unroll(self._layers, inputs, state=self._state, masks=self._masks(), scratch=self._scratch)
         sums, d_y, gradients = self._loss.differentiate(trace.y, parameters, batch)
-        gradients |= cell_gradients(backward(layers, trace, d_y).layers)
+        gradients |= cell_gradients(backward(self._layers, trace, d_y, wants_d_x=False).layers)
         gradients = {name: gradients[name] for name in self._trained}
         norm = clip_gradients(gradients, o.clip_norm)
         self.updates += 1
@@ -144,16 +145,13 @@ class TrainingRun:
         """Names the run in its checkpoints: a hash of options, data, start and what is frozen."""
         return self._identity
 
-    def _layers(self) -> tuple[CellWeights, ...]:
-        return cell_weights(self.options.cells, self.parameters)
-
-    def _masks(self, layers: Sequence[CellWeights]) -> list[LayerMasks] | None:
+    def _masks(self) -> list[LayerMasks] | None:
         """Draw what each layer does not see of the one below (the lowest sees all), and of itself."""
         o, rng = self.options, self._generators["dropout"]
         if not (o.dropout or o.recurrent_dropout):
             return None
         masks = []
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate(self._layers):
             below = _kept((o.segment, o.batch, layer.input_size), o.dropout, rng) if o.dropout and index else None
             itself = _kept((o.batch, layer.output_size), o.recurrent_dropout, rng) if o.recurrent_dropout else None
             masks.append(LayerMasks(below, itself))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streamlstm.kernels import state_size, unroll
+from streamlstm.kernels import TrainingScratch, state_size, unroll
 from streamlstm.training.loss import HeadLoss, LossSums
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_weights
@@ -38,11 +38,11 @@ class Judge:
         batch_size = max(len(self._stretches), 1)
         lanes = Lanes(track, batch=batch_size, segment=o.segment, refill=lambda: waiting.pop() if waiting else [])
         layers = cell_weights(o.cells, parameters)
-        total = LossSums()
+        total, scratch = LossSums(), TrainingScratch()
         state = np.zeros((batch_size, state_size(layers)), np.float32)
         for batch in iter(lanes.advance, None):
             inputs = network_inputs(track.values[batch.rows], track.observed[batch.rows], has_mask=o.mask_inputs)
-            trace = unroll(layers, inputs, state=state)
+            trace = unroll(layers, inputs, state=state, scratch=scratch)
             state = trace.state
             total = total.plus(self._loss.measure(trace.y, parameters, batch))
         return total.loss if total.forecasted else math.nan

@@ -22,7 +22,7 @@ from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights, single_thread
 from streamlstm.model.network import Architecture
 from streamlstm.model.window_batch import Window, WindowBatch, gather_windows
 from streamlstm.model.window_network import BLANKS, Arrangement, WindowArchitecture, WindowNetwork
-from streamlstm.training.optimizer import SGD, AdamW, clip_gradients
+from streamlstm.training.optimizer import SGD, AdamW, Optimizer, clip_gradients
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, initial_parameters
 from streamlstm.training.schedules import is_better, learning_rate
@@ -73,7 +73,7 @@ def fit_window_network(
     first_values, cuts, gaps, blanks = np.random.default_rng(o.seed).spawn(4)
     with single_thread():
         parameters = initial_window_parameters(a, first_values)
-    optimizer: AdamW | SGD = AdamW(parameters, weight_decay=o.weight_decay)
+    optimizer: Optimizer = AdamW(parameters, weight_decay=o.weight_decay)
     if o.optimizer == "sgd":
         optimizer = SGD(parameters, momentum=o.momentum, weight_decay=o.weight_decay)
     judged = _judged(validation, a.rows)

@@ -75,11 +75,3 @@ def test_sgd_with_momentum_by_hand() -> None:
     optimizer.update({"w": np.array([-1.0, 0.0], np.float32)}, learning_rate=0.1)
     second = np.array([0.5 * 1.2 - 1 + 0.1 * 1.76, 0.5 * 2.6 + 0.1 * -4.52])
     np.testing.assert_allclose(weight, np.array([1.76, -4.52]) - 0.1 * second, rtol=1e-6)
-
-
-def test_what_has_no_gradient_stays_as_it_is() -> None:
-    for make in (AdamW, SGD):
-        arrays = {"a": np.array([1.5], np.float32), "b": np.array([2.5], np.float32)}
-        optimizer = make(arrays, weight_decay=0.3)
-        optimizer.update({"b": np.array([1.0], np.float32)}, learning_rate=0.1)
-        assert arrays["a"][0] == 1.5 and arrays["b"][0] < 2.5
