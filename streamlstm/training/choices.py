@@ -49,9 +49,7 @@ def choose_options(
     if "forecast" not in given:
         said.append(f"forecasts the next {forecast} rows" + ("" if forecast == 16 else f" (a sixteenth of {rows:,})"))
     if "hidden" not in given:
-        said.append(
-            f"{TrainerOptions().hidden} hidden units (more fit closer, and tell anomalies apart worse)"
-        )
+        said.append(f"{TrainerOptions().hidden} hidden units (more fit closer, and tell anomalies apart worse)")
     segment = max(min(128, rows // 4), 8)
     asked = given.get("max_updates")
     max_updates = asked if isinstance(asked, int) else 1000 if rows >= _SMALL_ROWS else 400
