@@ -25,6 +25,7 @@ KERNELS = (
     "state_arena",
     "step",
     "unroll",
+    "adamw",
     "admission",
     "residuals",
 )

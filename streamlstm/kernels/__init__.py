@@ -5,6 +5,7 @@ inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` out
 """
 
 try:
+    from streamlstm.kernels.adamw import adamw_update
     from streamlstm.kernels.admission import NEVER, admit
     from streamlstm.kernels.isa import backends, fma_peak, gate_cost, isa, isas
     from streamlstm.kernels.residuals import (
@@ -43,6 +44,7 @@ __all__ = [
     "StateArena",
     "Trace",
     "TrainingScratch",
+    "adamw_update",
     "admit",
     "advance",
     "advance_residuals",

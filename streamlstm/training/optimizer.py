@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamlstm.kernels import adamw_update
 
 __all__ = ["SGD", "AdamW", "Optimizer", "clip_gradients"]
 
@@ -24,36 +26,21 @@ _Arrays = Mapping[str, NDArray[np.float32]]
 _NORM_FLOOR = 1e-6  # PyTorch's, so that clipped gradients agree with it
 
 
-class Optimizer:
-    """Updates named arrays in place, and needs a gradient of each.
+class Optimizer(Protocol):
+    """Updates named arrays in place.
 
-    State: `updates` made, and `moments`, one value for each of the parameters laid end to end, zero at the start.
+    State: `updates` made, and `moments`, zero at the start, named after the arrays.
     """
 
-    def __init__(self, parameters: _Arrays, *, moments: Sequence[str], weight_decay: float) -> None:
-        self.updates = 0
-        self._parameters = dict(parameters)
-        self._weight_decay = weight_decay
-        ends = np.cumsum([0, *(array.size for array in parameters.values())])
-        self._places = [slice(begin, end) for begin, end in pairwise(ends.tolist())]
-        self._gradient, self._step = (np.empty(ends[-1], np.float32) for _ in range(2))
-        self.moments = {name: np.zeros(ends[-1], np.float32) for name in moments}
+    updates: int
+    moments: dict[str, NDArray[np.float32]]
 
     def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
-        """Make one update."""
-        self.updates += 1
-        np.concatenate([gradients[name].reshape(-1) for name in self._parameters], out=self._gradient)
-        self._advance(learning_rate)
-        for place, parameter in zip(self._places, self._parameters.values(), strict=True):
-            parameter -= self._step[place].reshape(parameter.shape)
-
-    def _advance(self, learning_rate: float) -> None:
-        """Set the step from the gradient, which may be overwritten."""
-        raise NotImplementedError
+        """Make one update; every parameter needs its gradient."""
 
 
-class AdamW(Optimizer):
-    """Adam with decoupled weight decay."""
+class AdamW:
+    """Adam with decoupled weight decay. Moments: NAME.first, NAME.second."""
 
     def __init__(
         self,
@@ -63,44 +50,51 @@ class AdamW(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
-        super().__init__(parameters, moments=("first", "second"), weight_decay=weight_decay)
+        self.updates = 0
+        self._parameters = dict(parameters)
+        self._weight_decay = weight_decay
         self._betas = betas
         self._eps = eps
+        self.moments = _zeros(parameters, ("first", "second"))
 
-    def _advance(self, learning_rate: float) -> None:
-        first, second, gradient, step = *self.moments.values(), self._gradient, self._step
+    def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
+        """Make one update; every parameter needs its gradient."""
+        self.updates += 1
         beta1, beta2 = self._betas
-        if self._weight_decay:
-            for parameter in self._parameters.values():
-                parameter *= 1 - learning_rate * self._weight_decay
-        np.multiply(gradient, 1 - beta1, out=step)
-        first *= beta1
-        first += step
-        gradient *= gradient
-        gradient *= 1 - beta2
-        second *= beta2
-        second += gradient
-        np.sqrt(second, out=gradient)
-        gradient *= 1 / math.sqrt(1 - beta2**self.updates)
-        gradient += self._eps
-        np.divide(first, gradient, out=step)
-        step *= learning_rate / (1 - beta1**self.updates)
+        for name, parameter in self._parameters.items():
+            adamw_update(
+                parameter,
+                gradients[name],
+                self.moments[f"{name}.first"],
+                self.moments[f"{name}.second"],
+                beta1=beta1,
+                beta2=beta2,
+                decay=1 - learning_rate * self._weight_decay,
+                rate=learning_rate / (1 - beta1**self.updates),
+                correction=1 / math.sqrt(1 - beta2**self.updates),
+                eps=self._eps,
+            )
 
 
-class SGD(Optimizer):
-    """Gradient descent with momentum; the decay is part of the gradient."""
+class SGD:
+    """Gradient descent with momentum; the decay is part of the gradient. Moments: NAME.velocity."""
 
     def __init__(self, parameters: _Arrays, *, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
-        super().__init__(parameters, moments=("velocity",), weight_decay=weight_decay)
+        self.updates = 0
+        self._parameters = dict(parameters)
         self._momentum = momentum
+        self._weight_decay = weight_decay
+        self.moments = _zeros(parameters, ("velocity",))
 
-    def _advance(self, learning_rate: float) -> None:
-        velocity = self.moments["velocity"]
-        for place, parameter in zip(self._places, self._parameters.values(), strict=True):
-            self._gradient[place] += self._weight_decay * parameter.reshape(-1)
-        velocity *= self._momentum
-        velocity += self._gradient
-        np.multiply(velocity, learning_rate, out=self._step)
+    def update(self, gradients: _Arrays, *, learning_rate: float) -> None:
+        """Make one update; every parameter needs its gradient."""
+        self.updates += 1
+        for name, parameter in self._parameters.items():
+            velocity = self.moments[f"{name}.velocity"]
+            velocity *= self._momentum
+            velocity += gradients[name]
+            velocity += self._weight_decay * parameter
+            parameter -= learning_rate * velocity
 
 
 def clip_gradients(gradients: _Arrays, max_norm: float) -> float:
@@ -114,3 +108,7 @@ def clip_gradients(gradients: _Arrays, max_norm: float) -> float:
         for gradient in gradients.values():
             gradient *= np.float32(factor)
     return norm
+
+
+def _zeros(parameters: _Arrays, kinds: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    return {f"{name}.{kind}": np.zeros_like(array) for name, array in parameters.items() for kind in kinds}
