@@ -75,9 +75,9 @@ def _run(result: BenchResult) -> Iterator[str]:
         value = _figure(row.value) if len(units) == 1 else f"{_figure(row.value)} {row.unit}"
         yield _cells([row.title, value, _share(row), *(_ratio(row, name) for name in names)])
     yield ""
-    for line in summary_lines(result):
-        yield f"* {line}"
-    yield ""
+    if summary := summary_lines(result):
+        yield from (f"* {line}" for line in summary)
+        yield ""
 
 
 def _cells(values: Sequence[str]) -> str:
