@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from streamlstm.cli.output import flush_standard_output
 from streamlstm.errors import StreamLstmError, UsageError
 
 __all__ = ["app", "main"]
 
+_ORDER = (
+    "demo",
+    "train",
+    "score",
+    "run",
+    "check",
+    "inspect",
+    "replay",
+    "retrain",
+    "models",
+    "import",
+    "export",
+    "bench",
+)
+
+
+class _Verbs(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs in the order in which people meet them."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
     name="streamlstm",
+    cls=_Verbs,
     help="Streaming anomaly detection: an LSTM whose state is carried, one step a sample.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -25,9 +25,9 @@ from streamlstm.config import Config
 from streamlstm.config.retraining import Retrain
 from streamlstm.errors import UsageError
 from streamlstm.model.registry import Registry
-from streamlstm.service.retraining.job import RetrainingOptions, SourceTopics
 from streamlstm.service.retraining.job import retrain as run_job
 from streamlstm.service.retraining.left_out import Margins
+from streamlstm.service.retraining.options import RetrainingOptions, SourceTopics
 from streamlstm.streaming.routing import glob_to_regex
 from streamlstm.training.trainer import Progress as TrainingProgress
 

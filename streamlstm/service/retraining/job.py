@@ -18,11 +18,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +28,10 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError, TransportError
 from streamlstm.model.bundle import ModelBundle
 from streamlstm.model.registry import Registry
-from streamlstm.scoring.alerts import AlertPolicy
-from streamlstm.scoring.thresholds import Threshold
 from streamlstm.service.ports import HistoryReader
 from streamlstm.service.retraining.comparison import Errors, Later, false_alarms, forecast_errors, later_part
-from streamlstm.service.retraining.left_out import Margins, Span, alerted_spans, labelled_spans, leave_out
+from streamlstm.service.retraining.left_out import Span, alerted_spans, labelled_spans, leave_out
+from streamlstm.service.retraining.options import RetrainingOptions
 from streamlstm.service.retraining.outcome import FalseAlarms, LeftOut, Losses, Outcome, decide
 from streamlstm.service.retraining.telemetry import Collector, Piece, Telemetry, cut_at_silences, period_of
 from streamlstm.streaming.decoders import JsonDecoder
@@ -43,7 +40,7 @@ from streamlstm.training.plan import make_plan
 from streamlstm.training.trainer import Progress
 from streamlstm.types import GapPolicy
 
-__all__ = ["RetrainingOptions", "SourceTopics", "retrain"]
+__all__ = ["retrain"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,45 +50,6 @@ _PERIODS_OF_SILENCE = 10
 """Without `gaps.reset_after` the worker starts no state again; but what comes ten samples late was not forecast."""
 _SAY_EVERY_S = 5.0
 _TRAINED_UNTIL = "trained_until_ms"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceTopics:
-    """Topics (names or patterns) and how their records are read."""
-
-    patterns: tuple[str, ...]
-    decoder: JsonDecoder
-
-
-@dataclass(frozen=True, slots=True)
-class RetrainingOptions:
-    """What is read, how it is trained on, and when the result is published.
-
-    Units: times in ms since 1970 by the records' time stamps, `end_ms` None = to the end; `compare` and `margin` are
-    shares. `own_topics` are never read as telemetry; `alerts_topic` None: alerts are not looked at; `channels` None:
-    the champion's, or all there are. `reset_after_ms` and `period_ms` None or 0: the model's own.
-    """
-
-    name: str
-    sources: tuple[SourceTopics, ...]
-    is_wanted: Callable[[str], bool]
-    own_topics: frozenset[str]
-    begin_ms: int
-    end_ms: int | None
-    starts_anew: bool
-    compare: float
-    margin: float
-    keep: int
-    max_rows: int
-    alerts_topic: str | None = None
-    labels: Path | None = None
-    margins: Margins = field(default_factory=Margins)
-    channels: tuple[str, ...] | None = None
-    period_ms: float | None = None
-    reset_after_ms: int = 0
-    threshold: Threshold = field(default_factory=Threshold)
-    alerts: AlertPolicy = field(default_factory=AlertPolicy)
-    training: dict[str, Any] = field(default_factory=dict)
 
 
 def retrain(
