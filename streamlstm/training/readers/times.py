@@ -131,7 +131,7 @@ def _of_one_layout(cells: Sequence[Any]) -> NDArray[np.float64] | None:
     month, day, hour, minute, second = (number(at, at + 1) for at in (5, 8, 11, 14, 17))
     months = ((number(0, 1, 2, 3) - 1970) * 12 + month - 1).astype("datetime64[M]")
     first_day = months.astype("datetime64[D]").astype(np.int64)
-    days_in_month = (months + 1).astype("datetime64[D]").astype(np.int64) - first_day
+    days_in_month = (months + np.timedelta64(1, "M")).astype("datetime64[D]").astype(np.int64) - first_day
     is_time = (month >= 1) & (month <= 12) & (day >= 1) & (day <= days_in_month)
     if not (is_time & (hour < 24) & (minute < 60) & (second < 60)).all():
         return None
