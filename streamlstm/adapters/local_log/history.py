@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from streamlstm.adapters.local_log.database import Database, Partition
+from streamlstm.adapters.local_log.topics import partitions_of, read_ranges
 from streamlstm.adapters.time_range import is_within
 from streamlstm.errors import TransportError
 from streamlstm.types import Record
 
 __all__ = ["LocalHistory"]
-
-_READ_RECORDS = 5000
 
 
 class LocalHistory:
@@ -35,14 +34,10 @@ class LocalHistory:
         database = self._open()
         ranges: list[tuple[Partition, int]] = []
         for topic in topics:
-            places = database.partitions(topic)
-            if not places:
-                known = ", ".join(self.topics()) or "none"
-                raise TransportError(f"{self._path}: there is no topic {topic!r}; topics there: {known}")
-            for place in places:
+            for place in partitions_of(database, topic, path=self._path):
                 start = place.oldest if begin_ms is None else database.first_since(place, begin_ms)
                 ranges.append((place, start))
-        records = self._records(database, ranges)
+        records = read_ranges(database, ranges)
         return (record for record in records if is_within(record, begin_ms, end_ms))
 
     def close(self) -> None:
@@ -57,11 +52,3 @@ class LocalHistory:
                 raise TransportError(f"{self._path}: there is no such local log; name the one that the worker uses")
             self._database = Database(self._path)
         return self._database
-
-    @staticmethod
-    def _records(database: Database, ranges: list[tuple[Partition, int]]) -> Iterator[Record]:
-        for place, start in ranges:
-            at = start
-            while at < place.end and (found := database.read(place, start=at, limit=_READ_RECORDS, end=place.end)):
-                yield from found
-                at = found[-1].offset + 1

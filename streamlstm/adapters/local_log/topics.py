@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from streamlstm.adapters.local_log.database import Database, Partition, Retention, Row
 from streamlstm.errors import TransportError
 from streamlstm.types import MISSING_TIME_MS, Record, TopicPartition
 
-__all__ = ["LocalPublisher", "LocalReader"]
+__all__ = ["LocalPublisher", "LocalReader", "partitions_of", "read_ranges"]
 
 _BUFFER_RECORDS = 5000
 _READ_RECORDS = 5000
@@ -82,17 +82,13 @@ class LocalReader:
         """
         if self._database is None:
             self._database = Database(self._path)
-        places = self._database.partitions(topic)
-        if not places:
-            known = ", ".join(sorted({place.topic for place in self._database.partitions()})) or "none"
-            raise TransportError(f"{self._path}: there is no topic {topic!r}; topics there: {known}")
         ranges = []
-        for place in places:
+        for place in partitions_of(self._database, topic, path=self._path):
             partition = TopicPartition(place.topic, place.partition)
             start = place.oldest if from_beginning else self._positions.get(partition, place.end)
             self._positions[partition] = place.end
             ranges.append((place, start))
-        return self._records(self._database, ranges)
+        return read_ranges(self._database, ranges)
 
     def close(self) -> None:
         """Release everything."""
@@ -100,10 +96,20 @@ class LocalReader:
             self._database.close()
             self._database = None
 
-    @staticmethod
-    def _records(database: Database, ranges: list[tuple[Partition, int]]) -> Iterator[Record]:
-        for place, start in ranges:
-            at = start
-            while at < place.end and (found := database.read(place, start=at, limit=_READ_RECORDS, end=place.end)):
-                yield from found
-                at = found[-1].offset + 1
+
+def partitions_of(database: Database, topic: str, *, path: str) -> list[Partition]:
+    """Return a topic's partitions. Raises: TransportError when there is no such topic."""
+    places = database.partitions(topic)
+    if not places:
+        known = ", ".join(sorted({place.topic for place in database.partitions()})) or "none"
+        raise TransportError(f"{path}: there is no topic {topic!r}; topics there: {known}")
+    return places
+
+
+def read_ranges(database: Database, ranges: Iterable[tuple[Partition, int]]) -> Iterator[Record]:
+    """Yield the records of each partition from an offset up to its end when it was looked up."""
+    for place, start in ranges:
+        at = start
+        while at < place.end and (found := database.read(place, start=at, limit=_READ_RECORDS, end=place.end)):
+            yield from found
+            at = found[-1].offset + 1
