@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from streamlstm import Detector, train
 from streamlstm.kernels import backends, isas
+from streamlstm.recordings.reading import read_series
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
 from streamlstm.simulation.recording import load_ecg_excerpt
 from streamlstm.simulation.ward import simulate_vitals
-from streamlstm.training.datasets import read_series
 from streamlstm.types import Position
 
 _SEED = 1

@@ -8,18 +8,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from streamlstm._version import __version__
 
 __all__ = ["Detector", "ModelBundle", "__version__", "train"]
 
 if TYPE_CHECKING:
-    from streamlstm.model.bundle import ModelBundle as ModelBundle
+    from streamlstm.model.bundles.causal import ModelBundle as ModelBundle
     from streamlstm.scoring.detector import Detector as Detector
     from streamlstm.training.fit import train as train
 
 _HOMES = {
     "Detector": "streamlstm.scoring.detector",
-    "ModelBundle": "streamlstm.model.bundle",
+    "ModelBundle": "streamlstm.model.bundles.causal",
     "train": "streamlstm.training.fit",
 }
 

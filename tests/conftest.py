@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from tiny_models import tiny_model, tiny_series
 
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 
 BROKER = Path(__file__).parents[1] / "deploy" / "kafka" / "broker"
 START_TIMEOUT_S = 240  # the first start fetches 43 MB

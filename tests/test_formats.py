@@ -20,12 +20,12 @@ from streamlstm.adapters.local_log.snapshots import LocalSnapshots
 from streamlstm.adapters.local_log.topics import LocalReader
 from streamlstm.adapters.snapshots import key_prefix, newest
 from streamlstm.errors import BundleError, DataError, SnapshotError, TransportError
-from streamlstm.model.loaded import load_model
-from streamlstm.model.window_bundle import WindowBundle
+from streamlstm.model.bundles.loaded import load_model
+from streamlstm.model.bundles.window import WindowBundle
+from streamlstm.ports import Snapshot
 from streamlstm.scoring.detector import Detector
-from streamlstm.scoring.window_detector import WindowDetector
-from streamlstm.service.ports import Snapshot
-from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.scoring.windows.detector import WindowDetector
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.training.options import TrainerOptions

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.kernels import CellKind, CellWeights, NetworkWeights, StateArena, advance
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate

@@ -1,1 +1,1 @@
-"""The outside: logs (Kafka, one local file), snapshot stores. Each satisfies `streamlstm.service.ports`."""
+"""The outside: logs (Kafka, one local file), snapshot stores. Each satisfies `streamlstm.ports`."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from streamlstm.errors import SnapshotError
-from streamlstm.service.ports import Snapshot
+from streamlstm.ports import Snapshot
 from streamlstm.types import TopicPartition
 
 __all__ = ["CHUNK_BYTES", "Place", "generation_prefix", "key_prefix", "newest", "pack"]

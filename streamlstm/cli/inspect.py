@@ -18,12 +18,12 @@ from streamlstm.cli import app
 from streamlstm.cli.output import say
 from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.window import WindowBundle, is_window_bundle
 from streamlstm.model.network import Network
-from streamlstm.model.window_bundle import WindowBundle, is_window_bundle
-from streamlstm.model.window_network import WindowNetwork
+from streamlstm.model.windows.network import WindowNetwork
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
-from streamlstm.streaming.snapshot_format import decode_state
+from streamlstm.streaming.state_format import decode_state
 from streamlstm.types import TopicPartition
 
 __all__ = ["inspect"]

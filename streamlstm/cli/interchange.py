@@ -16,11 +16,11 @@ from streamlstm.cli.output import check_target, say
 from streamlstm.cli.seconds import checked_seconds
 from streamlstm.cli.train import training_values
 from streamlstm.errors import UsageError
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.interchange import read_layers, write_onnx, write_pytorch
+from streamlstm.recordings.reading import Series, read_series
 from streamlstm.scoring.forward import INPUT_LIMIT
 from streamlstm.training.adoption import adopt
-from streamlstm.training.datasets import Series, read_series
 
 __all__ = ["export", "import_"]
 

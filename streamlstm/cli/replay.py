@@ -20,9 +20,9 @@ from streamlstm.cli.run import SetOption
 from streamlstm.cli.wiring import open_publisher
 from streamlstm.config import load_config
 from streamlstm.errors import UsageError
-from streamlstm.service.ports import Publisher
+from streamlstm.ports import Publisher
+from streamlstm.recordings.reading import Series, TimeUnit, read_series
 from streamlstm.streaming.encoders import rfc3339
-from streamlstm.training.datasets import Series, TimeUnit, read_series
 
 __all__ = ["publish_series", "replay"]
 

@@ -24,11 +24,11 @@ from streamlstm.cli.wiring import decoder_of, open_history, output_topics, pipel
 from streamlstm.config import Config
 from streamlstm.config.retraining import Retrain
 from streamlstm.errors import UsageError
-from streamlstm.model.registry import Registry
-from streamlstm.service.retraining.job import retrain as run_job
-from streamlstm.service.retraining.left_out import Margins
-from streamlstm.service.retraining.options import RetrainingOptions, SourceTopics
-from streamlstm.streaming.routing import glob_to_regex
+from streamlstm.jobs.retraining.exclusions import Margins
+from streamlstm.jobs.retraining.job import retrain as run_job
+from streamlstm.jobs.retraining.options import RetrainingOptions, SourceTopics
+from streamlstm.model.bundles.registry import Registry
+from streamlstm.patterns import glob_to_regex
 from streamlstm.training.trainer import Progress as TrainingProgress
 
 __all__ = ["models", "retrain", "retraining_options"]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from streamlstm.cli.report import Episode
 from streamlstm.errors import DataError
+from streamlstm.recordings.reading import Series, read_series
+from streamlstm.recordings.series import make_series
 from streamlstm.simulation import Fault, Telemetry, load_ecg_excerpt, simulate_ecg, simulate_pumps, simulate_vitals
-from streamlstm.training.datasets import Series, read_series
-from streamlstm.training.series import make_series
 
 __all__ = ["Group", "recorded_group", "simulated_groups"]
 

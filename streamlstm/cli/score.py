@@ -19,14 +19,14 @@ from streamlstm.cli.output import OutputStream, check_target, open_output
 from streamlstm.cli.progress import Progress
 from streamlstm.cli.seconds import milliseconds
 from streamlstm.errors import DataError, UsageError
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.model.window_bundle import WindowBundle, is_window_bundle
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.window import WindowBundle, is_window_bundle
+from streamlstm.recordings.reading import Series, TimeUnit, read_series
 from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.scoring.window_detector import WindowDetector
+from streamlstm.scoring.windows.detector import WindowDetector
 from streamlstm.streaming.encoders import alert_record, encode, rfc3339, score_records
-from streamlstm.training.datasets import Series, TimeUnit, read_series
 from streamlstm.types import GapPolicy, Position, Scores, Status
 
 __all__ = ["ScoreFormat", "score"]

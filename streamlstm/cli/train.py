@@ -20,7 +20,7 @@ from streamlstm.config import load_training, train_schema
 from streamlstm.config.source import KeyPath, Plain
 from streamlstm.errors import UsageError
 from streamlstm.kernels import CellKind
-from streamlstm.training.readers.times import TimeUnit
+from streamlstm.recordings.times import TimeUnit
 
 __all__ = ["train", "training_values"]
 

@@ -10,14 +10,14 @@ from enum import Enum
 from pathlib import Path
 
 from streamlstm.cli.dry_run import describe_briefly, describe_plan
-from streamlstm.cli.groups import Group, group_series, models_yaml
 from streamlstm.cli.output import check_target, say, tell
 from streamlstm.cli.training_data import LOG_SUFFIX, describe_series, read_training_series
 from streamlstm.cli.training_job import Target, TrainingJob, period_of, plan_of
 from streamlstm.cli.window_training import train_windows
 from streamlstm.config import LoadedTraining, TrainConfig
 from streamlstm.errors import StreamLstmError, UsageError
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.recordings.grouping import Group, group_series, models_yaml
 
 __all__ = ["Start", "train_models"]
 

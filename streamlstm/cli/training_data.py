@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from streamlstm.config.source import KeyPath
 from streamlstm.config.training import TrainConfig
 from streamlstm.errors import DataError, UsageError
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.training.datasets import Series, align_channels, read_series
-from streamlstm.training.readers.sources import expand
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.recordings.reading import Series, align_channels, read_series
+from streamlstm.recordings.sources import expand
 
 __all__ = ["LOG_SUFFIX", "TABLE_SUFFIX", "describe_series", "read_training_series", "training_values"]
 

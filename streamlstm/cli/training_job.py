@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from streamlstm.cli.groups import Group
 from streamlstm.cli.output import say, tell
 from streamlstm.cli.progress import Progress
 from streamlstm.cli.search import search_options
 from streamlstm.cli.training_data import TABLE_SUFFIX
 from streamlstm.config import TrainConfig
 from streamlstm.errors import BundleError, StreamLstmError
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.recordings.grouping import Group
 from streamlstm.reporting.page import TrainingReport, write_report
 from streamlstm.training.fit import Training, run_plan
 from streamlstm.training.mlflow_run import MlflowRun

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from streamlstm.cli.groups import Group
 from streamlstm.cli.output import say, tell
 from streamlstm.cli.progress import Progress
 from streamlstm.cli.training_job import Target, name_of, period_of, progress_detail
 from streamlstm.config import TrainConfig
+from streamlstm.recordings.grouping import Group
 from streamlstm.training.trainer import Progress as TrainingProgress
 from streamlstm.training.window_fit import train_window_model
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from streamlstm.adapters import kafka_python, local_log
 from streamlstm.config import Config
 from streamlstm.config.schema import Kafka, Source
-from streamlstm.model.loaded import load_model
+from streamlstm.model.bundles.loaded import load_model
+from streamlstm.ports import Finding, HistoryReader, Publisher, SnapshotStore, TopicReader, Transport
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.service.model_watch import ModelWatch
-from streamlstm.service.ports import Finding, HistoryReader, Publisher, SnapshotStore, TopicReader, Transport
 from streamlstm.service.worker import Worker, WorkerOptions
-from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.types import GapPolicy, TopicPartition

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.reporting.report import TrainingReport
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
 from streamlstm.scoring.detector import Detector

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamlstm import __version__
+from streamlstm._version import __version__
 from streamlstm.errors import BundleError, DataError
-from streamlstm.model.whole_file import replace_file
+from streamlstm.model.bundles.whole_file import replace_file
 from streamlstm.reporting.calibration_section import calibration_section
 from streamlstm.reporting.channel_figures import describe_channels
 from streamlstm.reporting.curves import curves_section

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.training.trainer import Look
 
 __all__ = ["TrainingReport"]

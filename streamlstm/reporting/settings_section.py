@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from streamlstm import __version__
+from streamlstm._version import __version__
 from streamlstm.reporting.data_section import table
 from streamlstm.reporting.markup import Child, Markup, element
 from streamlstm.reporting.quantities import duration, number

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import CELL_FIELDS, combine_tails, score_streams
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.residuals import run_residuals
 from streamlstm.scoring.state import StreamStates

@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from streamlstm.service.ports import Snapshot, SnapshotStore, Transport
+from streamlstm.ports import Snapshot, SnapshotStore, Transport
 from streamlstm.types import Output, Record, TopicPartition
 
 __all__ = ["Checkpoint", "PartitionProcessor", "ProcessorFactory", "Recovery"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 from streamlstm.errors import BundleError
-from streamlstm.model.loaded import LoadedModel, Stamp, load_model, stamp_of
+from streamlstm.model.bundles.loaded import LoadedModel, Stamp, load_model, stamp_of
 from streamlstm.streaming.routing import Router
 
 __all__ = ["ModelWatch"]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streamlstm.errors import FencedError, SnapshotError, TransportError
+from streamlstm.ports import SnapshotStore, Transport
 from streamlstm.service.checkpoint import Checkpoint, PartitionProcessor, ProcessorFactory
 from streamlstm.service.model_watch import ModelWatch
-from streamlstm.service.ports import SnapshotStore, Transport
 from streamlstm.types import Record, TopicPartition
 
 __all__ = ["Worker", "WorkerOptions"]

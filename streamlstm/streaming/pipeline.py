@@ -15,17 +15,17 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Backend
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.streaming.columns import to_columns
-from streamlstm.streaming.decoders import DecodedSample, JsonDecoder, Reason, Rejection, dead_letter
+from streamlstm.streaming.decoding.columns import to_columns
+from streamlstm.streaming.decoding.json_fast import DecodedSample, JsonDecoder, Reason, Rejection, dead_letter
 from streamlstm.streaming.encoders import alert_record, encode, score_records
-from streamlstm.streaming.route_streams import RouteStreams, ScoredRows
+from streamlstm.streaming.model_handover import RouteStreams, ScoredRows
 from streamlstm.streaming.routing import Router
-from streamlstm.streaming.snapshot_format import decode_state, encode_state
+from streamlstm.streaming.state_format import decode_state, encode_state
 from streamlstm.types import GapPolicy, Output, Position, Record, Scores, Status, TopicPartition
 
 __all__ = ["PartitionPipeline", "PipelineOptions", "ScoresPublished"]

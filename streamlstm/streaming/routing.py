@@ -1,26 +1,15 @@
-"""Which model serves which stream: the first whose pattern matches.
-
-`*` and `?` match within one part of a stream id, `**` across parts; parts are separated by `/`.
-"""
+"""Which model serves which stream: the first whose pattern matches."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.model.loaded import LoadedModel, model_of
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.loaded import LoadedModel, model_of
+from streamlstm.patterns import glob_to_regex
 
-__all__ = ["ModelRoute", "Router", "glob_to_regex"]
-
-_TOKENS = re.compile(r"\*\*|\*|\?|[^*?]+")
-
-
-def glob_to_regex(pattern: str) -> re.Pattern[str]:
-    """Compile a glob over stream ids."""
-    wild = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(wild.get(token) or re.escape(token) for token in _TOKENS.findall(pattern)), re.DOTALL)
+__all__ = ["ModelRoute", "Router"]
 
 
 @dataclass(frozen=True, slots=True)

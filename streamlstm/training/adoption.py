@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from streamlstm.errors import DataError, UsageError
 from streamlstm.kernels import CellWeights
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.interchange.foreign import ForeignNetwork, Linear
 from streamlstm.model.interchange.raw_inputs import take_standardized, tell_standardized
 from streamlstm.model.interchange.widening import architecture_of, widen, widen_head

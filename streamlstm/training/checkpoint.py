@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import BundleError, DataError
-from streamlstm.model.bundle_file import read_bundle, write_bundle
+from streamlstm.model.bundles.codec import read_bundle, write_bundle
 
 __all__ = ["Checkpoint"]
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 from streamlstm.training.plan import Plan, fingerprint, make_plan
 from streamlstm.training.segments import Segment, standardized_segment

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import DataError, UsageError
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.network import Architecture
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.training.choices import choose_options

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import DataError, ShapeError, UsageError
+from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.model.window_batch import without_holes
-from streamlstm.model.window_bundle import WindowBundle
-from streamlstm.model.window_network import WindowArchitecture
-from streamlstm.scoring.window_errors import calibrate_windows, measured, width_for
+from streamlstm.model.windows.batch import without_holes
+from streamlstm.model.windows.network import WindowArchitecture
+from streamlstm.scoring.windows.errors import calibrate_windows, measured, width_for
 from streamlstm.training.fit import said_of
 from streamlstm.training.plan import make_plan
 from streamlstm.training.segments import Segment

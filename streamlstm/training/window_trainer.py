@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights, single_thread
 from streamlstm.model.network import Architecture
-from streamlstm.model.window_batch import Window, WindowBatch, gather_windows
-from streamlstm.model.window_network import BLANKS, Arrangement, WindowArchitecture, WindowNetwork
+from streamlstm.model.windows.batch import Window, WindowBatch, gather_windows
+from streamlstm.model.windows.network import BLANKS, Arrangement, WindowArchitecture, WindowNetwork
 from streamlstm.training.optimizer import SGD, AdamW, Optimizer, clip_gradients
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, initial_parameters

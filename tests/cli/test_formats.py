@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli.running import Verbs
-from training.edf import Signal, write_edf
+from recordings.edf import Signal, write_edf
 
 from streamlstm import ModelBundle, train
 from streamlstm.adapters.local_log import LocalReader

@@ -17,8 +17,8 @@ import pytest
 from cli.running import ENVIRONMENT, Verbs, start
 
 from streamlstm import Detector, ModelBundle
-from streamlstm.cli.groups import models_yaml
 from streamlstm.config import load_config
+from streamlstm.recordings.grouping import models_yaml
 
 QUICK = ("--updates", 20, "--hidden", 5, "--no-report")
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import streamlstm as package
-from streamlstm.model.window_bundle import WindowBundle
-from streamlstm.scoring.window_detector import WindowDetector
+from streamlstm.model.bundles.window import WindowBundle
+from streamlstm.scoring.windows.detector import WindowDetector
 from streamlstm.training.window_fit import train_window_model
 
 ROWS, FAULT = 400, slice(250, 290)

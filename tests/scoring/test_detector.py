@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamlstm.errors import BundleError, ShapeError
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.training.fit import train

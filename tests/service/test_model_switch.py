@@ -15,16 +15,16 @@ from tiny_models import tiny_model
 
 from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalSnapshots, LocalTransport
 from streamlstm.errors import TransportError, UnreachableError
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.model.loaded import load_model, model_of
-from streamlstm.model.registry import Registry
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.loaded import load_model, model_of
+from streamlstm.model.bundles.registry import Registry
+from streamlstm.ports import AssignmentListener, Snapshot
 from streamlstm.service.model_watch import ModelWatch
-from streamlstm.service.ports import AssignmentListener, Snapshot
 from streamlstm.service.worker import Worker, WorkerOptions
-from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
-from streamlstm.streaming.snapshot_format import decode_state
+from streamlstm.streaming.state_format import decode_state
 from streamlstm.types import Output, Record, TopicPartition
 
 TOPIC = "telemetry"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalSnapshots, LocalTransport
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.service.ports import Snapshot
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.ports import Snapshot
 from streamlstm.service.worker import Worker, WorkerOptions
-from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.types import Output, TopicPartition

@@ -18,10 +18,10 @@ from tiny_models import tiny_model
 
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaReader, KafkaSettings
 from streamlstm.errors import TransportError
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.model.loaded import model_of
-from streamlstm.model.registry import Registry
-from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.loaded import model_of
+from streamlstm.model.bundles.registry import Registry
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.types import TopicPartition

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamlstm.errors import SnapshotError
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.patterns import glob_to_regex
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
-from streamlstm.streaming.routing import ModelRoute, Router, glob_to_regex
+from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.types import Output, Record, TopicPartition
 
 PLACE = TopicPartition("telemetry", 3)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from streamlstm import Detector, train
 from streamlstm.errors import DataError, UsageError
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.forward import INPUT_LIMIT
 from streamlstm.training.fit import run_plan
 from streamlstm.training.options import TrainerOptions

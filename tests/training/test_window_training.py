@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError, UsageError
 from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights
-from streamlstm.model.window_batch import WindowBatch, without_holes
-from streamlstm.model.window_bundle import WindowBundle
-from streamlstm.model.window_network import WindowArchitecture, WindowNetwork
-from streamlstm.scoring.window_detector import WindowDetector
-from streamlstm.scoring.window_errors import Estimates, statistics_of, width_for
+from streamlstm.model.bundles.window import WindowBundle
+from streamlstm.model.windows.batch import WindowBatch, without_holes
+from streamlstm.model.windows.network import WindowArchitecture, WindowNetwork
+from streamlstm.scoring.windows.detector import WindowDetector
+from streamlstm.scoring.windows.errors import Estimates, statistics_of, width_for
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
 from streamlstm.training.segments import Segment

@@ -11,7 +11,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from streamlstm.adapters.kafka_python.connection import connect_admin, errors
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
 from streamlstm.errors import TransportError
-from streamlstm.service.ports import Finding
+from streamlstm.ports import Finding
 
 __all__ = ["OutputTopic", "check", "create_missing_topics", "is_pattern"]
 

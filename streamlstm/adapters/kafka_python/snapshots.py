@@ -19,7 +19,7 @@ from streamlstm.adapters.kafka_python.connection import (
 )
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
 from streamlstm.adapters.snapshots import Place, generation_prefix, key_prefix, newest, pack
-from streamlstm.service.ports import Snapshot
+from streamlstm.ports import Snapshot
 from streamlstm.types import TopicPartition
 
 __all__ = ["KafkaSnapshots"]

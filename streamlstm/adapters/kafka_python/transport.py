@@ -25,7 +25,7 @@ from streamlstm.adapters.kafka_python.connection import (
 from streamlstm.adapters.kafka_python.rebalance import RebalanceBridge
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
 from streamlstm.errors import StreamLstmError, TransportError
-from streamlstm.service.ports import AssignmentListener
+from streamlstm.ports import AssignmentListener
 from streamlstm.types import Output, Record, TopicPartition
 
 __all__ = ["KafkaTransport"]

@@ -6,7 +6,7 @@ import os
 
 from streamlstm.adapters.local_log.database import Database
 from streamlstm.adapters.snapshots import Place, generation_prefix, key_prefix, newest, pack
-from streamlstm.service.ports import Snapshot
+from streamlstm.ports import Snapshot
 from streamlstm.types import TopicPartition
 
 __all__ = ["LocalSnapshots"]

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from streamlstm.adapters.local_log.database import Database, Partition, Retention, Row
 from streamlstm.errors import FencedError, StreamLstmError, TransportError
-from streamlstm.service.ports import AssignmentListener, Finding
+from streamlstm.ports import AssignmentListener, Finding
 from streamlstm.types import Output, Record, TopicPartition
 
 __all__ = ["LocalTransport", "check"]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import UsageError
 from streamlstm.kernels import CellKind, CellWeights
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.whole_file import replace_file
 from streamlstm.model.interchange.biases import split_biases
 from streamlstm.model.interchange.gates import gate_order, reorder
-from streamlstm.model.whole_file import replace_file
 
 __all__ = ["encode_onnx", "write_onnx"]
 

@@ -18,11 +18,11 @@ from safetensors.numpy import save as encode_tensors
 
 from streamlstm.errors import BundleError, ShapeError, UsageError
 from streamlstm.kernels import CellKind, CellWeights
-from streamlstm.model.bundle import ModelBundle
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.whole_file import replace_file
 from streamlstm.model.interchange.biases import join_biases, split_biases
 from streamlstm.model.interchange.foreign import FileContent, Linear
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.model.whole_file import replace_file
 
 __all__ = ["content_of_tensors", "write_pytorch"]
 

@@ -24,14 +24,14 @@ from streamlstm.adapters.local_log.database import Database
 from streamlstm.adapters.local_log.snapshots import LocalSnapshots
 from streamlstm.adapters.local_log.topics import LocalPublisher
 from streamlstm.adapters.snapshots import key_prefix, pack
-from streamlstm.model.bundle import ModelBundle
-from streamlstm.model.loaded import load_model
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.loaded import load_model
+from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.model.network import Network
-from streamlstm.model.window_bundle import WindowBundle
+from streamlstm.ports import Snapshot
 from streamlstm.scoring.detector import Detector
-from streamlstm.scoring.window_detector import WindowDetector
-from streamlstm.service.ports import Snapshot
-from streamlstm.streaming.decoders import JsonDecoder
+from streamlstm.scoring.windows.detector import WindowDetector
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.training.fit import train

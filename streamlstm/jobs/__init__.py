@@ -1,0 +1,1 @@
+"""What runs to its end and is not the worker: retraining."""

@@ -1,0 +1,126 @@
+"""What every bundle holds beside its network and calibration, and how it goes into its file and out of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm._version import __version__
+from streamlstm.errors import BundleError, ShapeError
+from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights
+from streamlstm.model.bundles.codec import digest_of, read_bundle, write_bundle
+from streamlstm.model.standardizer import Standardizer
+
+__all__ = ["BundleBase", "Tensors", "layer_of", "tensors_of"]
+
+Tensors = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleBase(ABC):
+    """Units: period_s in seconds, 0 = unknown; created_at RFC 3339.
+
+    `training` holds what was said of the training: data fingerprint, sizes, losses, seed, options.
+    """
+
+    FORMAT: ClassVar[str]
+    SCALARS: ClassVar[tuple[str, ...]]
+    """Fields of the calibration that are numbers; the others are arrays."""
+
+    standardizer: Standardizer
+    channels: tuple[str, ...]
+    period_s: float
+    name: str = "model"
+    version: int = 1
+    units: tuple[str, ...] = ()
+    created_at: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Name and version as scores and alerts carry them, e.g. `vitals@7`."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over tensors and manifest."""
+        return digest_of(self._tensors(), self._manifest())
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle; a file that was there is replaced in one step, or not at all."""
+        write_bundle(path, self._tensors(), self._manifest())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a bundle.
+
+        Raises: BundleError when the file is missing, truncated, altered, foreign or of another format.
+        """
+        tensors, manifest = read_bundle(path, expected=cls.FORMAT)
+        try:
+            return cls(
+                **cls._own(tensors, manifest),
+                standardizer=Standardizer(tensors["standardizer.mean"], tensors["standardizer.scale"]),
+                channels=tuple(manifest["channels"]),
+                period_s=float(manifest["period_s"]),
+                units=tuple(manifest["units"]),
+                **{name: manifest[name] for name in ("name", "version", "created_at", "training")},
+            )
+        except (KeyError, TypeError, ShapeError) as error:
+            raise BundleError(f"{path}: the manifest and the tensors do not fit each other ({error})") from error
+
+    @classmethod
+    @abstractmethod
+    def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Return network and calibration."""
+
+    @abstractmethod
+    def _parts(self) -> tuple[Any, Any, Iterable[tuple[str, CellWeights]]]:
+        """Return network, calibration, and the layers by their names."""
+
+    def _tensors(self) -> Tensors:
+        network, calibration, layers = self._parts()
+        tensors: Tensors = {
+            "head.weight": network.head_weight,
+            "head.bias": network.head_bias,
+            "standardizer.mean": self.standardizer.mean,
+            "standardizer.scale": self.standardizer.scale,
+        }
+        for name, layer in layers:
+            tensors |= {f"{name}.{part}": array for part, array in tensors_of(layer).items()}
+        arrays = (name for name in calibration.__dataclass_fields__ if name not in self.SCALARS)
+        tensors |= {f"calibration.{name}": getattr(calibration, name) for name in arrays}
+        return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+
+    def _manifest(self) -> dict[str, Any]:
+        network, calibration, _ = self._parts()
+        return {
+            "format": self.FORMAT,
+            "library": __version__,
+            "name": self.name,
+            "version": self.version,
+            "architecture": asdict(network.architecture),
+            "channels": list(self.channels),
+            "units": list(self.units),
+            "period_s": self.period_s,
+            "calibration": {name: getattr(calibration, name) for name in self.SCALARS},
+            "created_at": self.created_at,
+            "training": self.training,
+        }
+
+
+def tensors_of(layer: CellWeights) -> Tensors:
+    """Return the arrays that a layer has, by field."""
+    return {part: array for part in CELL_FIELDS if (array := getattr(layer, part)) is not None}
+
+
+def layer_of(tensors: Tensors, name: str, cell: str) -> CellWeights:
+    """Return a layer from the tensors whose names begin with its own."""
+    arrays = {part: tensors[key] for part in CELL_FIELDS if (key := f"{name}.{part}") in tensors}
+    return CellWeights(CellKind(cell), **arrays)

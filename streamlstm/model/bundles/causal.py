@@ -1,0 +1,41 @@
+"""A model bundle: everything a worker needs of a causal model, in one file (`streamlstm.model.bundles.codec`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from streamlstm.kernels import CellWeights
+from streamlstm.model.bundles.base import BundleBase, Tensors, layer_of
+from streamlstm.model.bundles.codec import MODEL_FORMAT
+from streamlstm.model.calibration import Calibration
+from streamlstm.model.network import Architecture, Network
+
+__all__ = ["ModelBundle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelBundle(BundleBase):
+    """A network with its standardizer and calibration, and where it comes from."""
+
+    FORMAT: ClassVar[str] = MODEL_FORMAT
+    SCALARS: ClassVar[tuple[str, ...]] = ("rows", "cluster_rows", "settle", "warm_up", "horizon")
+
+    network: Network
+    calibration: Calibration
+
+    @classmethod
+    def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
+        architecture = Architecture(**manifest["architecture"])
+        layers = tuple(layer_of(tensors, f"layers.{i}", cell) for i, cell in enumerate(architecture.cells))
+        arrays: dict[str, Any] = {
+            f.name: tensors[f"calibration.{f.name}"] for f in fields(Calibration) if f.name not in cls.SCALARS
+        }
+        return {
+            "network": Network(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
+            "calibration": Calibration(**arrays, **manifest["calibration"]),
+        }
+
+    def _parts(self) -> tuple[Network, Calibration, Iterable[tuple[str, CellWeights]]]:
+        return self.network, self.calibration, ((f"layers.{i}", one) for i, one in enumerate(self.network.layers))

@@ -1,0 +1,71 @@
+"""The bundle of a whole-window model, in the file of `streamlstm.model.bundles.codec`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.kernels import CellWeights
+from streamlstm.model.bundles.base import BundleBase, Tensors, layer_of
+from streamlstm.model.bundles.codec import WINDOW_FORMAT, bundle_format
+from streamlstm.model.windows.network import WindowArchitecture, WindowNetwork
+
+__all__ = ["WindowBundle", "WindowCalibration", "is_window_bundle"]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCalibration:
+    """What turns a whole-window network's errors into scores.
+
+    Shapes: scales float32 [C], root mean square of the errors by channel; statistics, surprises float64 [K], fit
+    float64 [2] (shape, scale), the tail of the mean squared, scaled error of `width` rows.
+    Units: rows were calibrated on; cluster_rows is how many in a row pass a high level together.
+    """
+
+    scales: NDArray[np.float32]
+    statistics: NDArray[np.float64]
+    surprises: NDArray[np.float64]
+    fit: NDArray[np.float64]
+    rows: int
+    cluster_rows: float
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBundle(BundleBase):
+    """A whole-window network with its standardizer and calibration, and where it comes from.
+
+    It scores recordings only: the estimate of a sample rests on samples that come after it.
+    """
+
+    FORMAT: ClassVar[str] = WINDOW_FORMAT
+    SCALARS: ClassVar[tuple[str, ...]] = ("rows", "cluster_rows", "width")
+
+    network: WindowNetwork
+    calibration: WindowCalibration
+
+    @classmethod
+    def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
+        architecture = WindowArchitecture(**manifest["architecture"])
+        layers = tuple(layer_of(tensors, name, cell) for name, cell, _ in architecture.layers)
+        arrays: dict[str, Any] = {
+            f.name: tensors[f"calibration.{f.name}"] for f in fields(WindowCalibration) if f.name not in cls.SCALARS
+        }
+        return {
+            "network": WindowNetwork(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
+            "calibration": WindowCalibration(**arrays, **manifest["calibration"]),
+        }
+
+    def _parts(self) -> tuple[WindowNetwork, WindowCalibration, Iterable[tuple[str, CellWeights]]]:
+        names = (name for name, _, _ in self.network.architecture.layers)
+        return self.network, self.calibration, zip(names, self.network.layers, strict=True)
+
+
+def is_window_bundle(path: str | Path) -> bool:
+    """Say whether a file claims to be a whole-window model. Raises: BundleError when it is no bundle."""
+    return bundle_format(path) == WINDOW_FORMAT

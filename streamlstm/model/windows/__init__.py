@@ -1,0 +1,1 @@
+"""Networks that see a whole window, before and after each sample."""

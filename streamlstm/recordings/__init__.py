@@ -1,0 +1,1 @@
+"""Recorded telemetry: files in many formats to one series a stream."""

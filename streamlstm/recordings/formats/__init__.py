@@ -1,0 +1,1 @@
+"""What each file format holds, as one series a stream. One file a format."""

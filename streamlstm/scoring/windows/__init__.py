@@ -1,0 +1,1 @@
+"""Scores of recordings by models that see whole windows."""

@@ -1,0 +1,102 @@
+"""The detector of recordings: whole streams in, scores out, each resting on samples before and after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from streamlstm.errors import ShapeError
+from streamlstm.model.bundles.window import WindowBundle
+from streamlstm.scoring.tails import Tail
+from streamlstm.scoring.thresholds import Threshold
+from streamlstm.scoring.windows.errors import estimate_rows, scorable, statistics_of
+from streamlstm.types import GapPolicy, Scores, Status
+
+__all__ = ["WindowDetector"]
+
+_TRUST = 5.0
+_LOWEST_ALARM = 4.0
+"""As for streams: a level that was to be seen once in five times all rows seen, and no more often than exp(-4)."""
+
+
+class WindowDetector:
+    """Scores whole recordings; nothing is carried from one call to the next.
+
+    A score depends on the stream's own samples alone. A silence longer than `gaps.reset_after_ms`, or an eighth of a
+    window without a value, parts a stream in two, and a part shorter than half a window has no scores.
+    """
+
+    def __init__(
+        self,
+        bundle: WindowBundle,
+        *,
+        gaps: GapPolicy | None = None,
+        threshold: Threshold | None = None,
+    ) -> None:
+        c = bundle.calibration
+        self.bundle = bundle
+        self.gaps = gaps or GapPolicy()
+        self.budget_surprise = (threshold or Threshold()).budget_surprise(
+            period_s=bundle.period_s, cluster_rows=c.cluster_rows
+        )
+        self._tail = Tail(c.statistics, c.surprises, shape=float(c.fit[0]), scale=float(c.fit[1]))
+
+    def score(self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike) -> Scores:
+        """Score all samples of some streams; the streams may be mixed, each in the order of its samples' arrival.
+
+        Shapes: stream_ids [N]; event_times_ms int64 [N]; values float32 [N, C], NaN = missing.
+        Raises: ShapeError.
+        """
+        bundle, times = self.bundle, np.ascontiguousarray(event_times_ms, np.int64)
+        rows = np.ascontiguousarray(values, np.float32)
+        channels = bundle.channels
+        if rows.ndim != 2 or rows.shape[1] != len(channels) or not len(stream_ids) == len(times) == len(rows):
+            raise ShapeError(
+                f"expected as many stream ids and times as values [N, {len(channels)}] for channels {list(channels)}, "
+                f"got {len(stream_ids)}, {len(times)} and {list(rows.shape)}"
+            )
+        result = Scores(
+            score=np.full(len(rows), np.nan),
+            p_value=np.full(len(rows), np.nan),
+            status=np.full(len(rows), Status.LATE, np.uint8),
+            expected=np.full(rows.shape, np.nan, np.float32),
+            contribution=np.zeros(rows.shape, np.float32),
+        )
+        of_stream: dict[str, list[int]] = {}
+        for row, stream_id in enumerate(stream_ids):
+            of_stream.setdefault(stream_id, []).append(row)
+        for chosen in of_stream.values():
+            for part in self._parts(np.array(chosen), times):
+                is_empty = ~np.isfinite(rows[part]).any(axis=1)
+                result.status[part] = np.where(is_empty, Status.GAP, Status.WARMING)
+                for long in scorable(bundle.network, rows[part]):
+                    self._score_part(part[long], rows, result)
+        return result
+
+    def _parts(self, stream: NDArray[np.int64], times: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Return the rows of a stream without the late ones, cut where it was silent too long."""
+        moments = times[stream]
+        newest = np.maximum.accumulate(moments)
+        in_order = np.concatenate([[True], moments[1:] > newest[:-1]])
+        kept, moments = stream[in_order], moments[in_order]
+        if not self.gaps.reset_after_ms:
+            return [kept]
+        return np.split(kept, np.flatnonzero(np.diff(moments) > self.gaps.reset_after_ms) + 1)
+
+    def _score_part(self, part: NDArray[np.int64], values: NDArray[np.float32], result: Scores) -> None:
+        bundle = self.bundle
+        c = bundle.calibration
+        estimates = estimate_rows(bundle.network, bundle.standardizer, values[part])
+        statistic, shares = statistics_of(estimates, c.scales, c.width)
+        surprise = self._tail.surprise_of(statistic)
+        alarm = math.log(_TRUST * (c.rows + len(part)) / c.cluster_rows)
+        alarm = min(max(alarm, _LOWEST_ALARM), self.budget_surprise)
+        result.score[part] = surprise / alarm
+        result.p_value[part] = np.exp(-surprise)
+        result.status[part] = np.where(estimates.observed.all(axis=1), Status.READY, Status.IMPUTED)
+        standardizer = bundle.standardizer
+        result.expected[part] = estimates.expected * standardizer.scale + standardizer.mean
+        result.contribution[part] = shares / np.where(statistic > 0, statistic, 1.0)[:, None]

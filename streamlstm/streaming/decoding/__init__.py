@@ -1,0 +1,1 @@
+"""Records to samples, and the records that cannot be used to rejections."""

@@ -1,0 +1,237 @@
+"""The streams of one route: their states under the route's newest model, and under older ones not left yet.
+
+When a route's model is renewed (`renew`), every stream is handed to the new one:
+
+1. Where the states mean the same to the new weights (`Detector.take_over`) they go on, and every stream scores under
+   the new model from its next sample on.
+2. Else the new model begins anew on every stream, and the old one stays behind as an elder: it goes on scoring its
+   streams, while the same samples warm the new one up. A stream goes over at the first sample that has a score under
+   the new model; its score there is the new model's, and the elder forgets it. An elder without streams is dropped.
+
+So no stream that has scores is ever without, and each goes over once, at a sample that depends on its own samples
+alone: not on batches, nor on other streams. A stream has at most two states, whatever number of models came by: the
+elder's that scores it, and the newest one's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.errors import BundleError, SnapshotError
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.loaded import LoadedModel, find_model, read_model
+from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
+from streamlstm.scoring.detector import Detector
+from streamlstm.streaming.state_format import ModelState
+from streamlstm.types import Scores
+
+__all__ = ["RouteStreams", "ScoredRows"]
+
+_log = logging.getLogger(__name__)
+
+_BUNDLE = "bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """Rows of a batch that one model scored. Shapes: rows int64 [K], ascending; scores of K rows."""
+
+    bundle: ModelBundle
+    rows: NDArray[np.int64]
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Elder:
+    """An older model and the streams that it still scores."""
+
+    model: LoadedModel
+    detector: Detector
+
+
+class RouteStreams:
+    """States and alerts of a route's streams in one partition."""
+
+    def __init__(
+        self,
+        pattern: str,
+        model: LoadedModel,
+        make_detector: Callable[[ModelBundle], Detector],
+        policy: AlertPolicy,
+    ) -> None:
+        self.pattern = pattern
+        self.model = model
+        self._make_detector = make_detector
+        self.detector = make_detector(model.bundle)
+        self.tracker = AlertTracker(policy, model=model.label, channels=model.bundle.channels)
+        self._elders: list[_Elder] = []
+
+    @property
+    def elders(self) -> dict[str, int]:
+        """Label of each older model, and how many streams it still scores."""
+        return {elder.model.label: len(elder.detector.states) for elder in self._elders}
+
+    def score(
+        self, stream_ids: Sequence[str], event_time_ms: NDArray[np.int64], values: NDArray[np.float32]
+    ) -> Iterator[ScoredRows]:
+        """Score samples in arrival order; yield each row once, older models first.
+
+        Shapes: stream_ids [N]; event_time_ms int64 [N]; values float32 [N, C].
+        """
+        newest = self.detector.score(stream_ids, event_time_ms, values)
+        rest = np.ones(len(stream_ids), bool)
+        for elder in list(self._elders):
+            known = elder.detector.states.slots
+            rows = np.array([row for row, stream_id in enumerate(stream_ids) if stream_id in known], np.int64)
+            if not len(rows):
+                continue
+            scores = elder.detector.score([stream_ids[row] for row in rows], event_time_ms[rows], values[rows])
+            gone = _gone_over([stream_ids[row] for row in rows], ~np.isnan(newest.score[rows]))
+            stays = np.flatnonzero([place < gone.get(stream_ids[row], len(rows)) for place, row in enumerate(rows)])
+            rest[rows[stays]] = False
+            elder.detector.states.release(gone)
+            if not elder.detector.states.slots:
+                self._elders.remove(elder)
+                _log.info(
+                    "%s: every stream of %s has gone over to %s", self.pattern, elder.model.label, self.model.label
+                )
+            if len(stays):
+                yield ScoredRows(elder.model.bundle, rows[stays], _rows_of(scores, stays))
+        rows = np.flatnonzero(rest)
+        if len(rows) == len(rest):
+            yield ScoredRows(self.model.bundle, rows, newest)
+        elif len(rows):
+            yield ScoredRows(self.model.bundle, rows, _rows_of(newest, rows))
+
+    def release_older_than(self, event_time_ms: int) -> int:
+        """Forget the streams whose last sample is older; return how many."""
+        for elder in self._elders:
+            elder.detector.states.release_older_than(event_time_ms)
+        self._elders = [elder for elder in self._elders if elder.detector.states.slots]
+        return self.detector.states.release_older_than(event_time_ms)
+
+    def renew(self, model: LoadedModel) -> str:
+        """Hand the streams to another model; return a sentence about old, new and the streams."""
+        old, count = _Elder(self.model, self.detector), len(self.detector.states)
+        self.model, self.detector = model, self._make_detector(model.bundle)
+        alerts = self.tracker.export_state()  # alerts that are open keep the id and the model that opened them
+        self.tracker = AlertTracker(self.tracker.policy, model=model.label, channels=model.bundle.channels)
+        self.tracker.import_state(alerts)
+        if old.model.bundle.channels != model.bundle.channels:
+            self._elders = []
+            how = f"{count:,} streams warm up again: its channels are {_listed(model)}, not {_listed(old.model)}"
+        elif self.detector.take_over(old.detector):
+            how = f"the states of {count:,} streams are kept"
+        else:
+            elsewhere = {stream_id for elder in self._elders for stream_id in elder.detector.states.slots}
+            old.detector.states.release(elsewhere)
+            if old.detector.states.slots:
+                self._elders.append(old)
+            how = (
+                f"{count:,} streams are re-warmed: {old.model.label} goes on scoring each until {model.label} has a "
+                f"score for it ({model.bundle.calibration.warm_up} samples)"
+            )
+        return f"{old.model.label} -> {model.label} ({model.path or 'in memory'}): {how}"
+
+    def export(self) -> list[ModelState]:
+        """Return the states under the newest model and under its elders.
+
+        A model travels with its state unless it is a version in a registry, which stays: a file may be overwritten.
+        """
+        states = [self._state(0, self.model, self.detector, self.tracker.export_state())]
+        states += [self._state(n, elder.model, elder.detector, b"{}") for n, elder in enumerate(self._elders, 1)]
+        return states
+
+    def restore(self, states: Sequence[ModelState], known: Mapping[str, LoadedModel], *, max_streams: int) -> None:
+        """Take over what `export` returned, in empty state, under the models it names.
+
+        `known` are models that are at hand already, by digest.
+        Raises: SnapshotError when a model is nowhere, or a state does not fit its model.
+        """
+        for state in sorted(states, key=lambda state: state.rank):
+            if len(state.streams) > max_streams:
+                raise SnapshotError(
+                    f"the snapshot holds {len(state.streams)} streams, and state.max_streams is {max_streams}; raise it"
+                )
+            model = self._find(state, known)
+            if state.rank == 0 and model.digest == self.model.digest:
+                detector = self.detector
+            else:
+                detector = self._make_detector(model.bundle)
+            if state.isa != detector.isa:
+                _log.warning(
+                    "%s: the snapshot was written on %s, and this is %s: scores go on close to what they were, not "
+                    "equal to the bit; STREAMLSTM_ISA and app.backend choose",
+                    model.label,
+                    state.isa,
+                    detector.isa,
+                )
+            detector.states.restore(state.streams, state.arrays)
+            if state.rank:
+                self._elders.append(_Elder(model, detector))
+                continue
+            self.model, self.detector = model, detector
+            self.tracker = AlertTracker(self.tracker.policy, model=model.label, channels=model.bundle.channels)
+            self.tracker.import_state(bytes(state.alerts))
+
+    def _state(self, rank: int, model: LoadedModel, detector: Detector, alerts: bytes) -> ModelState:
+        arrays = dict(detector.states.export())
+        if rank or not model.is_versioned:
+            arrays[_BUNDLE] = np.frombuffer(model.raw, np.uint8)
+        return ModelState(
+            match=self.pattern,
+            rank=rank,
+            label=model.label,
+            digest=model.digest,
+            path=str(model.path or ""),
+            isa=detector.isa,
+            streams=list(detector.states.slots),
+            alerts=msgspec.Raw(alerts),
+            arrays=arrays,
+        )
+
+    def _find(self, state: ModelState, known: Mapping[str, LoadedModel]) -> LoadedModel:
+        if (model := known.get(state.digest)) is not None:
+            return model
+        try:
+            if _BUNDLE in state.arrays:
+                return read_model(np.asarray(state.arrays[_BUNDLE], np.uint8).tobytes())
+            path = self.model.path or state.path
+            model = find_model(path, state.digest)
+        except BundleError as error:
+            raise SnapshotError(f"the model {state.label} that it names cannot be loaded: {error}") from error
+        if model is None:
+            raise SnapshotError(
+                f"it was written under {state.label} (digest {state.digest[:16]}…), which is neither {path} nor one "
+                "of the versions beside it; put that version back"
+            )
+        return model
+
+
+def _gone_over(stream_ids: Sequence[str], has_score: NDArray[np.bool_]) -> dict[str, int]:
+    """Return the first place at which each stream has a score, if it has one."""
+    first: dict[str, int] = {}
+    for place in np.flatnonzero(has_score).tolist():
+        first.setdefault(stream_ids[place], place)
+    return first
+
+
+def _rows_of(scores: Scores, rows: NDArray[np.int64]) -> Scores:
+    return Scores(
+        scores.score[rows],
+        scores.p_value[rows],
+        scores.status[rows],
+        scores.expected[rows],
+        scores.contribution[rows],
+        scores.channels,
+    )
+
+
+def _listed(model: LoadedModel) -> str:
+    return ", ".join(model.bundle.channels)

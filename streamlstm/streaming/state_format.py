@@ -1,0 +1,83 @@
+"""The bytes of a partition's state: one safetensors blob, its manifest in the metadata. Nothing in it executes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as decode_tensors
+from safetensors.numpy import save as encode_tensors
+
+from streamlstm._version import __version__
+from streamlstm.errors import SnapshotError
+
+__all__ = ["FORMAT", "ModelState", "decode_state", "encode_state"]
+
+FORMAT = "streamlstm.state/3"
+_KEY = "streamlstm"
+
+
+class ModelState(msgspec.Struct):
+    """Streams of one model: ids in the order of the arrays' rows, and the alerts that are not idle.
+
+    `match` is the pattern of the route they belong to, and `rank` says whose scores they have: 0 for the route's newest
+    model, which knows every stream, 1 and up for older ones, of which some streams have not gone over yet. `path` is
+    where the model was loaded from; `arrays` may hold the bundle itself (`bundle`, uint8).
+    `isa` is the level of the instruction set whose bits the arrays are.
+    """
+
+    match: str
+    rank: int
+    label: str
+    digest: str
+    path: str
+    isa: str
+    streams: list[str]
+    alerts: msgspec.Raw
+    arrays: dict[str, Any] = {}
+
+
+class _Manifest(msgspec.Struct):
+    format: str
+    library: str
+    models: list[ModelState]
+    counts: dict[str, int] = {}
+
+
+def encode_state(models: list[ModelState], counts: Mapping[str, int]) -> bytes:
+    """Return the state as bytes."""
+    tensors: dict[str, NDArray[Any]] = {}
+    for index, model in enumerate(models):
+        tensors |= {f"{index}.{name}": np.ascontiguousarray(array) for name, array in model.arrays.items()}
+        model.arrays = {}
+    manifest = _Manifest(FORMAT, __version__, models, dict(counts))
+    return encode_tensors(tensors, metadata={_KEY: msgspec.json.encode(manifest).decode()})
+
+
+def decode_state(payload: bytes) -> tuple[list[ModelState], dict[str, int]]:
+    """Read what `encode_state` returned.
+
+    Raises: SnapshotError when the bytes are truncated, altered or of another version.
+    """
+    try:
+        header_length = int.from_bytes(payload[:8], "little")
+        header = msgspec.json.decode(payload[8 : 8 + header_length])
+        manifest_text = header["__metadata__"][_KEY]
+        tensors = decode_tensors(payload)
+        claimed = msgspec.json.decode(manifest_text, type=dict[str, Any])
+        if claimed.get("format") != FORMAT:
+            raise SnapshotError(
+                f"this release reads {FORMAT}, the snapshot is {claimed.get('format')!r} "
+                f"(written by streamlstm {claimed.get('library', 'unknown')})"
+            )
+        manifest = msgspec.json.decode(manifest_text, type=_Manifest)
+    except (SafetensorError, msgspec.DecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise SnapshotError(f"expected a whole {FORMAT}, got bytes that are truncated or altered ({error})") from error
+    for index, model in enumerate(manifest.models):
+        prefix = f"{index}."
+        model.arrays = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+    return manifest.models, manifest.counts

@@ -1,1 +1,0 @@
-"""Readers of recordings, a file a format. Each says what it expected, what came, and in which file, row and column."""

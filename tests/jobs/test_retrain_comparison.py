@@ -1,0 +1,119 @@
+"""The comparison of two models, against the definition written out, and the decision that it leads to."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from kernels.oracle import run
+from numpy.typing import NDArray
+
+from streamlstm.jobs.retraining.comparison import false_alarms, forecast_errors, later_part
+from streamlstm.jobs.retraining.outcome import decide
+from streamlstm.jobs.retraining.telemetry import Piece
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.alerts import AlertPolicy
+from streamlstm.scoring.thresholds import Threshold
+from streamlstm.types import GapPolicy
+
+SCALE = np.array([3.0, 0.2], np.float32)
+
+
+def values(seed: int, rows: int) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    phase = 2 * np.pi * np.arange(rows) / 40
+    flow, pressure = 50 + 8 * np.sin(phase), 3 + 0.4 * np.sin(phase + 1.1)
+    noisy = np.stack([flow + rng.normal(0, 0.5, rows), pressure + rng.normal(0, 0.03, rows)], axis=1)
+    return noisy.astype(np.float32)
+
+
+def piece(array: NDArray[np.float32], name: str = "hall/pump1") -> Piece:
+    return Piece(name, np.arange(len(array), dtype=np.int64) * 1000, array)
+
+
+def test_errors_are_those_of_the_definition(tiny_bundle: ModelBundle) -> None:
+    array = values(3, 190)
+    array[50:60] = np.nan
+    array[150:155, 0] = np.nan
+    array[160, 1] = 60.0  # counts for 20 scales, not for 285
+    bundle = dataclasses.replace(
+        tiny_bundle, standardizer=Standardizer(np.array([47.0, 3.3], np.float32), np.array([6.5, 0.3], np.float32))
+    )
+    errors = forecast_errors(bundle, later_part([piece(array)], 140_000), SCALE)
+    mean, scale = bundle.standardizer.mean.astype(float), bundle.standardizer.scale.astype(float)
+    x, last = np.zeros((len(array), 2)), np.zeros(2)
+    for row, sample in enumerate(array):
+        for c in range(2):
+            if math.isfinite(sample[c]):
+                last[c] = min(max((float(sample[c]) - mean[c]) / scale[c], -20.0), 20.0)
+        x[row] = last
+    outputs, _ = run(bundle.network.layers, x[:, None], np.zeros((1, 2 * 24)))
+    hidden = np.array(outputs)[:, 0]
+    head = hidden @ bundle.network.head_weight.astype(float).T + bundle.network.head_bias
+    squares: list[list[float]] = [[], []]
+    for row in range(140, 190):
+        for c in range(2):
+            if math.isfinite(array[row, c]):
+                forecast = head[row - 1, 2 + c] * scale[c] + mean[c]
+                squares[c].append(min(abs(float(array[row, c]) - forecast) / float(SCALE[c]), 20.0) ** 2)
+    assert errors.values == sum(map(len, squares)) == 2 * 50 - 5
+    assert list(errors.by_channel.values()) == pytest.approx([np.mean(one) for one in squares], rel=1e-4)
+    assert errors.mean == pytest.approx(np.mean([np.mean(one) for one in squares]), rel=1e-4)
+
+
+def test_the_warm_up_is_not_judged_and_pieces_that_begin_later_give_theirs() -> None:
+    early, late = piece(values(1, 3000)), piece(values(2, 500), "hall/pump2")
+    late = Piece(late.stream_id, late.event_time_ms + 2_900_000, late.values)
+    parts = later_part([early, late, piece(values(1, 200), "hall/short")], 2_800_000)
+    assert [(part.piece.stream_id, part.first, len(part.piece.values)) for part in parts] == [
+        ("hall/pump1", 1024, 1224),
+        ("hall/pump2", 128, 500),
+    ]
+    assert parts[0].piece.event_time_ms[parts[0].first] == 2_800_000
+
+
+def test_chunks_do_not_change_the_errors(tiny_bundle: ModelBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = later_part([piece(values(5, 700))], 300_000)
+    whole = forecast_errors(tiny_bundle, parts, SCALE)
+    monkeypatch.setattr("streamlstm.jobs.retraining.comparison._CHUNK", 37)
+    assert forecast_errors(tiny_bundle, parts, SCALE).by_channel == pytest.approx(whole.by_channel, rel=1e-5)
+
+
+def test_alerts_of_the_compared_part_are_counted(tiny_bundle: ModelBundle) -> None:
+    array = values(7, 3600)
+    array[1900:1930] += np.array([15, -0.8], np.float32)  # before the part
+    array[2500:2530] += np.array([15, -0.8], np.float32)
+    array[3200:3230] += np.array([-15, 0.8], np.float32)
+    parts = later_part([piece(array)], 2_160_000)
+    rate = false_alarms(
+        tiny_bundle,
+        parts,
+        threshold=Threshold(0.05),
+        policy=AlertPolicy(refractory_ms=300_000),
+        gaps=GapPolicy(),
+        period_s=1.0,
+    )
+    assert rate == pytest.approx(2 / (1440 / 86_400))
+    nothing = false_alarms(tiny_bundle, [], threshold=Threshold(), policy=AlertPolicy(), gaps=GapPolicy(), period_s=1.0)
+    assert math.isnan(nothing)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "champion", "expected"),
+    [
+        (None, 0.5, None, (True, "there was no champion yet; loss 0.5 on the compared part")),
+        (0.5, 0.4, "a@1", (True, "loss 0.4 against 0.5 of a@1: 20.0% lower, at least 2.0% was wanted")),
+        (0.5, 0.495, "a@1", (False, "loss 0.495 against 0.5 of a@1: 1.0% lower, and at least 2.0% lower was wanted")),
+        (0.5, 0.6, "a@1", (False, "loss 0.6 against 0.5 of a@1: 20.0% higher, and at least 2.0% lower was wanted")),
+        (0.0, 0.1, "a@1", (False, "a@1 has no error on the compared part, and nothing is better")),
+        (0.5, None, "a@1", (False, "nothing was observed on the compared part, so nobody can say whether the new")),
+        (None, 0.1, "a@1", (False, "a@1 could not be measured on the compared part")),
+    ],
+)
+def test_the_decision(old: float | None, new: float | None, champion: str | None, expected: tuple[bool, str]) -> None:
+    published, why = decide(old, new, margin=0.02, champion=champion)
+    assert published == expected[0]
+    assert why.startswith(expected[1])
