@@ -30,6 +30,7 @@ FLOORS = {
             ("jobs",),
             ("adapters",),
             ("config",),
+            ("wiring",),
             ("benchmarks",),
             ("cli",),
         )

@@ -31,9 +31,9 @@ from streamlstm.benchmarks.state import STEP_STREAMS, StateBench
 from streamlstm.benchmarks.threads import SHAPES, STREAMS, ThreadsBench
 from streamlstm.benchmarks.training import TrainingBench, TrainingWork, training_workloads
 from streamlstm.benchmarks.workloads import Workload, kernel_workloads
-from streamlstm.cli import app
-from streamlstm.cli.output import check_target, flush_standard_output, open_output, say
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.app import app
+from streamlstm.cli.console.output import check_target, flush_standard_output, open_output, say
+from streamlstm.cli.console.progress import Progress
 from streamlstm.errors import UsageError
 from streamlstm.kernels import isa
 

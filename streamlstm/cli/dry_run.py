@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from streamlstm.cli.output import say
+from streamlstm.cli.console.output import say
 from streamlstm.config.training import Tune
 from streamlstm.training.fit import fit_plan
 from streamlstm.training.parameters import initial_parameters, trained_names

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from streamlstm.adapters.local_log import LocalSnapshots
 from streamlstm.adapters.local_log.database import Database
-from streamlstm.cli import app
-from streamlstm.cli.output import say
+from streamlstm.cli.app import app
+from streamlstm.cli.console.output import say
 from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.bundles.causal import ModelBundle

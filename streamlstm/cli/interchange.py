@@ -11,9 +11,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from streamlstm.cli import app
-from streamlstm.cli.output import check_target, say
-from streamlstm.cli.seconds import checked_seconds
+from streamlstm.cli.app import app
+from streamlstm.cli.console.output import check_target, say
+from streamlstm.cli.console.seconds import checked_seconds
 from streamlstm.cli.train import training_values
 from streamlstm.errors import UsageError
 from streamlstm.model.bundles.causal import ModelBundle

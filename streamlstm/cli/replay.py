@@ -13,16 +13,16 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from streamlstm.cli import app
-from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.app import app
+from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.console.progress import Progress
 from streamlstm.cli.run import SetOption
-from streamlstm.cli.wiring import open_publisher
 from streamlstm.config import load_config
 from streamlstm.errors import UsageError
 from streamlstm.ports import Publisher
 from streamlstm.recordings.reading import Series, TimeUnit, read_series
 from streamlstm.streaming.encoders import rfc3339
+from streamlstm.wiring.worker import open_publisher
 
 __all__ = ["publish_series", "replay"]
 

@@ -15,12 +15,11 @@ from typing import Annotated
 import msgspec
 import typer
 
-from streamlstm.cli import app
-from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.output import say
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.app import app
+from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.console.output import say
+from streamlstm.cli.console.progress import Progress
 from streamlstm.cli.run import ConfigArgument, ConfigOption, SetOption, configured
-from streamlstm.cli.wiring import decoder_of, open_history, output_topics, pipeline_options
 from streamlstm.config import Config
 from streamlstm.config.retraining import Retrain
 from streamlstm.errors import UsageError
@@ -30,6 +29,7 @@ from streamlstm.jobs.retraining.options import RetrainingOptions, SourceTopics
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.patterns import glob_to_regex
 from streamlstm.training.trainer import Progress as TrainingProgress
+from streamlstm.wiring.worker import decoder_of, open_history, output_topics, pipeline_options
 
 __all__ = ["models", "retrain", "retraining_options"]
 

@@ -12,13 +12,13 @@ from typing import Annotated
 
 import typer
 
-from streamlstm.cli import app
-from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.output import say
-from streamlstm.cli.wiring import build_service, check_log, load_routes
+from streamlstm.cli.app import app
+from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.console.output import say
 from streamlstm.config import Config, json_schema, load_config
 from streamlstm.errors import StreamLstmError, UsageError
 from streamlstm.kernels import isa
+from streamlstm.wiring.worker import build_service, check_log, load_routes
 
 __all__ = ["ConfigArgument", "ConfigOption", "SetOption", "check", "configured", "run"]
 

@@ -13,11 +13,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from streamlstm.cli import app
-from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.output import OutputStream, check_target, open_output
-from streamlstm.cli.progress import Progress
-from streamlstm.cli.seconds import milliseconds
+from streamlstm.cli.app import app
+from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.console.output import OutputStream, check_target, open_output
+from streamlstm.cli.console.progress import Progress
+from streamlstm.cli.console.seconds import milliseconds
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle, is_window_bundle

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from streamlstm.cli.output import tell
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.console.output import tell
+from streamlstm.cli.console.progress import Progress
 from streamlstm.config import TrainConfig
 from streamlstm.errors import DataError
 from streamlstm.training.plan import Plan

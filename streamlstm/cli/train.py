@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from streamlstm.cli import app
-from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.output import say
+from streamlstm.cli.app import app
+from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.console.output import say
+from streamlstm.cli.console.seconds import checked_seconds
 from streamlstm.cli.run import SetOption
-from streamlstm.cli.seconds import checked_seconds
 from streamlstm.cli.training import Start, train_models
 from streamlstm.cli.training_data import training_values
 from streamlstm.config import load_training, train_schema

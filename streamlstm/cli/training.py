@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 
+from streamlstm.cli.console.output import check_target, say, tell
 from streamlstm.cli.dry_run import describe_briefly, describe_plan
-from streamlstm.cli.output import check_target, say, tell
 from streamlstm.cli.training_data import LOG_SUFFIX, describe_series, read_training_series
 from streamlstm.cli.training_job import Target, TrainingJob, period_of, plan_of
 from streamlstm.cli.window_training import train_windows

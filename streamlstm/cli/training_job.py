@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from streamlstm.cli.output import say, tell
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.console.output import say, tell
+from streamlstm.cli.console.progress import Progress
 from streamlstm.cli.search import search_options
 from streamlstm.cli.training_data import TABLE_SUFFIX
 from streamlstm.config import TrainConfig

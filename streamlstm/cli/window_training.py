@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from streamlstm.cli.output import say, tell
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.console.output import say, tell
+from streamlstm.cli.console.progress import Progress
 from streamlstm.cli.training_job import Target, name_of, period_of, progress_detail
 from streamlstm.config import TrainConfig
 from streamlstm.recordings.grouping import Group

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamlstm.cli.report import Episode, judge
+from streamlstm.cli.demo.report import Episode, judge
 from streamlstm.scoring.alerts import Alert, Peak
 from streamlstm.streaming.encoders import AlertRecord, alert_record
 

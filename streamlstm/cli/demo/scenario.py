@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.cli.report import Episode
+from streamlstm.cli.demo.report import Episode
 from streamlstm.errors import DataError
 from streamlstm.recordings.reading import Series, read_series
 from streamlstm.recordings.series import make_series

@@ -15,17 +15,17 @@ import msgspec
 import typer
 from rich.console import Console
 
-from streamlstm.cli import app
-from streamlstm.cli.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.progress import Progress
+from streamlstm.cli.app import app
+from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.console.progress import Progress
+from streamlstm.cli.demo.report import Outcome, judge, print_outcome
+from streamlstm.cli.demo.scenario import Group, recorded_group, simulated_groups
 from streamlstm.cli.replay import publish_series
-from streamlstm.cli.report import Outcome, judge, print_outcome
-from streamlstm.cli.scenario import Group, recorded_group, simulated_groups
-from streamlstm.cli.wiring import Service, build_service, open_publisher, open_reader
 from streamlstm.config import Config, parse_config
 from streamlstm.errors import StreamLstmError, TransportError
 from streamlstm.streaming.encoders import AlertRecord
 from streamlstm.training.fit import train
+from streamlstm.wiring.worker import Service, build_service, open_publisher, open_reader
 
 __all__ = ["demo"]
 

@@ -1,0 +1,1 @@
+"""What verbs share to speak with the person at the terminal: results, log lines, progress, checked options."""

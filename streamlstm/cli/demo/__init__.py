@@ -1,0 +1,1 @@
+"""`demo`: the whole service on one machine, its telemetry, and what became of the known faults."""
