@@ -62,7 +62,7 @@ def main(*sources: str) -> None:
             recording.values[: recording.live_from], period_s=recording.period_s, seed=_SEED, max_updates=_UPDATES
         )
         reference = _score(Detector(bundle), recording)
-        _print_line(recording, "float16 states", reference, _score(Detector(bundle, is_half=True), recording))
+        _print_line(recording, "float16 states", reference, _score(Detector(bundle, state_dtype="float16"), recording))
         if "bfloat16" in backends():
             rounded = _score(Detector(bundle, backend="bfloat16"), recording)
             _print_line(recording, "bfloat16 products", reference, rounded)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ __all__ = [
     "Output",
     "Position",
     "Record",
-    "Samples",
     "Scores",
     "Status",
     "TopicPartition",
@@ -94,18 +92,6 @@ class GapPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
-    """Columns of samples in arrival order.
-
-    Shapes: stream_ids [N]; event_time_ms int64 [N]; values float32 [N, C], NaN = missing.
-    """
-
-    stream_ids: Sequence[str]
-    event_time_ms: NDArray[np.int64]
-    values: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
 class Scores:
     """Columns of scores, one row a sample, in the order the samples came.
 
@@ -118,4 +104,3 @@ class Scores:
     status: NDArray[np.uint8]
     expected: NDArray[np.float32]
     contribution: NDArray[np.float32]
-    channels: tuple[str, ...] = field(default=())

@@ -85,7 +85,7 @@ def restored() -> PartitionPipeline:
     """Return the partition as a worker recovers it whose configuration names the newer model."""
     model = load_model(WRITTEN / "gru.safetensors")
     pipeline = PartitionPipeline(
-        PLACE, Router([ModelRoute("hall/*", model.bundle, model)]), JsonDecoder(), PipelineOptions(gaps=GAPS)
+        PLACE, Router([ModelRoute("hall/*", model)]), JsonDecoder(), PipelineOptions(gaps=GAPS)
     )
     pipeline.import_state((WRITTEN / "state.safetensors").read_bytes())
     return pipeline

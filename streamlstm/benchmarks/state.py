@@ -48,7 +48,7 @@ class StateBench:
             on_stage(f"{self.streams:,} streams are claimed ({dtype})")
             architecture = Architecture(_SHAPE.channels, _SHAPE.hidden, ("lstm",) * _SHAPE.layers)
             before = resident_bytes()
-            states[dtype] = StreamStates(architecture, weights, max_streams=self.streams, is_half=dtype == "float16")
+            states[dtype] = StreamStates(architecture, weights, max_streams=self.streams, state_dtype=dtype)
             claims = _claim(states[dtype], ids)
             after = resident_bytes()
             if before is not None and after is not None:

@@ -84,7 +84,7 @@ def check(
     is_good = True
     try:
         for route in load_routes(loaded).routes:
-            bundle = route.bundle
+            bundle = route.model.bundle
             say(f"ok    model {bundle.label} for {route.pattern}: {len(bundle.channels)} channels")
     except StreamLstmError as error:
         say(f"FAIL  model: {error}")

@@ -15,7 +15,7 @@ from streamlstm.kernels import CELL_FIELDS, combine_tails, score_streams
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.residuals import run_residuals
-from streamlstm.scoring.state import StreamStates
+from streamlstm.scoring.state import StateDtype, StreamStates
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.types import GapPolicy, Scores, Status
 
@@ -51,13 +51,13 @@ class Detector:
         period_s: float | None = None,
         max_streams: int = 1_000_000,
         threads: int = 1,
-        is_half: bool = False,
+        state_dtype: StateDtype = "float32",
         backend: Backend = "fused",
     ) -> None:
         """Make a detector with no streams yet.
 
         `period_s` is their sampling period, the bundle's own when None; `threads` share out the network's streams, and
-        with `is_half` its states are kept as float16; `backend` is the way of its products.
+        and keep its states as `state_dtype` between samples; `backend` is the way of its products.
         Raises: UsageError when the processor has not what the backend needs.
         """
         calibration = bundle.calibration
@@ -70,7 +70,7 @@ class Detector:
             self._forward.weights,
             max_streams=max_streams,
             threads=threads,
-            is_half=is_half,
+            state_dtype=state_dtype,
         )
         self.budget_surprise = (threshold or Threshold()).budget_surprise(
             period_s=bundle.period_s if period_s is None else period_s, cluster_rows=calibration.cluster_rows

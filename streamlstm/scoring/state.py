@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from streamlstm.errors import ShapeError, SnapshotError, UsageError
 from streamlstm.kernels import BASE_SURPRISE, NEVER, NetworkWeights, StateArena, row_length
 from streamlstm.model.network import Architecture
 
-__all__ = ["StreamStates"]
+__all__ = ["StateDtype", "StreamStates"]
+
+StateDtype: TypeAlias = Literal["float32", "float16"]
+"""How the network's states are kept between samples; computed with are float32."""
 
 _FIRST_CAPACITY = 16
 
@@ -32,7 +36,7 @@ class StreamStates:
         *,
         max_streams: int,
         threads: int = 1,
-        is_half: bool = False,
+        state_dtype: StateDtype = "float32",
     ) -> None:
         self.architecture = architecture
         self.max_streams = max_streams
@@ -40,7 +44,7 @@ class StreamStates:
         self._free: list[int] = []
         self._memory: dict[str, mmap.mmap] = {}
         self._capacity = 0
-        self.arena = StateArena(weights, _FIRST_CAPACITY, threads=threads, is_half=is_half)
+        self.arena = StateArena(weights, _FIRST_CAPACITY, threads=threads, is_half=state_dtype == "float16")
         self.last_time: NDArray[np.int64]
         self.last: NDArray[np.float32]
         self.rows: NDArray[np.float32]

@@ -66,7 +66,7 @@ class PartitionProcessor(Protocol):
     def is_outdated(self) -> bool:
         """Whether there is a newer model to go over to."""
 
-    def renew_models(self) -> Sequence[str]:
+    def switch_models(self) -> Sequence[str]:
         """Go over to it; return a sentence for each model that changed."""
 
     def export_state(self) -> bytes:
@@ -151,7 +151,7 @@ class Checkpoint:
         """
         if self._group.get(partition) != offset:
             return ()
-        changes = processor.renew_models()
+        changes = processor.switch_models()
         self._snapshots.save(partition, Snapshot(offset, processor.export_state()))
         self._saved[partition] = offset
         return changes

@@ -106,4 +106,4 @@ class ModelWatch:
                 )
             elif new.digest != old.digest:
                 _log.info("%s: %s takes the place of %s, partition by partition", loading.path, new.label, old.label)
-                self._router.renew(index, new)
+                self._router.switch_model(index, new)

@@ -89,7 +89,7 @@ class Worker:
         for partition in list(self._unsettled):
             self.on_assigned([partition])
             self._unsettled.discard(partition)
-        self._renew_models()
+        self._switch_models()
         wait_ms = options.commit_interval_ms if self._checkpoint.is_pending else 10 * options.commit_interval_ms
         batch = self._transport.poll(max_records=options.poll_records, timeout_ms=min(wait_ms, 500))
         opened_alert = False
@@ -104,7 +104,7 @@ class Worker:
             self._checkpoint.save(self._processors)
             self._saved_at = time.monotonic()
 
-    def _renew_models(self) -> None:
+    def _switch_models(self) -> None:
         """Take up models that were published; let partitions that are ready for it go over to them (steps 7 to 9)."""
         if self._models is not None:
             self._models.look()

@@ -1,16 +1,17 @@
-"""The streams of one route: their states under the route's newest model, and under older ones not left yet.
+"""The streams of one route: their states under the route's newest model, and under older ones that are draining.
 
-When a route's model is renewed (`renew`), every stream is handed to the new one:
+When a route switches to another model (`switch_model`), every stream is handed to it:
 
-1. Where the states mean the same to the new weights (`Detector.take_over`) they go on, and every stream scores under
+1. Where the states mean the same to the new weights (`Detector.take_over`) they go on, and every stream is scored by
    the new model from its next sample on.
-2. Else the new model begins anew on every stream, and the old one stays behind as an elder: it goes on scoring its
-   streams, while the same samples warm the new one up. A stream goes over at the first sample that has a score under
-   the new model; its score there is the new model's, and the elder forgets it. An elder without streams is dropped.
+2. Otherwise the new model begins from nothing on every stream, and the old one drains: it goes on scoring its streams
+   while the same samples warm the new one up. A stream goes over at the first sample that has a score under the new
+   model; its score there is the new model's, and the draining model forgets it. A draining model without streams is
+   dropped.
 
-So no stream that has scores is ever without, and each goes over once, at a sample that depends on its own samples
-alone: not on batches, nor on other streams. A stream has at most two states, whatever number of models came by: the
-elder's that scores it, and the newest one's.
+So no stream that has scores is ever without one, and each goes over once, at a sample that depends on its own samples
+alone: not on batches, nor on other streams. A stream has at most two states, however many models have come by: that of
+the draining model that scores it, and that of the newest one.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class ScoredRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Elder:
+class _Draining:
     """An older model and the streams that it still scores."""
 
     model: LoadedModel
@@ -70,12 +71,12 @@ class RouteStreams:
         self._make_detector = make_detector
         self.detector = make_detector(model.bundle)
         self.tracker = AlertTracker(policy, model=model.label, channels=model.bundle.channels)
-        self._elders: list[_Elder] = []
+        self._draining: list[_Draining] = []
 
     @property
-    def elders(self) -> dict[str, int]:
+    def draining(self) -> dict[str, int]:
         """Label of each older model, and how many streams it still scores."""
-        return {elder.model.label: len(elder.detector.states) for elder in self._elders}
+        return {old.model.label: len(old.detector.states) for old in self._draining}
 
     def score(
         self, stream_ids: Sequence[str], event_time_ms: NDArray[np.int64], values: NDArray[np.float32]
@@ -86,23 +87,21 @@ class RouteStreams:
         """
         newest = self.detector.score(stream_ids, event_time_ms, values)
         rest = np.ones(len(stream_ids), bool)
-        for elder in list(self._elders):
-            known = elder.detector.states.slots
+        for old in list(self._draining):
+            known = old.detector.states.slots
             rows = np.array([row for row, stream_id in enumerate(stream_ids) if stream_id in known], np.int64)
             if not len(rows):
                 continue
-            scores = elder.detector.score([stream_ids[row] for row in rows], event_time_ms[rows], values[rows])
+            scores = old.detector.score([stream_ids[row] for row in rows], event_time_ms[rows], values[rows])
             gone = _gone_over([stream_ids[row] for row in rows], ~np.isnan(newest.score[rows]))
             stays = np.flatnonzero([place < gone.get(stream_ids[row], len(rows)) for place, row in enumerate(rows)])
             rest[rows[stays]] = False
-            elder.detector.states.release(gone)
-            if not elder.detector.states.slots:
-                self._elders.remove(elder)
-                _log.info(
-                    "%s: every stream of %s has gone over to %s", self.pattern, elder.model.label, self.model.label
-                )
+            old.detector.states.release(gone)
+            if not old.detector.states.slots:
+                self._draining.remove(old)
+                _log.info("%s: every stream of %s has gone over to %s", self.pattern, old.model.label, self.model.label)
             if len(stays):
-                yield ScoredRows(elder.model.bundle, rows[stays], _rows_of(scores, stays))
+                yield ScoredRows(old.model.bundle, rows[stays], _rows_of(scores, stays))
         rows = np.flatnonzero(rest)
         if len(rows) == len(rest):
             yield ScoredRows(self.model.bundle, rows, newest)
@@ -111,28 +110,28 @@ class RouteStreams:
 
     def release_older_than(self, event_time_ms: int) -> int:
         """Forget the streams whose last sample is older; return how many."""
-        for elder in self._elders:
-            elder.detector.states.release_older_than(event_time_ms)
-        self._elders = [elder for elder in self._elders if elder.detector.states.slots]
+        for old in self._draining:
+            old.detector.states.release_older_than(event_time_ms)
+        self._draining = [old for old in self._draining if old.detector.states.slots]
         return self.detector.states.release_older_than(event_time_ms)
 
-    def renew(self, model: LoadedModel) -> str:
+    def switch_model(self, model: LoadedModel) -> str:
         """Hand the streams to another model; return a sentence about old, new and the streams."""
-        old, count = _Elder(self.model, self.detector), len(self.detector.states)
+        old, count = _Draining(self.model, self.detector), len(self.detector.states)
         self.model, self.detector = model, self._make_detector(model.bundle)
         alerts = self.tracker.export_state()  # alerts that are open keep the id and the model that opened them
         self.tracker = AlertTracker(self.tracker.policy, model=model.label, channels=model.bundle.channels)
         self.tracker.import_state(alerts)
         if old.model.bundle.channels != model.bundle.channels:
-            self._elders = []
+            self._draining = []
             how = f"{count:,} streams warm up again: its channels are {_listed(model)}, not {_listed(old.model)}"
         elif self.detector.take_over(old.detector):
             how = f"the states of {count:,} streams are kept"
         else:
-            elsewhere = {stream_id for elder in self._elders for stream_id in elder.detector.states.slots}
+            elsewhere = {stream_id for old in self._draining for stream_id in old.detector.states.slots}
             old.detector.states.release(elsewhere)
             if old.detector.states.slots:
-                self._elders.append(old)
+                self._draining.append(old)
             how = (
                 f"{count:,} streams are re-warmed: {old.model.label} goes on scoring each until {model.label} has a "
                 f"score for it ({model.bundle.calibration.warm_up} samples)"
@@ -140,12 +139,12 @@ class RouteStreams:
         return f"{old.model.label} -> {model.label} ({model.path or 'in memory'}): {how}"
 
     def export(self) -> list[ModelState]:
-        """Return the states under the newest model and under its elders.
+        """Return the states under the newest model and under those that are draining.
 
         A model travels with its state unless it is a version in a registry, which stays: a file may be overwritten.
         """
         states = [self._state(0, self.model, self.detector, self.tracker.export_state())]
-        states += [self._state(n, elder.model, elder.detector, b"{}") for n, elder in enumerate(self._elders, 1)]
+        states += [self._state(n, old.model, old.detector, b"{}") for n, old in enumerate(self._draining, 1)]
         return states
 
     def restore(self, states: Sequence[ModelState], known: Mapping[str, LoadedModel], *, max_streams: int) -> None:
@@ -174,7 +173,7 @@ class RouteStreams:
                 )
             detector.states.restore(state.streams, state.arrays)
             if state.rank:
-                self._elders.append(_Elder(model, detector))
+                self._draining.append(_Draining(model, detector))
                 continue
             self.model, self.detector = model, detector
             self.tracker = AlertTracker(self.tracker.policy, model=model.label, channels=model.bundle.channels)
@@ -229,7 +228,6 @@ def _rows_of(scores: Scores, rows: NDArray[np.int64]) -> Scores:
         scores.status[rows],
         scores.expected[rows],
         scores.contribution[rows],
-        scores.channels,
     )
 
 

@@ -19,6 +19,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Backend
+from streamlstm.scoring.state import StateDtype
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.streaming.decoding.columns import to_columns
 from streamlstm.streaming.decoding.json_fast import DecodedSample, JsonDecoder, Reason, Rejection, dead_letter
@@ -54,7 +55,7 @@ class PipelineOptions:
     """Sampling period of the streams; the bundle's own when None."""
     max_streams: int = 1_000_000
     threads: int = 1
-    is_half: bool = False
+    state_dtype: StateDtype = "float32"
     backend: Backend = "fused"
 
 
@@ -84,7 +85,7 @@ class PartitionPipeline:
             period_s=None if options.period_ms is None else options.period_ms / 1000,
             max_streams=options.max_streams,
             threads=options.threads,
-            is_half=options.is_half,
+            state_dtype=options.state_dtype,
             backend=options.backend,
         )
 
@@ -224,10 +225,10 @@ class PartitionPipeline:
         routes = zip(self._models, self._router.routes, strict=True)
         return any(model.model.digest != route.model.digest for model, route in routes)
 
-    def renew_models(self) -> list[str]:
+    def switch_models(self) -> list[str]:
         """Go over to the models that the routes have by now; return a sentence for each."""
         routes = zip(self._models, self._router.routes, strict=True)
-        return [m.renew(route.model) for m, route in routes if m.model.digest != route.model.digest]
+        return [m.switch_model(route.model) for m, route in routes if m.model.digest != route.model.digest]
 
     def export_state(self) -> bytes:
         """Return the state of every stream as bytes, with the models that it is the state of."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Self
 
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.loaded import LoadedModel, model_of
@@ -14,28 +15,28 @@ __all__ = ["ModelRoute", "Router"]
 
 @dataclass(frozen=True, slots=True)
 class ModelRoute:
-    """Streams whose id matches `pattern` are scored by `bundle`; `model` is the bundle as it was loaded."""
+    """Streams whose id matches `pattern` are scored by `model`."""
 
     pattern: str
-    bundle: ModelBundle
-    model: LoadedModel = field(default=None, repr=False)  # type: ignore[assignment]
+    model: LoadedModel
 
-    def __post_init__(self) -> None:
-        if self.model is None:
-            object.__setattr__(self, "model", model_of(self.bundle))
+    @classmethod
+    def of(cls, pattern: str, bundle: ModelBundle) -> Self:
+        """Return the route of a bundle that was made in this process."""
+        return cls(pattern, model_of(bundle))
 
 
 class Router:
-    """Finds the route of a stream id. Patterns stay; the model of a route may be renewed while a worker runs."""
+    """Finds the route of a stream id. Patterns stay; a route may switch to another model while a worker runs."""
 
     def __init__(self, routes: Sequence[ModelRoute]) -> None:
         self.routes = tuple(routes)
         self._patterns = [glob_to_regex(route.pattern) for route in routes]
 
-    def renew(self, index: int, model: LoadedModel) -> None:
+    def switch_model(self, index: int, model: LoadedModel) -> None:
         """From now on this is the route's model; partitions go over to it when they are ready to."""
         routes = list(self.routes)
-        routes[index] = replace(routes[index], bundle=model.bundle, model=model)
+        routes[index] = replace(routes[index], model=model)
         self.routes = tuple(routes)
 
     def route_of(self, stream_id: str) -> int | None:

@@ -14,6 +14,7 @@ from safetensors.numpy import save as encode_tensors
 
 from streamlstm._version import __version__
 from streamlstm.errors import SnapshotError
+from streamlstm.model.bundles.codec import metadata_of
 
 __all__ = ["FORMAT", "ModelState", "decode_state", "encode_state"]
 
@@ -53,8 +54,8 @@ def encode_state(models: list[ModelState], counts: Mapping[str, int]) -> bytes:
     tensors: dict[str, NDArray[Any]] = {}
     for index, model in enumerate(models):
         tensors |= {f"{index}.{name}": np.ascontiguousarray(array) for name, array in model.arrays.items()}
-        model.arrays = {}
-    manifest = _Manifest(FORMAT, __version__, models, dict(counts))
+    named = [msgspec.structs.replace(model, arrays={}) for model in models]  # the tensors hold the arrays
+    manifest = _Manifest(FORMAT, __version__, named, dict(counts))
     return encode_tensors(tensors, metadata={_KEY: msgspec.json.encode(manifest).decode()})
 
 
@@ -64,9 +65,7 @@ def decode_state(payload: bytes) -> tuple[list[ModelState], dict[str, int]]:
     Raises: SnapshotError when the bytes are truncated, altered or of another version.
     """
     try:
-        header_length = int.from_bytes(payload[:8], "little")
-        header = msgspec.json.decode(payload[8 : 8 + header_length])
-        manifest_text = header["__metadata__"][_KEY]
+        manifest_text = metadata_of(payload)[_KEY]
         tensors = decode_tensors(payload)
         claimed = msgspec.json.decode(manifest_text, type=dict[str, Any])
         if claimed.get("format") != FORMAT:
@@ -75,7 +74,7 @@ def decode_state(payload: bytes) -> tuple[list[ModelState], dict[str, int]]:
                 f"(written by streamlstm {claimed.get('library', 'unknown')})"
             )
         manifest = msgspec.json.decode(manifest_text, type=_Manifest)
-    except (SafetensorError, msgspec.DecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (SafetensorError, msgspec.DecodeError, KeyError, UnicodeDecodeError) as error:
         raise SnapshotError(f"expected a whole {FORMAT}, got bytes that are truncated or altered ({error})") from error
     for index, model in enumerate(manifest.models):
         prefix = f"{index}."

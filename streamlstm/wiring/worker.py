@@ -48,7 +48,7 @@ class Service:
 def load_routes(config: Config) -> Router:
     """Load every bundle. Raises: BundleError."""
     loaded = [(model.match, load_model(model.bundle)) for model in config.models]
-    return Router([ModelRoute(match, model.bundle, model) for match, model in loaded])
+    return Router([ModelRoute(match, model) for match, model in loaded])
 
 
 def build_service(config: Config) -> Service:
@@ -90,7 +90,7 @@ def pipeline_options(config: Config) -> PipelineOptions:
         prefix=config.sinks.prefix,
         max_streams=config.state.max_streams,
         threads=config.app.threads,
-        is_half=config.state.dtype == "float16",
+        state_dtype=config.state.dtype,
         backend=config.app.backend,
     )
 

@@ -112,9 +112,9 @@ class _MortalSnapshots(LocalSnapshots):
 class _MortalPipeline(PartitionPipeline):
     fate: _Fate
 
-    def renew_models(self) -> list[str]:
+    def switch_models(self) -> list[str]:
         self.fate.meet("before renewal")
-        sentences = super().renew_models()
+        sentences = super().switch_models()
         self.fate.meet("after renewal")
         return sentences
 
@@ -153,7 +153,7 @@ class Run:
         transport.is_once = self.is_once
         snapshots.seen, snapshots.failures = self.seen, self.failures
         model = load_model(self.path)
-        router = Router([ModelRoute("**", model.bundle, model)])
+        router = Router([ModelRoute("**", model)])
 
         def pipeline(partition: TopicPartition) -> PartitionPipeline:
             made = _MortalPipeline(partition, router, JsonDecoder(), PipelineOptions())
@@ -217,11 +217,11 @@ class Run:
 def unbroken(
     partition: TopicPartition, records: Sequence[Record], old: ModelBundle, new: ModelBundle, offset: int
 ) -> list[Output]:
-    router = Router([ModelRoute("**", old)])
+    router = Router([ModelRoute.of("**", old)])
     pipeline = PartitionPipeline(partition, router, JsonDecoder(), PipelineOptions())
     outputs = pipeline.process([record for record in records if record.offset < offset])
-    router.renew(0, model_of(new))
-    pipeline.renew_models()
+    router.switch_model(0, model_of(new))
+    pipeline.switch_models()
     return outputs + pipeline.process([record for record in records if record.offset >= offset])
 
 
@@ -354,7 +354,7 @@ def test_a_store_that_fails_in_the_change_decides_which_model_it_is(
 
 def _watched(path: Path) -> tuple[Router, ModelWatch]:
     model = load_model(path)
-    router = Router([ModelRoute("**", model.bundle, model)])
+    router = Router([ModelRoute("**", model)])
     return router, ModelWatch(router, interval_s=0.0)
 
 
@@ -398,7 +398,7 @@ def test_a_path_is_looked_at_once_in_an_interval_and_at_once_when_a_partition_co
     file = tmp_path / "tiny.safetensors"
     tiny_bundle.save(file)
     model = load_model(file)
-    router = Router([ModelRoute("a", model.bundle, model), ModelRoute("b", model.bundle, model)])
+    router = Router([ModelRoute("a", model), ModelRoute("b", model)])
     watch = ModelWatch(router, interval_s=3600.0)
     successors["wider"].save(file)
     watch.look()

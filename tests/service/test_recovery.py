@@ -83,7 +83,7 @@ def _run(log: Path, bundle: ModelBundle, fate: _Fate, *, poll_records: int) -> N
     transport.fate = snapshots.fate = fate
 
     def pipeline(partition: TopicPartition) -> PartitionPipeline:
-        return PartitionPipeline(partition, Router([ModelRoute("**", bundle)]), JsonDecoder(), PipelineOptions())
+        return PartitionPipeline(partition, Router([ModelRoute.of("**", bundle)]), JsonDecoder(), PipelineOptions())
 
     options = WorkerOptions(commit_interval_ms=1, snapshot_interval_ms=1, poll_records=poll_records)
     worker = Worker(transport, snapshots, pipeline, options)

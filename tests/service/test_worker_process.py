@@ -229,12 +229,12 @@ def _unbroken(
     outputs: dict[str, Pairs] = {"scores": [], "alerts": [], "dlq": []}
     for number in sorted({record.partition for record in records}):
         partition = TopicPartition(f"{service.prefix}.telemetry", number)
-        router = Router([ModelRoute("**", bundle)])
+        router = Router([ModelRoute.of("**", bundle)])
         pipeline = PartitionPipeline(partition, router, JsonDecoder(), options)
         own = [record for record in records if record.partition == number]
         for (begin, model), (end, _) in pairwise([(0, bundle), *successors, (len(own), bundle)]):
-            router.renew(0, model_of(model))
-            pipeline.renew_models()
+            router.switch_model(0, model_of(model))
+            pipeline.switch_models()
             for output in pipeline.process(own[begin:end]):
                 outputs[output.topic.removeprefix(f"{service.prefix}.")].append((output.key, output.value))
     return outputs

@@ -49,7 +49,7 @@ def pipeline(router: Router) -> PartitionPipeline:
 
 
 def router_of(*bundles: ModelBundle) -> Router:
-    return Router([ModelRoute("hall/*", bundle) for bundle in bundles])
+    return Router([ModelRoute.of("hall/*", bundle) for bundle in bundles])
 
 
 def switched(came: list[Record], *models: tuple[int, ModelBundle]) -> list[Output]:
@@ -57,9 +57,9 @@ def switched(came: list[Record], *models: tuple[int, ModelBundle]) -> list[Outpu
     router = router_of(models[0][1])
     running, outputs = pipeline(router), []
     for (begin, bundle), (end, _) in pairwise([*models, (len(came), models[0][1])]):
-        router.renew(0, ModelRoute("", bundle).model)
+        router.switch_model(0, ModelRoute.of("", bundle).model)
         if running.is_outdated:
-            assert len(running.renew_models()) == 1
+            assert len(running.switch_models()) == 1
         assert not running.is_outdated
         outputs += running.process(came[begin:end])
     return outputs
@@ -169,8 +169,8 @@ def test_outputs_across_a_switch_do_not_depend_on_batches_or_restarts(
     router = router_of(tiny_bundle)
     running = pipeline(router)
     parts = running.process(came[:SWITCH])
-    router.renew(0, ModelRoute("", new).model)
-    running.renew_models()
+    router.switch_model(0, ModelRoute.of("", new).model)
+    running.switch_models()
     for begin, end in pairwise(sorted({SWITCH, len(came), *(c for c in cuts if c < len(came))})):
         if restart:  # the newest model is in force, and an older one is to be found in the snapshot
             state, running = running.export_state(), pipeline(router_of(new))
@@ -196,19 +196,19 @@ def test_a_model_that_comes_while_streams_are_still_going_over(
         assert labels == ["tiny@1", "tiny@2", "tiny@3"]
 
 
-def test_an_elder_is_dropped_when_no_stream_needs_it(
+def test_a_draining_model_is_dropped_when_no_stream_needs_it(
     tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], telemetry: list[tuple[bytes, bytes]]
 ) -> None:
     came, router = records(telemetry), router_of(tiny_bundle)
     running = pipeline(router)
     running.process(came[:SWITCH])
-    router.renew(0, ModelRoute("", successors["wider"]).model)
-    running.renew_models()
+    router.switch_model(0, ModelRoute.of("", successors["wider"]).model)
+    running.switch_models()
     (streams,) = running._models
-    assert streams.elders == {"tiny@1": 4}
+    assert streams.draining == {"tiny@1": 4}
     sizes = [len(running.export_state())]
     running.process(came[SWITCH:])
-    assert streams.elders == {}
+    assert streams.draining == {}
     sizes.append(len(running.export_state()))
     assert sizes[1] < sizes[0]
 
@@ -239,8 +239,8 @@ def test_under_other_channels_streams_warm_up_again_and_the_sentence_says_so(
     came, router = records(telemetry), router_of(tiny_bundle)
     running = pipeline(router)
     running.process(came[:SWITCH])
-    router.renew(0, ModelRoute("", replace(tiny_bundle, version=2, channels=("flow", "level"))).model)
-    (sentence,) = running.renew_models()
+    router.switch_model(0, ModelRoute.of("", replace(tiny_bundle, version=2, channels=("flow", "level"))).model)
+    (sentence,) = running.switch_models()
     assert "4 streams warm up again: its channels are flow, level, not flow, pressure" in sentence
     scores = scores_by_stream(running.process(came[SWITCH:]))["hall/pump3"]
     assert {s["status"] for s in scores[:48]} == {"warming"} and set(scores[0]["expected"]) == {"flow", "level"}
@@ -256,7 +256,7 @@ def test_a_version_of_a_registry_is_found_by_its_digest_and_a_missing_one_is_nam
 
     def running() -> PartitionPipeline:
         model = load_model(champion)
-        return pipeline(Router([ModelRoute("hall/*", model.bundle, model)]))
+        return pipeline(Router([ModelRoute("hall/*", model)]))
 
     before = running()
     outputs = before.process(came[:SWITCH])
@@ -282,7 +282,7 @@ def test_a_file_that_was_overwritten_travels_with_the_state(
 
     def running() -> PartitionPipeline:
         model = load_model(file)
-        return pipeline(Router([ModelRoute("hall/*", model.bundle, model)]))
+        return pipeline(Router([ModelRoute("hall/*", model)]))
 
     before = running()
     outputs = before.process(came[:SWITCH])
@@ -291,7 +291,7 @@ def test_a_file_that_was_overwritten_travels_with_the_state(
     after.import_state(before.export_state())
     outputs += after.process(came[SWITCH:700])
     assert after.is_outdated
-    after.renew_models()
+    after.switch_models()
     outputs += after.process(came[700:])
     assert outputs == switched(came, (0, tiny_bundle), (700, successors["wider"]))
 
@@ -301,7 +301,7 @@ def test_a_route_that_the_snapshot_does_not_know_warms_up_and_says_so(
 ) -> None:
     before = pipeline(router_of(tiny_bundle))
     before.process(records(telemetry)[:100])
-    other = pipeline(Router([ModelRoute("cellar/*", replace(tiny_bundle, version=2))]))
+    other = pipeline(Router([ModelRoute.of("cellar/*", replace(tiny_bundle, version=2))]))
     with caplog.at_level(logging.WARNING):
         other.import_state(before.export_state())
     assert "no state of model tiny@2" in caplog.text and other.streams == 0

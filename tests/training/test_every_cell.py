@@ -91,7 +91,7 @@ def test_the_fault_is_found_and_batches_do_not_matter(bundle: ModelBundle) -> No
 def test_float16_states_stay_close(bundle: ModelBundle) -> None:
     rows, times = pump()[LIVE:], np.arange(LIVE, ROWS, dtype=np.int64) * 1000
     single, half = (
-        Detector(bundle, is_half=is_half).score(["pump"] * len(rows), times, rows) for is_half in (False, True)
+        Detector(bundle, state_dtype=dtype).score(["pump"] * len(rows), times, rows) for dtype in ("float32", "float16")
     )
     assert (single.status == half.status).all()
     np.testing.assert_allclose(half.expected, single.expected, rtol=0, atol=0.05)

@@ -18,7 +18,16 @@ from safetensors.numpy import save as encode_tensors
 from streamlstm.errors import BundleError
 from streamlstm.model.bundles.whole_file import replace_file
 
-__all__ = ["MODEL_FORMAT", "WINDOW_FORMAT", "bundle_format", "digest_of", "read_bundle", "write_bundle"]
+__all__ = [
+    "MODEL_FORMAT",
+    "WINDOW_FORMAT",
+    "bundle_format",
+    "digest_of",
+    "manifest_of",
+    "metadata_of",
+    "read_bundle",
+    "write_bundle",
+]
 
 MODEL_FORMAT = "streamlstm.bundle/2"
 """A causal model: scores sample by sample."""
@@ -74,6 +83,25 @@ def digest_of(tensors: dict[str, NDArray[Any]], manifest: dict[str, Any]) -> str
         sha.update(tensor.tobytes())
     sha.update(msgspec.json.encode(manifest, order="deterministic"))
     return sha.hexdigest()
+
+
+def metadata_of(raw: bytes) -> dict[str, str]:
+    """Return the metadata of a safetensors file from its bytes: the library reads it from a path only.
+
+    A file begins with the length of its header (8 bytes, little-endian) and the header, which is JSON.
+    Raises: msgspec.DecodeError when the header is truncated or altered.
+    """
+    length = int.from_bytes(raw[:8], "little")
+    return msgspec.json.decode(raw[8 : 8 + length], type=_Header).metadata
+
+
+def manifest_of(raw: bytes) -> dict[str, Any]:
+    """Return the manifest in the bytes of a bundle that was verified."""
+    return msgspec.json.decode(metadata_of(raw)[_KEY], type=dict[str, Any])
+
+
+class _Header(msgspec.Struct):
+    metadata: dict[str, str] = msgspec.field(name="__metadata__", default_factory=dict)
 
 
 def _read(path: str | Path, *, with_tensors: bool) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:

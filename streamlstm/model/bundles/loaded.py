@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from streamlstm.errors import BundleError
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.codec import manifest_of
 from streamlstm.model.bundles.registry import find
 
 __all__ = ["LoadedModel", "Stamp", "find_model", "load_model", "model_of", "read_model", "stamp_of"]
@@ -117,14 +116,4 @@ def _folder(path: str | Path) -> Path:
 
 def _claimed(raw: bytes) -> str:
     """Return the digest in the manifest of a file that was verified."""
-    length = int.from_bytes(raw[:8], "little")
-    header = msgspec.json.decode(raw[8 : 8 + length], type=_Header)
-    return msgspec.json.decode(header.metadata["streamlstm"], type=_Claim).digest
-
-
-class _Header(msgspec.Struct):
-    metadata: dict[str, str] = msgspec.field(name="__metadata__")
-
-
-class _Claim(msgspec.Struct):
-    digest: str
+    return str(manifest_of(raw)["digest"])

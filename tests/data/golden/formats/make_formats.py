@@ -198,12 +198,12 @@ def write_snapshot(folder: Path) -> None:
     """Write a partition's state in the middle of an alert, when a second model is warming up beside the first."""
     came = records()
     switch_at, snapshot_at = 220, 238  # the fault of pump 2 is in its rows 70 to 83
-    router = Router([ModelRoute("hall/*", load_model(folder / "lstm.safetensors").bundle)])
-    router.renew(0, load_model(folder / "lstm.safetensors"))
+    router = Router([ModelRoute("hall/*", load_model(folder / "lstm.safetensors"))])
+    router.switch_model(0, load_model(folder / "lstm.safetensors"))
     running = PartitionPipeline(PLACE, router, JsonDecoder(), PipelineOptions(gaps=GAPS))
     running.process(came[:switch_at])
-    router.renew(0, load_model(folder / "gru.safetensors"))
-    running.renew_models()
+    router.switch_model(0, load_model(folder / "gru.safetensors"))
+    running.switch_models()
     running.process(came[switch_at:snapshot_at])
     assert "hall/pump2" in {alert.stream_id for alert in running.open_alerts}
     payload = running.export_state()
