@@ -20,7 +20,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.interchange import read_layers, write_onnx, write_pytorch
 from streamlstm.recordings.reading import Series, read_series
 from streamlstm.scoring.forward import INPUT_LIMIT
-from streamlstm.training.adoption import adopt
+from streamlstm.training.importing import adopt
 
 __all__ = ["export", "import_"]
 

@@ -25,10 +25,10 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.grouping import Group
 from streamlstm.reporting.page import TrainingReport, write_report
 from streamlstm.training.fit import Training, run_plan
-from streamlstm.training.mlflow_run import MlflowRun
+from streamlstm.training.tracking.mlflow_run import MlflowRun
 from streamlstm.training.plan import Plan, fingerprint, make_plan
-from streamlstm.training.tensorboard_events import TensorBoardEvents
-from streamlstm.training.tracking import JsonLog, Tracker
+from streamlstm.training.tracking.tensorboard_events import TensorBoardEvents
+from streamlstm.training.tracking.tracker import JsonLog, Tracker
 from streamlstm.training.trainer import Look
 from streamlstm.training.trainer import Progress as TrainingProgress
 

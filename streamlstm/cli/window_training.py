@@ -10,7 +10,7 @@ from streamlstm.cli.training_job import Target, name_of, period_of, progress_det
 from streamlstm.config import TrainConfig
 from streamlstm.recordings.grouping import Group
 from streamlstm.training.trainer import Progress as TrainingProgress
-from streamlstm.training.window_fit import train_window_model
+from streamlstm.training.windows.fit import train_window_model
 
 __all__ = ["train_windows"]
 

@@ -17,10 +17,10 @@ from streamlstm.model.network import Network
 from streamlstm.training.checkpoint import Checkpoint
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import to_network
-from streamlstm.training.run import TrainingRun
+from streamlstm.training.causal.trainable import TrainingRun
 from streamlstm.training.schedules import is_better, learning_rate
 from streamlstm.training.segments import Segment
-from streamlstm.training.validation import Judge
+from streamlstm.training.causal.validation import Judge
 
 __all__ = ["FitResult", "Look", "Progress", "fit_network"]
 

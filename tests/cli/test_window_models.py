@@ -15,7 +15,7 @@ import pytest
 import streamlstm as package
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.scoring.windows.detector import WindowDetector
-from streamlstm.training.window_fit import train_window_model
+from streamlstm.training.windows.fit import train_window_model
 
 ROWS, FAULT = 400, slice(250, 290)
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).resolve().parents[1])}

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from streamlstm.training.augmentation import Augmentation
+from streamlstm.training.causal.augmentation import Augmentation
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.windows import Batch, Lanes, Stretch, Track
+from streamlstm.training.causal.padded_series import Batch, Lanes, Stretch, Track
 
 K, P, T, B, C = 5, 3, 8, 4, 3
 OPTIONS = TrainerOptions(reconstruct=K, forecast=P, segment=T, batch=B, stretch=24, burn_in=2)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from streamlstm.kernels import backward, unroll
 from streamlstm.model.network import Architecture
-from streamlstm.training.loss import HeadLoss
+from streamlstm.training.causal.loss import HeadLoss
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_gradients, cell_weights, initial_parameters
 from streamlstm.training.segments import Segment
-from streamlstm.training.windows import Batch, Lanes, Track
+from streamlstm.training.causal.padded_series import Batch, Lanes, Track
 
 C, H, L, K, P, T, B, BURN_IN = 2, 3, 2, 4, 2, 5, 3, 2
 CELLS = ("lstm",) * L

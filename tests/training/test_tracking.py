@@ -29,8 +29,8 @@ for run in client.search_runs([client.get_experiment_by_name("pumps").experiment
 TRACK = """\
 import sys
 from pathlib import Path
-from streamlstm.training.mlflow_run import MlflowRun
-from streamlstm.training.tensorboard_events import TensorBoardEvents
+from streamlstm.training.tracking.mlflow_run import MlflowRun
+from streamlstm.training.tracking.tensorboard_events import TensorBoardEvents
 from streamlstm.training.trainer import Look
 
 def look(update):

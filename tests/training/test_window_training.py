@@ -25,8 +25,8 @@ from streamlstm.scoring.windows.errors import Estimates, statistics_of, width_fo
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
 from streamlstm.training.segments import Segment
-from streamlstm.training.window_fit import train_window_model
-from streamlstm.training.window_trainer import differentiate_windows, fit_window_network, initial_window_parameters
+from streamlstm.training.windows.fit import train_window_model
+from streamlstm.training.windows.trainable import differentiate_windows, fit_window_network, initial_window_parameters
 from streamlstm.types import GapPolicy, Status
 
 DATA = Path(os.environ.get("STREAMLSTM_SHARED", Path(__file__).parents[3] / "shared")) / "data"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streamlstm.errors import DataError, ShapeError
 from streamlstm.training.segments import Segment
-from streamlstm.training.windows import Lanes, Track
+from streamlstm.training.causal.padded_series import Lanes, Track
 
 
 def series(index: int, rows: int, channels: int) -> Segment:

@@ -16,7 +16,7 @@ from streamlstm.errors import BundleError, DataError, UsageError
 from streamlstm.model.interchange import ForeignNetwork, write_pytorch
 from streamlstm.model.interchange.widening import widen
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.training.adoption import adopt
+from streamlstm.training.importing import adopt
 from streamlstm.training.linear_head import SplitSegment, fit_head
 from streamlstm.training.segments import Segment
 

@@ -38,7 +38,7 @@ from streamlstm.training.fit import train
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
 from streamlstm.training.trainer import Look, fit_network
-from streamlstm.training.window_fit import train_window_model
+from streamlstm.training.windows.fit import train_window_model
 from streamlstm.types import GapPolicy, Record, TopicPartition
 
 CHANNELS, UNITS = ("flow", "pressure"), ("l/min", "bar")

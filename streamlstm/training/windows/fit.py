@@ -19,7 +19,7 @@ from streamlstm.training.fit import said_of
 from streamlstm.training.plan import make_plan
 from streamlstm.training.segments import Segment
 from streamlstm.training.trainer import Progress
-from streamlstm.training.window_trainer import fit_window_network
+from streamlstm.training.windows.trainable import fit_window_network
 
 __all__ = ["train_window_model"]
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from streamlstm.kernels import TrainingScratch, state_size, unroll
-from streamlstm.training.loss import HeadLoss, LossSums
+from streamlstm.training.causal.loss import HeadLoss, LossSums
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_weights
 from streamlstm.training.segments import Segment
-from streamlstm.training.windows import Lanes, Track, network_inputs
+from streamlstm.training.causal.padded_series import Lanes, Track, network_inputs
 
 __all__ = ["Judge"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from streamlstm.kernels import state_size, unroll
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_weights
-from streamlstm.training.windows import Lanes, Stretch, Track, network_inputs
+from streamlstm.training.causal.padded_series import Lanes, Stretch, Track, network_inputs
 
 __all__ = ["fit_long_head"]
 

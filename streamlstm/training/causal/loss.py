@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from streamlstm.training.options import Loss, TrainerOptions
 from streamlstm.training.parameters import Parameters
-from streamlstm.training.windows import Batch, Track
+from streamlstm.training.causal.padded_series import Batch, Track
 
 __all__ = ["HeadLoss", "LossSums"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.windows import Batch, Stretch, Track
+from streamlstm.training.causal.padded_series import Batch, Stretch, Track
 
 __all__ = ["Augmentation"]
 

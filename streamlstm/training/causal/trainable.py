@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError
 from streamlstm.kernels import LayerMasks, TrainingScratch, backward, state_size, unroll
 from streamlstm.model.network import Architecture, Network
-from streamlstm.training.augmentation import Augmentation
+from streamlstm.training.causal.augmentation import Augmentation
 from streamlstm.training.checkpoint import Checkpoint
-from streamlstm.training.long_head import fit_long_head
-from streamlstm.training.loss import HeadLoss
+from streamlstm.training.causal.long_head import fit_long_head
+from streamlstm.training.causal.loss import HeadLoss
 from streamlstm.training.optimizer import SGD, AdamW, Optimizer, clip_gradients
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import (
@@ -34,7 +34,7 @@ from streamlstm.training.parameters import (
     trained_names,
 )
 from streamlstm.training.segments import Segment
-from streamlstm.training.windows import Lanes, Stretch, Track, network_inputs
+from streamlstm.training.causal.padded_series import Lanes, Stretch, Track, network_inputs
 
 __all__ = ["TrainingRun", "Update"]
 

@@ -1,0 +1,1 @@
+"""Training of causal networks: truncated backpropagation through time over padded series, with carried state."""

@@ -1,0 +1,1 @@
+"""Training of whole-window networks: windows cut anew each epoch, padded and masked."""
