@@ -30,7 +30,7 @@ from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import Look, Progress, fit_network
+from streamlstm.training.trainer import TrainingProgress, ValidationPoint, fit_network
 from streamlstm.types import GapPolicy, Record, TopicPartition
 
 FORMATS = Path(__file__).parent / "data" / "golden" / "formats"
@@ -168,22 +168,22 @@ def test_a_training_goes_on_from_its_checkpoint_as_it_did(tmp_path: Path) -> Non
     fitted, validation, options, content, weights = training()
     checkpoint = tmp_path / "training.checkpoint"
     shutil.copy(WRITTEN / "training.checkpoint", checkpoint)
-    looks, progress = list[Look](), list[Progress]()
+    points, progress = list[ValidationPoint](), list[TrainingProgress]()
     result = fit_network(
         fitted,
         validation,
         options,
         checkpoint=checkpoint,
         resume=True,
-        on_look=looks.append,
+        on_validation=points.append,
         progress=progress.append,
     )
     assert progress[0].update == content["stopped_at"] + 1
     assert result.updates == content["updates"]
-    for look, expected in zip(looks, content["history"], strict=True):
-        if look.update <= content["stopped_at"]:
-            assert asdict(look) == expected
-        assert asdict(look) == pytest.approx(expected, rel=1e-3)
+    for point, expected in zip(points, content["history"], strict=True):
+        if point.update <= content["stopped_at"]:
+            assert asdict(point) == expected
+        assert asdict(point) == pytest.approx(expected, rel=1e-3)
     network = result.network
     found = {"head.weight": network.head_weight, "head.bias": network.head_bias}
     found |= {

@@ -14,7 +14,7 @@ from streamlstm.config.training import Tune
 from streamlstm.training.fit import fit_plan
 from streamlstm.training.parameters import initial_parameters, trained_names
 from streamlstm.training.plan import Plan
-from streamlstm.training.trainer import Progress
+from streamlstm.training.trainer import TrainingProgress
 
 __all__ = ["describe_briefly", "describe_plan"]
 
@@ -77,17 +77,17 @@ def _split(plan: Plan) -> list[tuple[int, int, int]]:
 
 
 def _measure(plan: Plan, frozen: Sequence[str]) -> float:
-    """Return the seconds that all updates take, and the looks between them."""
+    """Return the seconds that all updates take, and the validations between them."""
     of = _MEASURED_UPDATES
     o = replace(plan.options, max_updates=of, validate_every=of)
     told_at: list[float] = []
 
-    def on_progress(_at: Progress) -> None:
+    def on_progress(_at: TrainingProgress) -> None:
         told_at.append(time.perf_counter())
 
     began = time.perf_counter()
     fit_plan(replace(plan, options=o), frozen=frozen, on_progress=on_progress)
-    an_update = float(np.median(np.diff(told_at)[:-1]))  # the last one holds the look
+    an_update = float(np.median(np.diff(told_at)[:-1]))  # the last one holds the validation
     a_look = max(told_at[-1] - told_at[-2] - an_update, 0.0)
     set_up = max(told_at[0] - began - an_update, 0.0)
     asked = plan.options

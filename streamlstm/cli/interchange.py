@@ -20,7 +20,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.interchange import read_layers, write_onnx, write_pytorch
 from streamlstm.recordings.reading import Series, read_series
 from streamlstm.scoring.forward import INPUT_LIMIT
-from streamlstm.training.importing import adopt
+from streamlstm.training.importing import import_network
 
 __all__ = ["export", "import_"]
 
@@ -78,7 +78,7 @@ def import_(
     series = [one for source in data for one in read_series(source)]
     values = training_values(series, rows=None)
     picked = _columns(series[0], _names(channels))
-    bundle = adopt(
+    bundle = import_network(
         foreign,
         {key: rows[:, picked] for key, rows in values.items()},
         channels=[series[0].channels[column] for column in picked],

@@ -28,7 +28,7 @@ from streamlstm.jobs.retraining.job import retrain as run_job
 from streamlstm.jobs.retraining.options import RetrainingOptions, SourceTopics
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.patterns import glob_to_regex
-from streamlstm.training.trainer import Progress as TrainingProgress
+from streamlstm.training.trainer import TrainingProgress
 from streamlstm.wiring.worker import decoder_of, open_history, output_topics, pipeline_options
 
 __all__ = ["models", "retrain", "retraining_options"]

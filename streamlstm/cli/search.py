@@ -11,7 +11,7 @@ from streamlstm.cli.console.progress import Progress
 from streamlstm.config import TrainConfig
 from streamlstm.errors import DataError
 from streamlstm.training.plan import Plan
-from streamlstm.training.trainer import Progress as TrainingProgress
+from streamlstm.training.trainer import TrainingProgress
 from streamlstm.training.trials import Choice, Range, Space, Trial, identity_of, read_trials, write_trials
 from streamlstm.training.tuning import Search, search
 

@@ -126,7 +126,7 @@ def train(
         bool | None, _option("--report/--no-report", panel=_OUTPUT, help="The page beside the bundle; yes by default.")
     ] = None,
     log: Annotated[
-        Path | None, _option("--log", panel=_OUTPUT, help="JSON lines of every look.", metavar="FILE")
+        Path | None, _option("--log", panel=_OUTPUT, help="JSON lines of every validation.", metavar="FILE")
     ] = None,
     no_log: Annotated[bool, _option("--no-log", panel=_OUTPUT, help="No such log.")] = False,
     tensorboard: Annotated[

@@ -25,12 +25,11 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.grouping import Group
 from streamlstm.reporting.page import TrainingReport, write_report
 from streamlstm.training.fit import Training, run_plan
-from streamlstm.training.tracking.mlflow_run import MlflowRun
 from streamlstm.training.plan import Plan, fingerprint, make_plan
+from streamlstm.training.tracking.mlflow_run import MlflowRun
 from streamlstm.training.tracking.tensorboard_events import TensorBoardEvents
 from streamlstm.training.tracking.tracker import JsonLog, Tracker
-from streamlstm.training.trainer import Look
-from streamlstm.training.trainer import Progress as TrainingProgress
+from streamlstm.training.trainer import TrainingProgress, ValidationPoint
 
 __all__ = ["Target", "TrainingJob", "name_of", "period_of", "plan_of", "progress_detail"]
 
@@ -134,9 +133,9 @@ class TrainingJob:
         config = self._config
         reached = 0
 
-        def on_look(look: Look) -> None:
+        def on_validation(point: ValidationPoint) -> None:
             for tracker in trackers:
-                tracker.look(look)
+                tracker.validation(point)
 
         try:
             with Progress(self._label) as progress:
@@ -157,7 +156,7 @@ class TrainingJob:
                     checkpoint=self._target.checkpoint,
                     resume=self._is_resumed,
                     on_progress=on_progress,
-                    on_look=on_look,
+                    on_validation=on_validation,
                 )
         except KeyboardInterrupt:
             if self._target.checkpoint.exists():

@@ -9,7 +9,7 @@ from streamlstm.cli.console.progress import Progress
 from streamlstm.cli.training_job import Target, name_of, period_of, progress_detail
 from streamlstm.config import TrainConfig
 from streamlstm.recordings.grouping import Group
-from streamlstm.training.trainer import Progress as TrainingProgress
+from streamlstm.training.trainer import TrainingProgress
 from streamlstm.training.windows.fit import train_window_model
 
 __all__ = ["train_windows"]

@@ -1,4 +1,4 @@
-"""How training went: both losses, and whatever else was noted at each look."""
+"""How training went: both losses, and whatever else was noted at each validation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STEEP = 5.0
 def curves_section(report: TrainingReport, figures: ChannelFigures) -> Markup:
     """Return the section."""
     if not report.history:
-        return element("section", None, element("h2", None, "Training"), element("p", None, "No look was taken."))
+        return element("section", None, element("h2", None, "Training"), element("p", None, "There was no validation."))
     return element(
         "section",
         None,
@@ -44,9 +44,9 @@ def _updates(report: TrainingReport) -> Axis:
 
 
 def _losses(report: TrainingReport, guess: float) -> Markup:
-    updates = [float(look.update) for look in report.history]
-    losses = [look.loss for look in report.history]
-    validation = [look.validation_loss for look in report.history]
+    updates = [float(point.update) for point in report.history]
+    losses = [point.loss for point in report.history]
+    validation = [point.validation_loss for point in report.history]
     finite = [value for value in (*losses, *validation) if math.isfinite(value)]
     is_log = bool(finite) and min(finite) > 0 and max(finite) > _STEEP * min(finite)
     include = [] if is_log or not finite or min(finite) < 0 else [0.0]
@@ -62,9 +62,9 @@ def _losses(report: TrainingReport, guess: float) -> Markup:
         seen = f"lowest validation loss {number(best.validation_loss)} at update {best.update:,}"
         plot.dot(best.update, best.validation_loss, "c2", text=f"{number(best.validation_loss)} kept", title=seen)
     told = [
-        f"update {look.update:,}, epoch {look.epoch:,}: training {number(look.loss)}, "
-        f"validation {number(look.validation_loss)}"
-        for look in report.history
+        f"update {point.update:,}, epoch {point.epoch:,}: training {number(point.loss)}, "
+        f"validation {number(point.validation_loss)}"
+        for point in report.history
     ]
     plot.touch(updates, np.where(np.isfinite(validation), validation, losses).tolist(), told)
     notes = [
@@ -86,13 +86,13 @@ def _further(report: TrainingReport) -> list[Markup]:
     names = [f.name for f in fields(report.history[0]) if f.name not in _SHOWN_AS_LOSS]
     plots = []
     for name in names:
-        values = [_as_float(getattr(look, name)) for look in report.history]
+        values = [_as_float(getattr(point, name)) for point in report.history]
         finite = [value for value in values if math.isfinite(value)]
         if not finite:
             continue
         include = [0.0] if min(finite) >= 0 else []
         plot = Plot(_updates(report), covering(finite, include=include), height=70, y_ticks=3, x_title="updates")
-        plot.line([float(look.update) for look in report.history], values, "c3", title=name.replace("_", " "))
+        plot.line([float(point.update) for point in report.history], values, "c3", title=name.replace("_", " "))
         words = name.replace("_", " ")
         seen = f"{words}, {number(min(finite))} to {number(max(finite))}"
         plots.append(figure(words.capitalize(), plot.render(seen[0].upper() + seen[1:] + ".")))

@@ -79,7 +79,7 @@ def is_mean_square(report: TrainingReport) -> bool:
 def _of_training(report: TrainingReport, figures: ChannelFigures) -> list[Finding]:
     best, history = report.best, report.history
     if best is None or not math.isfinite(best.validation_loss):
-        return [Finding("No validation loss could be measured: the weights are those of the first look.", True)]
+        return [Finding("No validation loss could be measured: the weights are those of the first validation.", True)]
     found = []
     trained, validated = figures.guess_losses
     if is_mean_square(report) and trained > 0 and validated > 0:
@@ -112,7 +112,8 @@ def _of_training(report: TrainingReport, figures: ChannelFigures) -> list[Findin
     if len(history) > 1 and best is history[-1]:
         found.append(
             Finding(
-                "The validation loss was at its lowest at the last look: more updates may still bring it down.", False
+                "The validation loss was at its lowest at the last validation: more updates may still bring it down.",
+                False,
             )
         )
     return found

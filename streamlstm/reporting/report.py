@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError
 from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.training.trainer import Look
+from streamlstm.training.trainer import ValidationPoint
 
 __all__ = ["TrainingReport"]
 
@@ -22,13 +22,13 @@ class TrainingReport:
 
     Shapes: series float32 [T, C] by stream, NaN = missing; cuts by stream: rows before the first are the training part,
     before the second the validation part, from there on the calibration part.
-    Units: seconds that training took; best_update is that of the history's look whose weights were kept.
+    Units: seconds that training took; best_update is that of the history's point whose weights were kept.
     `choices` are sentences on what was chosen from the data, `sources` the files, `command` what repeats it.
     Raises: ShapeError when streams and cuts, or channels and columns, do not fit each other.
     """
 
     bundle: ModelBundle
-    history: tuple[Look, ...]
+    history: tuple[ValidationPoint, ...]
     best_update: int
     series: Mapping[str, NDArray[np.float32]]
     cuts: Mapping[str, tuple[int, int]]
@@ -54,9 +54,9 @@ class TrainingReport:
         return self.bundle.period_s
 
     @property
-    def best(self) -> Look | None:
-        """The look whose weights were kept; None where none was taken."""
-        return next((look for look in self.history if look.update == self.best_update), None)
+    def best(self) -> ValidationPoint | None:
+        """The validation point whose weights were kept; None where there is none."""
+        return next((point for point in self.history if point.update == self.best_update), None)
 
     def unit(self, channel: int) -> str:
         """Return a channel's unit, or nothing."""

@@ -1,6 +1,6 @@
 """A training run on disk, to go on from after a stop or a kill, to the same bits as if it had never stopped.
 
-One safetensors file with a digest, as a bundle is, written anew at every look. It holds all that the next update
+One safetensors file with a digest, as a bundle is, written anew at every validation. It holds all that the next update
 depends on: parameters, the best ones, moments, the lanes and their states, and the states of the random generators.
 """
 
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from streamlstm.errors import BundleError, DataError
 from streamlstm.model.bundles.codec import read_bundle, write_bundle
 
-__all__ = ["Checkpoint"]
+__all__ = ["TrainingCheckpoint"]
 
 _FORMAT = "streamlstm.checkpoint/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class TrainingCheckpoint:
     """`training` names the run: options, data and start; arrays are by group (`parameters`, `best`, …) and name."""
 
     training: str
@@ -56,7 +56,7 @@ class Checkpoint:
             raise DataError(f"checkpoint {error}") from error
 
     @classmethod
-    def load(cls, path: Path, *, training: str) -> Checkpoint:
+    def load(cls, path: Path, *, training: str) -> TrainingCheckpoint:
         """Read a checkpoint of the training that is named.
 
         Raises: DataError when it cannot be read, or is of another training.

@@ -19,9 +19,9 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 from streamlstm.training.plan import Plan, fingerprint, make_plan
 from streamlstm.training.segments import Segment, standardized_segment
-from streamlstm.training.trainer import FitResult, Look, Progress, fit_network
+from streamlstm.training.trainer import FitResult, TrainingProgress, ValidationPoint, fit_network
 
-__all__ = ["Training", "fit_plan", "run_plan", "said_of", "train"]
+__all__ = ["Training", "fit_plan", "run_plan", "train", "training_metadata"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def train(
     created_at: str = "",
     start: ModelBundle | None = None,
     frozen: Sequence[str] = (),
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     on_choice: Callable[[str], None] | None = None,
     **options: Any,
 ) -> ModelBundle:
@@ -84,16 +84,18 @@ def run_plan(
     frozen: Sequence[str] = (),
     checkpoint: Path | None = None,
     resume: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_look: Callable[[Look], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+    on_validation: Callable[[ValidationPoint], None] | None = None,
 ) -> Training:
     """Train as planned, and calibrate.
 
-    `checkpoint` is a file that is written at every look; with `resume` training goes on from it, if it is there, to
-    the same bits as if it had never stopped.
+    `checkpoint` is a file that is written at every validation; with `resume` training goes on from it, if it is there,
+    to the same bits as if it had never stopped.
     Raises: DataError when the loss is no longer a number, or the checkpoint is of another training.
     """
-    fit = fit_plan(plan, frozen=frozen, checkpoint=checkpoint, resume=resume, on_progress=on_progress, on_look=on_look)
+    fit = fit_plan(
+        plan, frozen=frozen, checkpoint=checkpoint, resume=resume, on_progress=on_progress, on_validation=on_validation
+    )
     calibration = calibrate(
         fit.network,
         plan.standardizer,
@@ -110,7 +112,7 @@ def run_plan(
         name=name,
         version=version,
         created_at=created_at,
-        training=said_of(plan, updates=fit.updates, validation_loss=fit.best_validation_loss)
+        training=training_metadata(plan, updates=fit.updates, validation_loss=fit.best_validation_loss)
         | {"options": asdict(plan.options)}
         | ({"start": plan.start.label, "frozen": list(frozen)} if plan.start else {}),
     )
@@ -123,8 +125,8 @@ def fit_plan(
     frozen: Sequence[str] = (),
     checkpoint: Path | None = None,
     resume: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
-    on_look: Callable[[Look], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
+    on_validation: Callable[[ValidationPoint], None] | None = None,
 ) -> FitResult:
     """Train as planned, judged by the validation parts; the rows that are to calibrate are not looked at.
 
@@ -145,11 +147,11 @@ def fit_plan(
         checkpoint=checkpoint,
         resume=resume,
         progress=on_progress,
-        on_look=on_look,
+        on_validation=on_validation,
     )
 
 
-def said_of(plan: Plan, *, updates: int, validation_loss: float) -> dict[str, Any]:
+def training_metadata(plan: Plan, *, updates: int, validation_loss: float) -> dict[str, Any]:
     """Return what a bundle says of its training."""
     return {
         "rows": sum(map(len, plan.series.values())),

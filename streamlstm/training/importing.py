@@ -1,4 +1,4 @@
-"""`adopt`: recurrent layers that were trained elsewhere, with normal data, to a model bundle.
+"""`import_network`: recurrent layers that were trained elsewhere, with normal data, to a model bundle.
 
 1. Each stream is split by time, as in training.
 2. The standardizer is the file's own, or fitted on the first parts.
@@ -25,10 +25,10 @@ from streamlstm.training.linear_head import SplitSegment, fit_head
 from streamlstm.training.plan import Plan, fingerprint, make_plan
 from streamlstm.training.segments import standardized_segment
 
-__all__ = ["adopt"]
+__all__ = ["import_network"]
 
 
-def adopt(
+def import_network(
     foreign: ForeignNetwork,
     values: ArrayLike | Mapping[str, ArrayLike],
     *,

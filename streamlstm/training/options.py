@@ -79,7 +79,7 @@ class TrainerOptions:
     """Twice as many bring the validation loss down by another quarter but find no more: on ECG and servers the error of
     the newest sample then told anomalies apart a little worse."""
     validate_every: int = 25
-    """Updates between two looks at the validation part."""
+    """Updates between two validations."""
     patience: int = 10
     """Looks in a row without a better validation loss after which training stops."""
     seed: int = 1

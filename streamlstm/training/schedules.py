@@ -1,4 +1,4 @@
-"""The learning rate of each update: functions of the update's number and of the looks so far, so nothing is remembered.
+"""The learning rate of each update, from its number and the validation losses so far, so nothing is remembered.
 
     cosine      linear for a twentieth, then half a cosine down to a hundredth of the peak
     one_cycle   half a cosine from a 25th up to the peak for three tenths, then half a cosine down to nothing
@@ -29,7 +29,7 @@ def is_better(loss: float, best: float) -> bool:
 
 
 def learning_rate(o: TrainerOptions, update: int, validation_losses: Sequence[float]) -> float:
-    """Return the rate of update 1 .. max_updates, given the validation losses of the looks before it."""
+    """Return the rate of update 1 .. max_updates, given the validation losses before it."""
     if o.schedule == "constant":
         return o.learning_rate
     if o.schedule == "one_cycle":

@@ -43,14 +43,14 @@ Space: TypeAlias = Mapping[str, Choice | Range]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One training of the search. Looks: updates, each with the validation loss there."""
+    """One training of the search. Curve: updates, each with the validation loss there."""
 
     number: int
     state: State
     validation_loss: float
     updates: int
     options: dict[str, Option]
-    looks: tuple[tuple[int, float], ...]
+    curve: tuple[tuple[int, float], ...]
 
 
 def identity_of(plan: Plan, *, seed: int) -> str:
@@ -68,10 +68,10 @@ def write_trials(path: Path, trials: Sequence[Trial], space: Space, *, identity:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "state", "validation_loss", "updates", *space, "looks", "search"])
     for trial in trials:
-        looks = " ".join(f"{update}:{loss!r}" for update, loss in trial.looks)
+        curve = " ".join(f"{update}:{loss!r}" for update, loss in trial.curve)
         options = [trial.options.get(name, "") for name in space]
         writer.writerow(
-            [trial.number, trial.state, repr(trial.validation_loss), trial.updates, *options, looks, identity]
+            [trial.number, trial.state, repr(trial.validation_loss), trial.updates, *options, curve, identity]
         )
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -97,8 +97,8 @@ def read_trials(path: Path, space: Space, *, identity: str) -> list[Trial]:
                 if list(row)[4:-2] != list(space) or row["search"] != identity:
                     return []
                 options = {name: _value(row[name], where) for name, where in space.items() if row[name]}
-                looks = [look.split(":") for look in row["looks"].split()]
-                history = tuple((int(update), float(loss)) for update, loss in looks)
+                curve = [point.split(":") for point in row["looks"].split()]
+                history = tuple((int(update), float(loss)) for update, loss in curve)
                 [state] = [known for known in get_args(State) if known == row["state"]]
                 loss, updates = float(row["validation_loss"]), int(row["updates"])
                 trials.append(Trial(len(trials), state, loss, updates, options, history))

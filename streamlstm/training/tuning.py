@@ -16,7 +16,7 @@ from typing import Any
 from streamlstm.errors import DataError, UsageError
 from streamlstm.training.fit import fit_plan
 from streamlstm.training.plan import Plan
-from streamlstm.training.trainer import Look, Progress
+from streamlstm.training.trainer import TrainingProgress, ValidationPoint
 from streamlstm.training.trials import Choice, Option, Space, State, Trial
 
 __all__ = ["Search", "search"]
@@ -53,7 +53,7 @@ def search(
     seed: int,
     known: Sequence[Trial] = (),
     on_trial: Callable[[Trial], None] | None = None,
-    on_progress: Callable[[int, Progress], None] | None = None,
+    on_progress: Callable[[int, TrainingProgress], None] | None = None,
 ) -> Search:
     """Train one plan of `make` after the other, with options from the space.
 
@@ -78,7 +78,7 @@ def search(
         options = _suggest(asked, space, layers=first.architecture.layers)
         if number < len(known) and known[number].options == options:
             done = known[number]
-            for update, loss in done.looks:
+            for update, loss in done.curve:
                 asked.report(loss, update)
         else:
             known = known[:number]
@@ -126,28 +126,28 @@ def _train(
     number: int,
     options: dict[str, Option],
     make: Callable[[dict[str, Option]], Plan],
-    on_progress: Callable[[int, Progress], None] | None,
+    on_progress: Callable[[int, TrainingProgress], None] | None,
 ) -> Trial:
-    looks: list[tuple[int, float]] = []
+    curve: list[tuple[int, float]] = []
 
-    def on_look(look: Look) -> None:
-        if math.isfinite(look.validation_loss):
-            looks.append((look.update, look.validation_loss))
-            asked.report(look.validation_loss, look.update)
+    def on_validation(point: ValidationPoint) -> None:
+        if math.isfinite(point.validation_loss):
+            curve.append((point.update, point.validation_loss))
+            asked.report(point.validation_loss, point.update)
             if asked.should_prune():
                 raise _PrunedError
 
-    def told(progress: Progress) -> None:
+    def told(progress: TrainingProgress) -> None:
         if on_progress is not None:
             on_progress(number, progress)
 
     state: State = "failed"
     lowest = math.nan
     try:
-        lowest = fit_plan(make(options), on_progress=told, on_look=on_look).best_validation_loss
-        state = "complete" if looks else "failed"
+        lowest = fit_plan(make(options), on_progress=told, on_validation=on_validation).best_validation_loss
+        state = "complete" if curve else "failed"
     except _PrunedError:
-        state, lowest = "pruned", min(loss for _, loss in looks)
+        state, lowest = "pruned", min(loss for _, loss in curve)
     except (DataError, UsageError):  # a gradient that is no number, or sizes that do not fit what is given
         pass
-    return Trial(number, state, lowest, looks[-1][0] if looks else 0, options, tuple(looks))
+    return Trial(number, state, lowest, curve[-1][0] if curve else 0, options, tuple(curve))

@@ -14,7 +14,7 @@ from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.reporting.page import TrainingReport
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
-from streamlstm.training.trainer import Look
+from streamlstm.training.trainer import ValidationPoint
 
 Series = Mapping[str, NDArray[np.float32]]
 
@@ -27,12 +27,12 @@ def waves(seed: int, rows: int, channels: int) -> NDArray[np.float32]:
     return (level + size * (np.sin(phase) + rng.normal(0, 0.2, (rows, channels)))).astype(np.float32)
 
 
-def looks(count: int = 8, *, validation: float = 1.0) -> tuple[Look, ...]:
-    """A history that falls, and is lowest at the last but one look; no gradient was measured."""
+def points(count: int = 8, *, validation: float = 1.0) -> tuple[ValidationPoint, ...]:
+    """A history that falls, and is lowest at the last but one point; no gradient was measured."""
     losses = [0.9 * 0.8**n for n in range(count)]
     checked = [loss * 1.1 + (0.05 if n == count - 1 else 0) for n, loss in enumerate(losses)]
     return tuple(
-        Look(25 * (n + 1), 1 + n // 3, loss, validation * check, 0.02 * (n + 1) / count, math.nan)
+        ValidationPoint(25 * (n + 1), 1 + n // 3, loss, validation * check, 0.02 * (n + 1) / count, math.nan)
         for n, (loss, check) in enumerate(zip(losses, checked, strict=True))
     )
 
@@ -64,7 +64,7 @@ def make_report(series: Series, channels: tuple[str, ...], **changes: object) ->
         created_at="2026-11-23T09:12:44+00:00",
         training=training | {"options": {"hidden": hidden, "cells": ["lstm"], "learning_rate": 0.02, "seed": 7}},
     )
-    history = looks()
+    history = points()
     given: dict[str, object] = {
         "bundle": bundle,
         "history": history,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reporting.reports import looks, make_report, waves
+from reporting.reports import make_report, points, waves
 
 from streamlstm.errors import DataError, ShapeError
 from streamlstm.reporting.page import TrainingReport, render_report, write_report
@@ -121,15 +121,15 @@ def test_what_every_look_noted_is_drawn(report: TrainingReport, page: str) -> No
     text = Page(page).text
     assert "Learning rate" in text and "Gradient norm" not in text  # nothing of which there is no number
     assert "update 200, epoch 3: training 0.189, validation 0.258" in text
-    history = tuple(replace(look, gradient_norm=0.5 + look.update) for look in report.history)
+    history = tuple(replace(point, gradient_norm=0.5 + point.update) for point in report.history)
     assert "Gradient norm" in Page(render_report(replace(report, history=history))).text
 
 
 def test_without_a_validation_loss_it_says_so(report: TrainingReport) -> None:
-    history = tuple(replace(look, validation_loss=math.nan) for look in looks())
+    history = tuple(replace(point, validation_loss=math.nan) for point in points())
     text = Page(render_report(replace(report, history=history))).text
     assert "No validation loss could be measured" in text
-    assert "No look was taken" in Page(render_report(replace(report, history=(), best_update=0))).text
+    assert "There was no validation" in Page(render_report(replace(report, history=(), best_update=0))).text
 
 
 def test_a_constant_and_a_missing_channel() -> None:

@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 
 from streamlstm.training.causal.augmentation import Augmentation
+from streamlstm.training.causal.padded_series import Batch, BatchSampler, PaddedSeries, TrainingSequence
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.causal.padded_series import Batch, Lanes, Stretch, Track
 
 K, P, T, B, C = 5, 3, 8, 4, 3
 OPTIONS = TrainerOptions(reconstruct=K, forecast=P, segment=T, batch=B, stretch=24, burn_in=2)
 
 
-def source(rows: int = 200) -> Track:
+def source(rows: int = 200) -> PaddedSeries:
     """Every channel rises by its own slope, so a value says when it was."""
     rng = np.random.default_rng(3)
     time = np.arange(rows, dtype=np.float32)[:, None]
     values = (time + 1) * np.array([1.0, -2.0, 0.5], np.float32)
     segments = [Segment(values, rng.random(values.shape) > 0.1), Segment(values[:50] * 10, np.ones((50, C), bool))]
-    return Track(segments, reconstruct=K, forecast=P, segment=T)
+    return PaddedSeries(segments, reconstruct=K, forecast=P, segment=T)
 
 
-def lanes_of(augmentation: Augmentation, track: Track) -> Lanes:
-    return Lanes(
+def lanes_of(augmentation: Augmentation, track: PaddedSeries) -> BatchSampler:
+    return BatchSampler(
         augmentation.track,
         batch=B,
         segment=T,
@@ -70,7 +70,7 @@ def test_jitter_and_dropped_channels_change_inputs_and_no_target() -> None:
 def test_scale_changes_inputs_and_targets_alike_by_channel() -> None:
     track = source()
     augmentation = Augmentation(track, dataclasses.replace(OPTIONS, scale=0.2), np.random.default_rng(1))
-    stretch = Stretch(track.series[0][0] + 30, track.series[0][0] + 54, track.series[0][1])
+    stretch = TrainingSequence(track.series[0][0] + 30, track.series[0][0] + 54, track.series[0][1])
     at = augmentation.place(2, stretch)
     rows = stretch.until - stretch.begin + T + P
     copied = augmentation.track.values[at.begin : at.begin + rows]
@@ -88,7 +88,7 @@ def test_scale_changes_inputs_and_targets_alike_by_channel() -> None:
 def test_a_warped_stretch_holds_the_same_curve_at_another_speed() -> None:
     track = source()
     augmentation = Augmentation(track, dataclasses.replace(OPTIONS, time_warp=0.4), np.random.default_rng(5))
-    stretch = Stretch(track.series[0][0] + 30, track.series[0][0] + 54, track.series[0][1])
+    stretch = TrainingSequence(track.series[0][0] + 30, track.series[0][0] + 54, track.series[0][1])
     at = augmentation.place(0, stretch)
     copied = augmentation.track.values[at.begin : at.end].astype(np.float64)
     played = copied[:, 0] - 31  # the first channel counts rows
@@ -103,8 +103,8 @@ def test_a_lane_sees_nothing_of_the_stretch_before_or_beyond_the_series() -> Non
     track = source()
     augmentation = Augmentation(track, dataclasses.replace(OPTIONS, scale=0.2), np.random.default_rng(1))
     begin, end = track.series[1]
-    augmentation.place(1, Stretch(track.series[0][0], track.series[0][0] + 24, track.series[0][1]))
-    at = augmentation.place(1, Stretch(end - 6, end, end))
+    augmentation.place(1, TrainingSequence(track.series[0][0], track.series[0][0] + 24, track.series[0][1]))
+    at = augmentation.place(1, TrainingSequence(end - 6, end, end))
     assert at.end - at.begin == 6
     region = augmentation.track.series[1]
     assert augmentation.track.observed[at.begin : at.end].all()

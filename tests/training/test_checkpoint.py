@@ -14,7 +14,7 @@ from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import FitResult, Look, fit_network
+from streamlstm.training.trainer import FitResult, ValidationPoint, fit_network
 
 PLAIN = TrainerOptions(
     hidden=9, forecast=3, reconstruct=8, segment=16, batch=5, stretch=64, burn_in=4, max_updates=30, validate_every=4
@@ -52,14 +52,16 @@ def parts() -> tuple[list[Segment], list[Segment]]:
     ]
 
 
-def fit(o: TrainerOptions, *, stop_at: int = 0, looks: list[Look] | None = None, **changes: object) -> FitResult:
-    def on_look(look: Look) -> None:
-        if looks is not None:
-            looks.append(look)
-        if look.update == stop_at:
+def fit(
+    o: TrainerOptions, *, stop_at: int = 0, points: list[ValidationPoint] | None = None, **changes: object
+) -> FitResult:
+    def on_validation(point: ValidationPoint) -> None:
+        if points is not None:
+            points.append(point)
+        if point.update == stop_at:
             raise Stopped
 
-    return fit_network(*parts(), o, on_look=on_look, **changes)  # type: ignore[arg-type]
+    return fit_network(*parts(), o, on_validation=on_validation, **changes)  # type: ignore[arg-type]
 
 
 def arrays(result: FitResult) -> list[NDArray[np.float32]]:
@@ -77,9 +79,9 @@ def test_resumed_runs_end_in_the_same_bits(o: TrainerOptions, tmp_path: Path) ->
     for stop_at in (4, 12, 16):
         with pytest.raises(Stopped):
             fit(o, checkpoint=file, resume=True, stop_at=stop_at)
-    looks: list[Look] = []
-    resumed = fit(o, checkpoint=file, resume=True, looks=looks)
-    assert resumed.history == unbroken.history == tuple(looks)  # those before the resumption are told again
+    points: list[ValidationPoint] = []
+    resumed = fit(o, checkpoint=file, resume=True, points=points)
+    assert resumed.history == unbroken.history == tuple(points)  # those before the resumption are told again
     assert (resumed.updates, resumed.best_update) == (unbroken.updates, unbroken.best_update)
     for one, two in zip(arrays(resumed), arrays(unbroken), strict=True):
         np.testing.assert_array_equal(one, two)

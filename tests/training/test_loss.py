@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from streamlstm.kernels import backward, unroll
 from streamlstm.model.network import Architecture
 from streamlstm.training.causal.loss import HeadLoss
+from streamlstm.training.causal.padded_series import Batch, BatchSampler, PaddedSeries
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_gradients, cell_weights, initial_parameters
 from streamlstm.training.segments import Segment
-from streamlstm.training.causal.padded_series import Batch, Lanes, Track
 
 C, H, L, K, P, T, B, BURN_IN = 2, 3, 2, 4, 2, 5, 3, 2
 CELLS = ("lstm",) * L
@@ -85,13 +85,13 @@ def oracle_loss(
     return 0.5 * sum(means)
 
 
-def setting(o: TrainerOptions = OPTIONS) -> tuple[list[Segment], Track, HeadLoss, Parameters]:
+def setting(o: TrainerOptions = OPTIONS) -> tuple[list[Segment], PaddedSeries, HeadLoss, Parameters]:
     rng = np.random.default_rng(4)
     parts = []
     for rows in (9, 14):
         observed = rng.random((rows, C)) > 0.2
         parts.append(Segment(rng.normal(0.3, 1, (rows, C)).astype(np.float32), observed))
-    track = Track(parts, reconstruct=K, forecast=P, segment=T)
+    track = PaddedSeries(parts, reconstruct=K, forecast=P, segment=T)
     loss = HeadLoss(track, o)
     parameters = initial_parameters(Architecture(C, H, CELLS, P, K), rng, has_spread=o.loss == "gaussian")
     for array in parameters.values():
@@ -99,7 +99,7 @@ def setting(o: TrainerOptions = OPTIONS) -> tuple[list[Segment], Track, HeadLoss
     return parts, track, loss, parameters
 
 
-def batch_at(track: Track, lanes: list[tuple[int, int, int]]) -> Batch:
+def batch_at(track: PaddedSeries, lanes: list[tuple[int, int, int]]) -> Batch:
     first = np.array([track.series[index][0] for index, _, _ in lanes])
     begin = first + [lane[1] for lane in lanes]
     return Batch(
@@ -164,7 +164,7 @@ def test_a_missing_value_changes_nothing() -> None:
     y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
     squares, d_y, gradients = loss.differentiate(y, parameters, batch)
     changed = [Segment(np.where(part.observed, part.x, np.float32(1e4)), part.observed) for part in parts]
-    other_track = Track(changed, reconstruct=K, forecast=P, segment=T)
+    other_track = PaddedSeries(changed, reconstruct=K, forecast=P, segment=T)
     other_loss = HeadLoss(other_track, OPTIONS)
     again, other_d_y, others = other_loss.differentiate(y, parameters, batch)
     assert again == squares
@@ -176,7 +176,7 @@ def test_a_missing_value_changes_nothing() -> None:
 
 def test_nothing_observed_is_no_loss_and_exactly_no_gradient() -> None:
     parts, _, _, parameters = setting()
-    blind = Track(
+    blind = PaddedSeries(
         [Segment(part.x, np.zeros_like(part.observed)) for part in parts], reconstruct=K, forecast=P, segment=T
     )
     loss = HeadLoss(blind, OPTIONS)
@@ -192,10 +192,10 @@ def test_sums_do_not_depend_on_how_the_rows_are_batched() -> None:
     parts, _, _, parameters = setting()
     totals = []
     for segment in (3, 7):
-        track = Track(parts, reconstruct=K, forecast=P, segment=segment)
+        track = PaddedSeries(parts, reconstruct=K, forecast=P, segment=segment)
         loss = HeadLoss(track, OPTIONS)
         waiting = [track.cut(stretch=100, least=1, phase=lambda: 50)]
-        lanes = Lanes(track, batch=2, segment=segment, refill=lambda w=waiting: w.pop() if w else [])  # type: ignore[misc]
+        lanes = BatchSampler(track, batch=2, segment=segment, refill=lambda w=waiting: w.pop() if w else [])  # type: ignore[misc]
         state = np.zeros((2, L * 2 * H), np.float32)
         total = 0.0
         count = 0

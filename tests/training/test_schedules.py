@@ -34,7 +34,7 @@ def test_one_cycle_peaks_at_three_tenths_and_ends_at_nothing() -> None:
 def test_plateau_halves_when_nothing_better_came() -> None:
     assert rates("plateau", [1.0, 0.9, 0.8])[50] == pytest.approx(0.02)
     assert rates("plateau", [1.0, 0.9, 0.95])[50] == pytest.approx(0.02)
-    assert rates("plateau", [1.0, 0.9, 0.95, 0.9])[50] == pytest.approx(0.01)  # a quarter of the patience: two looks
+    assert rates("plateau", [1.0, 0.9, 0.95, 0.9])[50] == pytest.approx(0.01)  # a quarter of the patience: two points
     assert rates("plateau", [1.0, 0.9, 0.95, 0.9, 0.7, 0.7])[50] == pytest.approx(0.01)
     assert rates("plateau", [1.0, 0.9, 0.95, 0.9, 0.7, 0.7, 0.7])[50] == pytest.approx(0.005)
     assert rates("plateau", [1.0] * 60)[50] == pytest.approx(0.0002)

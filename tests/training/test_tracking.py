@@ -1,4 +1,4 @@
-"""TensorBoard and MLflow, read back with their own readers: every look once, also after a resumption."""
+"""TensorBoard and MLflow, read back with their own readers: every validation point once, also after a resumption."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ import sys
 from pathlib import Path
 from streamlstm.training.tracking.mlflow_run import MlflowRun
 from streamlstm.training.tracking.tensorboard_events import TensorBoardEvents
-from streamlstm.training.trainer import Look
+from streamlstm.training.trainer import ValidationPoint
 
-def look(update):
-    return Look(update, 1, 0.5, 9 / update, 0.02, 1.5)
+def point_at(update):
+    return ValidationPoint(update, 1, 0.5, 9 / update, 0.02, 1.5)
 
 for updates in ((3, 6), (3, 6, 9)):  # interrupted, then resumed
     bundle = Path("m.safetensors")
@@ -42,7 +42,7 @@ for updates in ((3, 6), (3, 6, 9)):  # interrupted, then resumed
     for tracker in (TensorBoardEvents(Path("events")), runs):
         tracker.begin({"name": "m", "options": {"hidden": 7}})
         for update in updates:
-            tracker.look(look(update))
+            tracker.validation(point_at(update))
         if len(updates) == 3:
             bundle.write_text("a bundle")
             tracker.end({"updates": 9, "best_update": 9, "best_validation_loss": 1.0}, [bundle])

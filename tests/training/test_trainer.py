@@ -14,7 +14,7 @@ from streamlstm.training.choices import choose_options
 from streamlstm.training.options import TrainerOptions, choose_cells
 from streamlstm.training.parameters import initial_parameters, to_network
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import FitResult, Progress, fit_network
+from streamlstm.training.trainer import FitResult, TrainingProgress, fit_network
 
 SMALL = TrainerOptions(
     hidden=16,
@@ -150,7 +150,7 @@ def test_early_stopping_returns_the_best() -> None:
     result = fit_network([train], [validation], options)
     assert result.updates < 400
     assert result.updates == result.best_update + 15
-    losses = {look.update: look.validation_loss for look in result.history}
+    losses = {point.update: point.validation_loss for point in result.history}
     assert losses[result.best_update] == result.best_validation_loss
     assert result.best_validation_loss <= min(losses.values()) * 1.002
     # With a longer patience the same run goes on, and must come back to the same parameters.
@@ -168,7 +168,7 @@ def test_without_a_validation_part_it_runs_to_the_end() -> None:
 
 
 def test_progress_is_told_at_every_update_and_changes_nothing() -> None:
-    told: list[Progress] = []
+    told: list[TrainingProgress] = []
     values = mixture(600, seed=5)
     options = dataclasses.replace(SMALL, max_updates=20)
     with_progress = fit_network([segment(values[:400])], [segment(values[400:])], options, progress=told.append)

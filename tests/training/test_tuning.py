@@ -59,7 +59,7 @@ def test_the_first_trial_is_what_would_be_trained_without() -> None:
     space: Space = {"hidden": Choice((4, 32)), "learning_rate": Range(0.001, 0.1, is_logarithmic=True)}
     [trial] = search(maker(series()), space, trials=1, seed=1).trials
     assert trial.options == {"hidden": 32, "learning_rate": 0.02}
-    assert [update for update, _ in trial.looks] == list(range(2, 21, 2))
+    assert [update for update, _ in trial.curve] == list(range(2, 21, 2))
 
 
 def test_an_interrupted_search_goes_on_from_its_table(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_the_same_seed_gives_the_same_bits_and_training_keeps_the_best(arrangeme
     assert one.network.head_weight.tobytes() == same.network.head_weight.tobytes()
     assert one.network.layers[0].w_hh.tobytes() == same.network.layers[0].w_hh.tobytes()
     assert one.network.head_weight.tobytes() != other.network.head_weight.tobytes()
-    assert one.best_validation_loss == min(look.validation_loss for look in one.history)
+    assert one.best_validation_loss == min(point.validation_loss for point in one.history)
     long = fit_window_network(parts, later, a, dataclasses.replace(OPTIONS, max_updates=300, validate_every=30))
     assert long.best_validation_loss < 0.1  # the mean alone gives 0.37
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamlstm.errors import DataError, ShapeError
+from streamlstm.training.causal.padded_series import BatchSampler, PaddedSeries
 from streamlstm.training.segments import Segment
-from streamlstm.training.causal.padded_series import Lanes, Track
 
 
 def series(index: int, rows: int, channels: int) -> Segment:
@@ -31,11 +31,11 @@ def test_windows_are_the_rows_around_and_never_of_another_series(
     lengths: list[int], channels: int, k: int, p: int, segment: int, batch: int, stretch: int, seed: int
 ) -> None:
     parts = [series(index, rows, channels) for index, rows in enumerate(lengths)]
-    track = Track(parts, reconstruct=k, forecast=p, segment=segment)
+    track = PaddedSeries(parts, reconstruct=k, forecast=p, segment=segment)
     rng = np.random.default_rng(seed)
     cut = track.cut(stretch=stretch, least=segment, phase=lambda: int(rng.integers(stretch)))
     waiting = [cut]
-    lanes = Lanes(track, batch=batch, segment=segment, refill=lambda: waiting.pop() if waiting else [])
+    lanes = BatchSampler(track, batch=batch, segment=segment, refill=lambda: waiting.pop() if waiting else [])
     begins = [begin for begin, _ in track.series]
     seen: set[int] = set()
     before = None
@@ -63,8 +63,8 @@ def test_windows_are_the_rows_around_and_never_of_another_series(
 
 
 def test_lanes_refill_for_ever_when_there_are_more_lanes_than_stretches() -> None:
-    track = Track([series(0, 7, 2)], reconstruct=3, forecast=2, segment=4)
-    lanes = Lanes(track, batch=3, segment=4, refill=lambda: track.cut(stretch=100, least=4, phase=lambda: 50))
+    track = PaddedSeries([series(0, 7, 2)], reconstruct=3, forecast=2, segment=4)
+    lanes = BatchSampler(track, batch=3, segment=4, refill=lambda: track.cut(stretch=100, least=4, phase=lambda: 50))
     first, second, third = (lanes.advance() for _ in range(3))
     assert first is not None and second is not None and third is not None
     assert first.fresh.all() and not second.fresh.any() and third.fresh.all()
@@ -72,7 +72,7 @@ def test_lanes_refill_for_ever_when_there_are_more_lanes_than_stretches() -> Non
 
 
 def test_windows_are_views() -> None:
-    track = Track([series(0, 1000, 3)], reconstruct=40, forecast=4, segment=8)
+    track = PaddedSeries([series(0, 1000, 3)], reconstruct=40, forecast=4, segment=8)
     assert np.shares_memory(track.windows, track.values)
     assert track.windows.shape[1] == 3 * 44
 

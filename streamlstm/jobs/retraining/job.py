@@ -37,7 +37,7 @@ from streamlstm.ports import HistoryReader
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.training.fit import run_plan
 from streamlstm.training.plan import make_plan
-from streamlstm.training.trainer import Progress
+from streamlstm.training.trainer import TrainingProgress
 from streamlstm.types import GapPolicy
 
 __all__ = ["retrain"]
@@ -58,7 +58,7 @@ def retrain(
     registry: Registry,
     *,
     holder: str,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     dry_run: bool = False,
 ) -> Outcome:
     """Run the job; `holder` tells others who holds the lock. A dry run reads and plans, and writes nothing.
@@ -90,7 +90,7 @@ class _Run:
                     f"says {list(options.channels or ())}; publish a model of other channels under another name"
                 )
 
-    def to_the_end(self, on_progress: Callable[[Progress], None] | None, *, dry_run: bool) -> Outcome:
+    def to_the_end(self, on_progress: Callable[[TrainingProgress], None] | None, *, dry_run: bool) -> Outcome:
         o, champion = self._options, self._champion
         telemetry = self._telemetry()
         period_ms = o.period_ms or (champion.period_s * 1000 if champion else 0) or period_of(telemetry.streams)

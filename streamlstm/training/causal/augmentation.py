@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.training.causal.padded_series import Batch, PaddedSeries, TrainingSequence
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.causal.padded_series import Batch, Stretch, Track
 
 __all__ = ["Augmentation"]
 
@@ -30,7 +30,7 @@ class Augmentation:
     State: which channels each lane goes without, and the copies.
     """
 
-    def __init__(self, source: Track, o: TrainerOptions, rng: np.random.Generator) -> None:
+    def __init__(self, source: PaddedSeries, o: TrainerOptions, rng: np.random.Generator) -> None:
         self._options, self._rng, self._source = o, rng, source
         channels = source.values.shape[1]
         self._dropped = np.zeros((o.batch, channels), np.bool_)
@@ -39,9 +39,11 @@ class Augmentation:
         if self._copies:
             rows = o.stretch + 3 * o.segment + o.forecast  # of the longest stretch, and what its windows reach beyond
             blank = Segment(np.zeros((rows, channels), np.float32), np.zeros((rows, channels), np.bool_))
-            self.track = Track([blank] * o.batch, reconstruct=o.reconstruct, forecast=o.forecast, segment=o.segment)
+            self.track = PaddedSeries(
+                [blank] * o.batch, reconstruct=o.reconstruct, forecast=o.forecast, segment=o.segment
+            )
 
-    def place(self, lane: int, stretch: Stretch) -> Stretch:
+    def place(self, lane: int, stretch: TrainingSequence) -> TrainingSequence:
         """Draw what becomes of a stretch; return where on `track` the lane runs."""
         o, rng = self._options, self._rng
         if o.channel_drop:
@@ -58,7 +60,7 @@ class Augmentation:
             values = values * (1 + np.float32(o.scale) * rng.standard_normal(values.shape[1], np.float32))
         self.track.write(lane, values, observed)
         at = self.track.series[lane][0]
-        return Stretch(at, at + stretch.until - stretch.begin, at + rows)
+        return TrainingSequence(at, at + stretch.until - stretch.begin, at + rows)
 
     def inputs(self, batch: Batch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what the network sees of a batch: values and which were observed, 1 or 0. Shapes: [T, B, C].

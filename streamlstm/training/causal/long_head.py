@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from streamlstm.kernels import state_size, unroll
+from streamlstm.training.causal.padded_series import BatchSampler, PaddedSeries, TrainingSequence, network_inputs
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_weights
-from streamlstm.training.causal.padded_series import Lanes, Stretch, Track, network_inputs
 
 __all__ = ["fit_long_head"]
 
@@ -20,11 +20,11 @@ _RIDGE = 1e-3
 _MOST_UPDATES = 32
 
 
-def fit_long_head(parameters: Parameters, track: Track, o: TrainerOptions) -> None:
+def fit_long_head(parameters: Parameters, track: PaddedSeries, o: TrainerOptions) -> None:
     """Set head.weight and head.bias to the ridge solution over up to 32 batches of the track."""
     stretches = track.cut(stretch=o.stretch, least=o.segment, phase=lambda: o.stretch)
-    waiting: list[list[Stretch]] = [stretches]
-    lanes = Lanes(track, batch=o.batch, segment=o.segment, refill=lambda: waiting.pop() if waiting else [])
+    waiting: list[list[TrainingSequence]] = [stretches]
+    lanes = BatchSampler(track, batch=o.batch, segment=o.segment, refill=lambda: waiting.pop() if waiting else [])
     layers = cell_weights(o.cells, parameters)
     state = np.zeros((o.batch, state_size(layers)), np.float32)
     outputs = layers[-1].output_size + 1

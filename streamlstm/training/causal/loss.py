@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.training.causal.padded_series import Batch, PaddedSeries
 from streamlstm.training.options import Loss, TrainerOptions
 from streamlstm.training.parameters import Parameters
-from streamlstm.training.causal.padded_series import Batch, Track
 
 __all__ = ["HeadLoss", "LossSums"]
 
@@ -79,7 +79,7 @@ class HeadLoss:
     head.bias [W]; for gaussian also spread.weight and spread.bias, shaped alike.
     """
 
-    def __init__(self, track: Track, o: TrainerOptions) -> None:
+    def __init__(self, track: PaddedSeries, o: TrainerOptions) -> None:
         self._track = track
         self._reconstruct = o.reconstruct
         self._forecast = o.forecast

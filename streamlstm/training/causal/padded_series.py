@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from streamlstm.training.segments import Segment
 
-__all__ = ["Batch", "Lanes", "Stretch", "Track", "network_inputs"]
+__all__ = ["Batch", "BatchSampler", "PaddedSeries", "TrainingSequence", "network_inputs"]
 
 
-class Stretch(NamedTuple):
+class TrainingSequence(NamedTuple):
     """Rows of the track that a lane runs over: from `begin`, at least to `until`; `end` is that of the series."""
 
     begin: int
@@ -46,7 +46,7 @@ class Batch:
     fresh: NDArray[np.bool_]
 
 
-class Track:
+class PaddedSeries:
     """Series laid end to end, blank rows between them.
 
     Shapes: R rows; values, observed float32 [R, C] (observed 1 or 0); windows, observed_windows float32 [R - k - p + 1,
@@ -86,7 +86,7 @@ class Track:
     def _count_observed(self) -> None:
         np.cumsum(self.observed.sum(axis=1), dtype=np.int64, out=self.observed_before[1:])
 
-    def cut(self, *, stretch: int, least: int, phase: Callable[[], int]) -> list[Stretch]:
+    def cut(self, *, stretch: int, least: int, phase: Callable[[], int]) -> list[TrainingSequence]:
         """Cut every series into stretches of about `stretch` rows, the first cut after phase() of them.
 
         No stretch has fewer than `least` rows, unless the series has.
@@ -95,7 +95,7 @@ class Track:
         for begin, end in self.series:
             cuts = range(begin + phase(), end, stretch)
             edges = [begin, *(cut for cut in cuts if cut >= begin + least and cut <= end - least), end]
-            stretches += [Stretch(a, b, end) for a, b in pairwise(edges) if b > a]
+            stretches += [TrainingSequence(a, b, end) for a, b in pairwise(edges) if b > a]
         return stretches
 
 
@@ -106,7 +106,7 @@ def network_inputs(
     return np.concatenate([values, observed], axis=2) if has_mask else values
 
 
-class Lanes:
+class BatchSampler:
     """B lanes over a track. A lane whose stretch is over takes the next one that waits; `refill` brings more.
 
     `place` may put a stretch that a lane takes somewhere else on the track. When `refill` brings nothing, lanes that
@@ -116,21 +116,21 @@ class Lanes:
 
     def __init__(
         self,
-        track: Track,
+        track: PaddedSeries,
         *,
         batch: int,
         segment: int,
-        refill: Callable[[], Sequence[Stretch]],
-        place: Callable[[int, Stretch], Stretch] = lambda _, stretch: stretch,
+        refill: Callable[[], Sequence[TrainingSequence]],
+        place: Callable[[int, TrainingSequence], TrainingSequence] = lambda _, stretch: stretch,
     ) -> None:
         self.epochs = 0
         self._rows = np.arange(segment)[:, None]
         self._segment = segment
         self._refill = refill
         self._place = place
-        self._waiting: deque[Stretch] = deque()
+        self._waiting: deque[TrainingSequence] = deque()
         blank = track.series[-1][1] if track.series else 0
-        self._blank = Stretch(blank, blank, blank)
+        self._blank = TrainingSequence(blank, blank, blank)
         self._lanes = [self._blank] * batch
         self._at = [blank] * batch
 
@@ -170,8 +170,8 @@ class Lanes:
 
     def restore(self, arrays: Mapping[str, NDArray[np.int64]]) -> None:
         """Take over what `export` returned."""
-        self._waiting = deque(Stretch(*row) for row in arrays["waiting"].tolist())
-        lanes = [Stretch(*row) for row in arrays["lanes"].tolist()]
+        self._waiting = deque(TrainingSequence(*row) for row in arrays["waiting"].tolist())
+        lanes = [TrainingSequence(*row) for row in arrays["lanes"].tolist()]
         self._lanes = [self._blank if lane == self._blank else lane for lane in lanes]
         self._at = arrays["at"].tolist()
         self.epochs = arrays["epochs"].item()

@@ -20,9 +20,10 @@ from streamlstm.errors import DataError
 from streamlstm.kernels import LayerMasks, TrainingScratch, backward, state_size, unroll
 from streamlstm.model.network import Architecture, Network
 from streamlstm.training.causal.augmentation import Augmentation
-from streamlstm.training.checkpoint import Checkpoint
 from streamlstm.training.causal.long_head import fit_long_head
 from streamlstm.training.causal.loss import HeadLoss
+from streamlstm.training.causal.padded_series import BatchSampler, PaddedSeries, TrainingSequence, network_inputs
+from streamlstm.training.checkpoint import TrainingCheckpoint
 from streamlstm.training.optimizer import SGD, AdamW, Optimizer, clip_gradients
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import (
@@ -34,7 +35,6 @@ from streamlstm.training.parameters import (
     trained_names,
 )
 from streamlstm.training.segments import Segment
-from streamlstm.training.causal.padded_series import Lanes, Stretch, Track, network_inputs
 
 __all__ = ["TrainingRun", "Update"]
 
@@ -69,7 +69,7 @@ class TrainingRun:
         self.parameters = initial_parameters(
             self.architecture, self._generators["first_values"], has_spread=o.loss == "gaussian"
         )
-        track = Track(parts, reconstruct=o.reconstruct, forecast=o.forecast, segment=o.segment)
+        track = PaddedSeries(parts, reconstruct=o.reconstruct, forecast=o.forecast, segment=o.segment)
         if start is not None:
             take_over(self.parameters, start)
             fit_long_head(self.parameters, track, o)
@@ -80,7 +80,7 @@ class TrainingRun:
         self._scratch = TrainingScratch()
         self._augmentation = Augmentation(track, o, self._generators["augmentation"])
         self._loss = HeadLoss(self._augmentation.track, o)
-        self._lanes = Lanes(
+        self._lanes = BatchSampler(
             self._augmentation.track,
             batch=o.batch,
             segment=o.segment,
@@ -114,7 +114,7 @@ class TrainingRun:
         self._state = trace.state
         return Update(sums.loss, norm)
 
-    def checkpoint(self, best: Parameters, progress: dict[str, Any]) -> Checkpoint:
+    def checkpoint(self, best: Parameters, progress: dict[str, Any]) -> TrainingCheckpoint:
         """Return what is needed to go on from here; `best` and `progress` are kept with it."""
         arrays: dict[str, dict[str, NDArray[Any]]] = {
             "parameters": dict(self.parameters),
@@ -125,9 +125,9 @@ class TrainingRun:
             "run": {"state": self._state},
         }
         generators = {name: dict(one.bit_generator.state) for name, one in self._generators.items()}
-        return Checkpoint(self._identity, arrays, generators, progress | {"updates": self.updates})
+        return TrainingCheckpoint(self._identity, arrays, generators, progress | {"updates": self.updates})
 
-    def restore(self, checkpoint: Checkpoint) -> None:
+    def restore(self, checkpoint: TrainingCheckpoint) -> None:
         """Go on from a checkpoint of this run."""
         arrays = checkpoint.arrays
         for own, saved in ((self.parameters, arrays["parameters"]), (self._optimizer.moments, arrays["moments"])):
@@ -169,7 +169,7 @@ def _kept(shape: tuple[int, ...], dropped: float, rng: np.random.Generator) -> N
     return (rng.random(shape, np.float32) >= np.float32(dropped)).astype(np.float32) / np.float32(1 - dropped)
 
 
-def _shuffled_stretches(track: Track, o: TrainerOptions, rng: np.random.Generator) -> list[Stretch]:
+def _shuffled_stretches(track: PaddedSeries, o: TrainerOptions, rng: np.random.Generator) -> list[TrainingSequence]:
     """Cut all series at a new phase and mix the stretches: one epoch."""
     stretches = track.cut(stretch=o.stretch, least=o.segment, phase=lambda: int(rng.integers(o.stretch)))
     return [stretches[index] for index in rng.permutation(len(stretches))]

@@ -9,23 +9,23 @@ import numpy as np
 
 from streamlstm.kernels import TrainingScratch, state_size, unroll
 from streamlstm.training.causal.loss import HeadLoss, LossSums
+from streamlstm.training.causal.padded_series import BatchSampler, PaddedSeries, network_inputs
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_weights
 from streamlstm.training.segments import Segment
-from streamlstm.training.causal.padded_series import Lanes, Track, network_inputs
 
-__all__ = ["Judge"]
+__all__ = ["Validator"]
 
 _MOST_STRETCHES = 64
 """Spread over all parts: 65,536 rows tell two networks apart, and more would cost more than training."""
 
 
-class Judge:
+class Validator:
     """Measures parameters on the validation parts."""
 
     def __init__(self, validation: Sequence[Segment], o: TrainerOptions) -> None:
         self._options = o
-        self._track = Track(validation, reconstruct=o.reconstruct, forecast=o.forecast, segment=o.segment)
+        self._track = PaddedSeries(validation, reconstruct=o.reconstruct, forecast=o.forecast, segment=o.segment)
         self._loss = HeadLoss(self._track, o)
         stretches = self._track.cut(stretch=o.stretch, least=o.segment, phase=lambda: o.stretch)
         chosen = np.linspace(0, len(stretches) - 1, min(len(stretches), _MOST_STRETCHES)).round().astype(int)
@@ -36,7 +36,9 @@ class Judge:
         o, track = self._options, self._track
         waiting = [self._stretches]
         batch_size = max(len(self._stretches), 1)
-        lanes = Lanes(track, batch=batch_size, segment=o.segment, refill=lambda: waiting.pop() if waiting else [])
+        lanes = BatchSampler(
+            track, batch=batch_size, segment=o.segment, refill=lambda: waiting.pop() if waiting else []
+        )
         layers = cell_weights(o.cells, parameters)
         total, scratch = LossSums(), TrainingScratch()
         state = np.zeros((batch_size, state_size(layers)), np.float32)

@@ -1,4 +1,4 @@
-"""Training as a run of MLflow: options as parameters, looks as metrics, files as artifacts (extra `tracking`).
+"""Training as a run of MLflow: options are parameters, validations metrics, files artifacts (extra `tracking`).
 
 Nothing is told to anybody else: MLflow's own telemetry is switched off, unless the environment switches it on.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from streamlstm.errors import StreamLstmError, UsageError
-from streamlstm.training.trainer import Look
+from streamlstm.training.trainer import ValidationPoint
 
 __all__ = ["MlflowRun"]
 
@@ -63,12 +63,12 @@ class MlflowRun:
         with self._refusals():
             self._client.log_batch(self._run_id, params=parameters)
 
-    def look(self, look: Look) -> None:
+    def validation(self, point: ValidationPoint) -> None:
         """Log the losses, rate and norm of an update, once."""
-        if look.update <= self._seen:
+        if point.update <= self._seen:
             return
-        fields = {name: value for name, value in asdict(look).items() if name != "update"}
-        metrics = [self._metric(name, float(value), 0, look.update) for name, value in fields.items()]
+        fields = {name: value for name, value in asdict(point).items() if name != "update"}
+        metrics = [self._metric(name, float(value), 0, point.update) for name, value in fields.items()]
         with self._refusals():
             self._client.log_batch(self._run_id, metrics=metrics)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from streamlstm.errors import StreamLstmError, UsageError
-from streamlstm.training.trainer import Look
+from streamlstm.training.trainer import ValidationPoint
 
 __all__ = ["TensorBoardEvents"]
 
@@ -46,12 +46,13 @@ class TensorBoardEvents:
         self._writer.add_event(self._event.Event(wall_time=time.time(), step=0, session_log=session))
         self._text("plan", plan)
 
-    def look(self, look: Look) -> None:
-        """Write the scalars of a look at its update."""
+    def validation(self, point: ValidationPoint) -> None:
+        """Write the scalars of a validation point at its update."""
         values = [
-            self._summary.Summary.Value(tag=tag, simple_value=float(getattr(look, name))) for tag, name in _TAGS.items()
+            self._summary.Summary.Value(tag=tag, simple_value=float(getattr(point, name)))
+            for tag, name in _TAGS.items()
         ]
-        self._add(look.update, values)
+        self._add(point.update, values)
         self._writer.flush()
 
     def end(self, summary: Mapping[str, Any], files: Sequence[Path]) -> None:

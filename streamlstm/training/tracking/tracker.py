@@ -12,22 +12,22 @@ from typing import Any, BinaryIO, Protocol
 import msgspec
 
 from streamlstm.errors import StreamLstmError
-from streamlstm.training.trainer import Look
+from streamlstm.training.trainer import ValidationPoint
 
 __all__ = ["JsonLog", "Tracker"]
 
 
 class Tracker(Protocol):
-    """Told of one training, in this order: begin, look by look, end; then closed, also when training failed.
+    """Told of one training, in this order: begin, each validation point, end; then closed, also when training failed.
 
-    A training that is resumed begins anew and tells every look, those before it first, so nothing is kept twice.
+    A resumed training begins anew and tells every validation point, the earlier ones first, so nothing is kept twice.
     """
 
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Take what training starts from."""
 
-    def look(self, look: Look) -> None:
-        """Take a look at the validation part."""
+    def validation(self, point: ValidationPoint) -> None:
+        """Take a validation point."""
 
     def end(self, summary: Mapping[str, Any], files: Sequence[Path]) -> None:
         """Take what training came to, and the files it left: the bundle first."""
@@ -59,9 +59,9 @@ class JsonLog:
             with suppress(OSError):
                 draft.unlink()
 
-    def look(self, look: Look) -> None:
-        """Write a line."""
-        self._write("look", asdict(look))
+    def validation(self, point: ValidationPoint) -> None:
+        """Write a line; its event is called `look`, as logs have always called it."""
+        self._write("look", asdict(point))
 
     def end(self, summary: Mapping[str, Any], files: Sequence[Path]) -> None:
         """Write the last line."""

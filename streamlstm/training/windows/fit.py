@@ -15,10 +15,10 @@ from streamlstm.model.standardizer import Standardizer
 from streamlstm.model.windows.batch import without_holes
 from streamlstm.model.windows.network import WindowArchitecture
 from streamlstm.scoring.windows.errors import calibrate_windows, measured, width_for
-from streamlstm.training.fit import said_of
+from streamlstm.training.fit import training_metadata
 from streamlstm.training.plan import make_plan
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import Progress
+from streamlstm.training.trainer import TrainingProgress
 from streamlstm.training.windows.trainable import fit_window_network
 
 __all__ = ["train_window_model"]
@@ -56,7 +56,7 @@ def train_window_model(
     layers: int | None = None,
     max_updates: int | None = None,
     seed: int = 1,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     on_choice: Callable[[str], None] | None = None,
 ) -> WindowBundle:
     """Train one whole-window model on one stream or on many; values, channels and the like as for `train`.
@@ -119,7 +119,7 @@ def train_window_model(
         name=name,
         version=version,
         created_at=created_at,
-        training=said_of(plan, updates=fit.updates, validation_loss=fit.best_validation_loss)
+        training=training_metadata(plan, updates=fit.updates, validation_loss=fit.best_validation_loss)
         | {"options": {key: value for key, value in asdict(o).items() if key in _APPLY}},
     )
 

@@ -27,12 +27,12 @@ from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, initial_parameters
 from streamlstm.training.schedules import is_better, learning_rate
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import Look, Progress
+from streamlstm.training.trainer import TrainingProgress, ValidationPoint
 
 __all__ = ["WindowFitResult", "differentiate_windows", "fit_window_network", "initial_window_parameters"]
 
 _SMOOTHING = 0.1  # of the training loss that is shown, as for causal networks
-_JUDGED = 64  # most windows of a look at the validation part, which so costs as much as a few updates
+_JUDGED = 64  # most windows of a validation, which so costs as much as a few updates
 _LEAST_SHARE = 0.5  # of a window that is left at a series' end: less is seen again at the next epoch's phase
 
 _SHORTENED = 0.25  # of the windows: what is trained on full ones alone takes the end of a series for an anomaly
@@ -47,7 +47,7 @@ class WindowFitResult:
     """The network at its lowest validation loss and how training went; losses are NaN without a validation part."""
 
     network: WindowNetwork
-    history: tuple[Look, ...]
+    history: tuple[ValidationPoint, ...]
     updates: int
     best_update: int
     best_validation_loss: float
@@ -59,7 +59,7 @@ def fit_window_network(
     architecture: WindowArchitecture,
     options: TrainerOptions,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingProgress], None] | None = None,
 ) -> WindowFitResult:
     """Train a network on windows of one series or of many.
 
@@ -79,7 +79,7 @@ def fit_window_network(
     judged = _judged(validation, a.rows)
     windows = _shuffled(training, a.rows, cuts)
     shown = best_loss = math.nan
-    best_update, best, history = 0, parameters, list[Look]()
+    best_update, best, history = 0, parameters, list[ValidationPoint]()
     rows, seen_rows = sum(len(part.x) for part in training), 0
     began_s, update = time.perf_counter(), 0
 
@@ -92,20 +92,20 @@ def fit_window_network(
             norm = clip_gradients(gradients, o.clip_norm)
             if not math.isfinite(norm):
                 raise DataError(f"update {update}: expected a finite gradient, got {norm}; lower learning_rate")
-            rate = learning_rate(o, update, [look.validation_loss for look in history])
+            rate = learning_rate(o, update, [point.validation_loss for point in history])
             optimizer.update(gradients, learning_rate=rate)
             shown = loss if math.isnan(shown) else shown + _SMOOTHING * (loss - shown)
 
             if update % o.validate_every == 0 or update == o.max_updates:
                 measured = _measure(_network(a, parameters), validation, judged)
-                history.append(Look(update, seen_rows // rows, shown, measured, rate, norm))
+                history.append(ValidationPoint(update, seen_rows // rows, shown, measured, rate, norm))
                 if math.isnan(best_loss) or is_better(measured, best_loss):
                     best_loss, best_update = measured, update
                     best = {name: array.copy() for name, array in parameters.items()}
             if progress is not None:
                 elapsed_s = time.perf_counter() - began_s
                 progress(
-                    Progress(
+                    TrainingProgress(
                         update=update,
                         of=o.max_updates,
                         epoch=seen_rows // rows,

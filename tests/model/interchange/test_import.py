@@ -16,7 +16,7 @@ from streamlstm.errors import BundleError, DataError, UsageError
 from streamlstm.model.interchange import ForeignNetwork, write_pytorch
 from streamlstm.model.interchange.widening import widen
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.training.importing import adopt
+from streamlstm.training.importing import import_network
 from streamlstm.training.linear_head import SplitSegment, fit_head
 from streamlstm.training.segments import Segment
 
@@ -39,7 +39,7 @@ def head_of(bundle: ModelBundle, values: Array) -> Array:
 @pytest.mark.parametrize("cell", ["lstm", "gru_reset_before"])
 def test_a_bundle_of_foreign_layers_finds_a_fault(cell: str) -> None:
     values = signal(ROWS, 3)
-    bundle = adopt(foreign(cell), values, period_s=1.0, channels=["a", "b", "c"], forecast=4)
+    bundle = import_network(foreign(cell), values, period_s=1.0, channels=["a", "b", "c"], forecast=4)
     later = signal(2 * ROWS, 3)[ROWS:].copy()
     later[900:940, 1] += 3 * bundle.standardizer.scale[1]
     times = 1000 * np.arange(ROWS)
@@ -78,7 +78,7 @@ def test_raw_inputs_are_the_same_function() -> None:
     rng = np.random.default_rng(6)
     head = rng.normal(0, 3, (9, 6)).astype(np.float32), rng.normal(0, 9, 9).astype(np.float32)
     network = replace(bare, layers=(gentle, bare.layers[1]), head=head)
-    bundle = adopt(network, values, is_raw=True, has_head=True)
+    bundle = import_network(network, values, is_raw=True, has_head=True)
     raw = run_stack(network.layers, values[None], head)[0].reshape(ROWS, 3, 3)
     np.testing.assert_allclose(head_of(bundle, values), raw, rtol=0, atol=2e-4)
     assert bundle.network.architecture.forecast == 2
@@ -105,18 +105,18 @@ def test_what_does_not_fit() -> None:
     with pytest.raises(
         DataError, match=r"expected 3 channels, as the lowest layer of a test takes, got 2: a, b; choose"
     ):
-        adopt(foreign("lstm"), values, channels=["a", "b"])
+        import_network(foreign("lstm"), values, channels=["a", "b"])
     network = foreign("lstm", inputs=2, hidden=5)
     with pytest.raises(UsageError, match="a test: has no linear layer to take as head"):
-        adopt(network, values, has_head=True)
+        import_network(network, values, has_head=True)
     for outputs, forecast in ((2, None), (7, None), (6, 3)):
         head = np.ones((outputs, 5), np.float32), np.ones(outputs, np.float32)
         with pytest.raises(UsageError, match=rf"head: expected .* got {outputs}; leave it out"):
-            adopt(replace(network, head=head), values, has_head=True, forecast=forecast)
+            import_network(replace(network, head=head), values, has_head=True, forecast=forecast)
     mixed = random_layers(["lstm"], inputs=4, hidden=6, projection=2)
     lower = random_layers(["lstm"], inputs=2, hidden=6, projection=4)
     with pytest.raises(BundleError, match="projected alike, got projections to 2, 4"):
-        adopt(replace(network, layers=(*lower, *mixed)), values)
+        import_network(replace(network, layers=(*lower, *mixed)), values)
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.training.fit import train
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import Look, fit_network
+from streamlstm.training.trainer import ValidationPoint, fit_network
 from streamlstm.training.windows.fit import train_window_model
 from streamlstm.types import GapPolicy, Record, TopicPartition
 
@@ -228,15 +228,15 @@ def write_snapshot(folder: Path) -> None:
 
 def write_checkpoint(folder: Path) -> None:
     training, validation = parts()
-    file, looks = folder / "training.checkpoint", list[Look]()
+    file, looks = folder / "training.checkpoint", list[ValidationPoint]()
 
-    def stop(look: Look) -> None:
-        looks.append(look)
-        if look.update == STOPPED_AT:
+    def stop(point: ValidationPoint) -> None:
+        looks.append(point)
+        if point.update == STOPPED_AT:
             raise Stopped
 
     with suppress(Stopped):
-        fit_network(training, validation, CHECKPOINT, checkpoint=file, on_look=stop)
+        fit_network(training, validation, CHECKPOINT, checkpoint=file, on_validation=stop)
     resumed = folder / "resumed.checkpoint"
     shutil.copy(file, resumed)
     result = fit_network(training, validation, CHECKPOINT, checkpoint=resumed, resume=True)
@@ -245,7 +245,7 @@ def write_checkpoint(folder: Path) -> None:
     data["observed"] = np.concatenate([p.observed for p in training + validation])
     lengths = np.array([len(p.x) for p in training + validation])
     np.savez_compressed(folder / "training.npz", lengths=lengths, **data, **weights(result.network))
-    history = [asdict(look) for look in result.history]
+    history = [asdict(point) for point in result.history]
     content = {"options": asdict(CHECKPOINT), "stopped_at": STOPPED_AT, "updates": result.updates, "history": history}
     (folder / "training.json").write_text(json.dumps(content, indent=1) + "\n")
 
