@@ -16,7 +16,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("src_cython/streamlstm/kernels")
-HEADERS = [str(path) for path in sorted(SOURCES.glob("*.[ch]"))]
+HEADERS = [str(path) for path in sorted(SOURCES.rglob("*.[ch]"))]
 KERNELS = (
     "isa",
     "weights",
@@ -50,20 +50,20 @@ COMPILE += ["-fno-math-errno", "-fno-trapping-math"]
 LINK: list[str] = []
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
-# The step, through register tiles and through BLAS, and the training kernels, once a level of the instruction set: what
-# is shipped runs on any processor, and takes the best that it finds. Nothing may be contracted: a sum has the same bits
-# in every tile.
+# What is compiled once a level of the instruction set: the step, through register tiles, through BLAS and, where there
+# is one, with products of bfloat16; the training kernels; AdamW. What is shipped runs on any processor, and dispatch.c
+# takes the best level that it finds, for all of them. Nothing may be contracted: a sum has the same bits in every tile.
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS = {"v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "v3": ["-march=x86-64-v3"]} | LEVELS
 PATHS = [
-    ("fused.c", f"{level}{suffix}", [*flags, "-ffp-contract=off", f"-DFUSED_PATH={level}{suffix}", *defined])
+    ("fused.c", f"{level}{suffix}", [*flags, *defined])
     for level, flags in LEVELS.items()
     for suffix, defined in (("", []), ("_blas", ["-DFUSED_BLAS"]), ("_bfloat16", ["-DFUSED_BFLOAT16", "-mavx512bf16"]))
     if level == "v4" or suffix != "_bfloat16"
 ]
 PATHS += [
-    ("training.c", level, [*flags, "-ffp-contract=off", f"-DFUSED_PATH={level}"]) for level, flags in LEVELS.items()
+    (source, level, flags) for source in ("training/training.c", "training/adamw.c") for level, flags in LEVELS.items()
 ]
 if IS_SANITIZED:
     COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZERS]
@@ -114,9 +114,12 @@ class BuildKernels(build_ext):
 
     def _compiled(self, source: str, name: str, flags: list[str]) -> str:
         """Compile for one path; the compiler would put every path's object into one file, hence the folder."""
-        folder = Path(self.build_temp, "fused", name)
+        folder = Path(self.build_temp, "levels", name)
         (built,) = self.compiler.compile(
-            [str(SOURCES / source)], output_dir=str(folder), extra_postargs=[*COMPILE, *flags], depends=HEADERS
+            [str(SOURCES / source)],
+            output_dir=str(folder),
+            extra_postargs=[*COMPILE, *flags, "-ffp-contract=off", f"-DLEVEL={name}"],
+            depends=HEADERS,
         )
         return built
 

@@ -57,21 +57,22 @@ class LayerMasks:
 class LayerTrace:
     """What `backward` needs of one layer; None is what its cell has not.
 
-    Units of the LSTM kinds stand in blocks of W, the vector width of the processor.
+    Units stand in blocks of W, the vector width of the level of the instruction set that runs.
     """
 
     kind: CellKind
     masks: LayerMasks
     inputs: _Array
     """[T, B, I], masked."""
-    gates: _Array
-    """Activated: [T, blocks, B, 4, W] of the LSTM kinds, otherwise [T, B, G*H]."""
+    gates: _Array | None
+    """Activated: [T, blocks, B, 4, W], i, f, g, o of the LSTM kinds, and of gru n, r, z and what r scales;
+    [T, blocks, B, 3, W], of gru_reset_before n, r, z. Of rnn h is all."""
     hidden: _Array
     """h_(-1) .. h_(T-1): [T + 1, B, R]."""
     cell: _Array | None
     """c_(-1) .. c_(T-1): [T + 1, blocks, B, W]."""
-    inner: _Array | None
-    """[T, B, H]: of gru what the reset gate scales, of gru_reset_before what it has scaled."""
+    reset: _Array | None
+    """[T, B, R]: of gru_reset_before what the reset gate has scaled."""
     fed: _Array | None
     """[T, B, R]: h_(-1) .. h_(T-2) times the recurrent mask, where there is one."""
     unprojected: _Array | None

@@ -1,6 +1,6 @@
 """Forward and backward over time, every cell: equal to other frameworks, and to finite differences of an oracle.
 
-Odd, unequal sizes: a product of the wrong orientation cannot pass, so this tests each wrapper of the door to BLAS too.
+Odd, unequal sizes: a product of the wrong orientation cannot pass.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def test_masks_of_ones_change_no_bit(cells: list[tuple[str, int]]) -> None:
 
 
 def test_lanes_do_not_depend_on_each_other() -> None:
-    """Steps and lanes that make several chunks, and sizes that BLAS takes through its other kernels."""
+    """Steps and lanes that make several chunks, and tiles of every height."""
     layers, _ = make_stack(STACKS["mixed"], 3)
     rng = np.random.default_rng(2)
     x, state = rng.normal(size=(37, 70, 2)).astype(np.float32), np.zeros((70, state_size(layers)), np.float32)

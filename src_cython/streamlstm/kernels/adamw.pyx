@@ -3,21 +3,19 @@
 import numpy as np
 
 from streamlstm.kernels.faces import check_array
-
-cdef extern from "adamw.h":
-    ctypedef struct adamw_rates:
-        float beta1, beta2, decay, rate, correction, eps
-    void adamw_pass(Py_ssize_t n, float* w, const float* gradient, float* first, float* second,
-                    adamw_rates rates) noexcept nogil
+from streamlstm.kernels.isa import isa
+from streamlstm.kernels.isa cimport find_isa
+from streamlstm.kernels.training cimport adamw_rates, training_path
 
 
 def adamw_update(parameter, gradient, first, second, *, beta1, beta2, decay, rate, correction, eps):
     """Update a parameter and its moments in place.
 
     Shapes: all four float32 of one shape. m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2, then
-    w = decay w - rate m / (correction sqrt(v) + eps).
+    w = decay w - rate m / (correction sqrt(v) + eps), each operation rounded to float32: the same bits on every level.
     Raises: ShapeError before anything changes.
     """
+    cdef const training_path* path = find_isa(isa()).training
     cdef adamw_rates rates
     cdef float[::1] w, m, v
     cdef const float[::1] g
@@ -28,4 +26,4 @@ def adamw_update(parameter, gradient, first, second, *, beta1, beta2, decay, rat
     rates.rate, rates.correction, rates.eps = rate, correction, eps
     if len(w):
         with nogil:
-            adamw_pass(w.shape[0], &w[0], &g[0], &m[0], &v[0], rates)
+            path.adamw(w.shape[0], &w[0], &g[0], &m[0], &v[0], &rates)

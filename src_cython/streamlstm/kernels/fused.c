@@ -1,4 +1,4 @@
-/* The step of one instruction-set level, through register tiles or BLAS; FUSED_PATH names it. See fused.h for what is
+/* The step of one instruction-set level, through register tiles or BLAS; LEVEL names it. See fused.h for what is
  * packed how.
  *
  * A panel of streams goes through all layers while its states are in cache. By layer, in time:
@@ -9,15 +9,14 @@
  * Both add the same numbers in the same order, so a stream's bits are the same in either.
  */
 #include "fused.h"
+
+#include "denormals.h"
 #include "half.h"
+#include "scratch.h"
 #ifdef FUSED_BLAS
 #include "tiles_blas.h"
 #else
 #include "tiles_registers.h"
-#endif
-
-#if defined(__x86_64__)
-#include <immintrin.h>
 #endif
 
 /* Copy floats, a multiple of W. */
@@ -76,27 +75,26 @@ static ptrdiff_t most(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
 static ptrdiff_t divide_scratch(const fused_network *network, float *base, scratch_areas *areas)
 {
-    ptrdiff_t used = 0, hidden = 0, outputs = padded(network->head.outputs), inputs = 0;
-#define TAKE(field, floats) (areas->field = base + used, used += (floats + 15) / 16 * 16)
+    cut c = {base, 0};
+    ptrdiff_t hidden = 0, outputs = padded(network->head.outputs), inputs = 0;
     for (ptrdiff_t l = 0; l < network->layers; l++) {
         const fused_layer *layer = &network->layer[l];
         hidden = most(hidden, padded(layer->hidden));
         outputs = most(outputs, padded(layer->outputs));
         inputs = most(inputs, layer->inputs);
-        TAKE(h[l], 2 * PANEL * padded(layer->outputs));
+        areas->h[l] = cut_off(&c, 2 * PANEL * padded(layer->outputs));
     }
-    TAKE(x, PANEL * network->layer[0].inputs + W);
-    TAKE(z, PANEL * 4 * hidden);
-    TAKE(unit, PANEL * hidden);
-    TAKE(update, PANEL * hidden);
-    TAKE(scaled, PANEL * hidden);
-    TAKE(wide, PANEL * network->row);
-    TAKE(y, PANEL * padded(network->head.outputs));
-    TAKE(x_pairs, PANEL * padded(most(inputs, hidden)));
-    TAKE(h_pairs, PANEL * hidden);
-    TAKE(blas, BLOCK_ROWS * (most(inputs, hidden) + 8 * hidden + 4 * outputs));
-#undef TAKE
-    return used;
+    areas->x = cut_off(&c, PANEL * network->layer[0].inputs + W);
+    areas->z = cut_off(&c, PANEL * 4 * hidden);
+    areas->unit = cut_off(&c, PANEL * hidden);
+    areas->update = cut_off(&c, PANEL * hidden);
+    areas->scaled = cut_off(&c, PANEL * hidden);
+    areas->wide = cut_off(&c, PANEL * network->row);
+    areas->y = cut_off(&c, PANEL * padded(network->head.outputs));
+    areas->x_pairs = cut_off(&c, PANEL * padded(most(inputs, hidden)));
+    areas->h_pairs = cut_off(&c, PANEL * hidden);
+    areas->blas = cut_off(&c, BLOCK_ROWS * (most(inputs, hidden) + 8 * hidden + 4 * outputs));
+return c.used;
 }
 
 static ptrdiff_t scratch_size(const fused_network *network)
@@ -294,10 +292,7 @@ static void run(const fused_network *network, const fused_lane *lanes, ptrdiff_t
 {
     scratch_areas areas;
     divide_scratch(network, scratch, &areas);
-#if defined(__x86_64__)
-    const unsigned int control = _mm_getcsr();
-    _mm_setcsr(control | 0x8040); /* denormals are zero: a state that fades away would be a hundred times slower */
-#endif
+    const unsigned int control = flush_denormals();
     for (ptrdiff_t s = 0; s < count; s++) {
         areas.states[s] = batch->is_half ? areas.wide + s * network->row : (float *)lanes[s].state;
         if (batch->is_half)
@@ -315,9 +310,7 @@ static void run(const fused_network *network, const fused_lane *lanes, ptrdiff_t
     if (batch->is_half)
         for (ptrdiff_t s = 0; s < count; s++)
             floats_to_halves(network->row, areas.states[s], (uint16_t *)lanes[s].state);
-#if defined(__x86_64__)
-    _mm_setcsr(control);
-#endif
+    restore_denormals(control);
 }
 
 /* ---- what the processor can do, for benchmarks ---- */
@@ -375,7 +368,4 @@ static double gates(ptrdiff_t rounds, float *state)
     return (double)W * TILE_ROWS * (double)rounds;
 }
 
-#define JOINED(a, b) a##b
-#define JOIN(a, b) JOINED(a, b)
-
-const fused_path JOIN(fused_, FUSED_PATH) = {W, scratch_size, run, multiply_adds, gates};
+const fused_path LEVEL_NAME(fused_) = {W, scratch_size, run, multiply_adds, gates};

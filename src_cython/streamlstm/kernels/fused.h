@@ -1,8 +1,9 @@
 /* The fused step: products, gates and head of a recurrent stack, for panels of streams.
  *
- * fused.c is compiled twice a level of the instruction set, into a `fused_path` of register tiles and one through BLAS;
- * dispatch.c knows which levels the processor has. Weights are packed for a level's vector width W, in blocks of W units; what is beyond the last unit is zero,
- * and stays zero in every state:
+ * fused.c is compiled twice a level of the instruction set, into a `fused_path` of register tiles and one through BLAS,
+ * and once more on x86-64-v4, into one of products of bfloat16; dispatch.c knows which of them the processor has. Weights
+ * are packed for a level's vector width W, in blocks of W units; what is beyond the last unit is zero, and stays zero in
+ * every state:
  *
  *   w_x, w_h  [blocks][inputs][gates][W]     bias [blocks][accumulators][W]     peephole [blocks][3][W]
  *
@@ -17,9 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "training.h"
-
-enum fused_cell { CELL_LSTM, CELL_PEEPHOLE, CELL_GRU, CELL_GRU_RESET_BEFORE, CELL_RNN };
+#include "cells.h"
+#include "training/training.h"
 
 enum {
     MAX_LAYERS = 16,
@@ -35,7 +35,7 @@ typedef struct {
 } fused_product;
 
 typedef struct {
-    enum fused_cell cell;
+    enum cell_kind cell;
     ptrdiff_t inputs, hidden, outputs; /* I, H, R */
     const float *w_x, *w_h, *bias, *peephole;
     fused_product projection; /* of no outputs when there is none */

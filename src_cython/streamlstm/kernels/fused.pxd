@@ -1,17 +1,11 @@
 """The C interface of the step; see fused.h."""
 
+from streamlstm.kernels.cell_kinds cimport cell_kind
 from streamlstm.kernels.training cimport training_path
 
 cdef extern from "fused.h" nogil:
     cdef enum:
         PANEL
-
-    cdef enum fused_cell:
-        CELL_LSTM
-        CELL_PEEPHOLE
-        CELL_GRU
-        CELL_GRU_RESET_BEFORE
-        CELL_RNN
 
     ctypedef struct fused_product:
         Py_ssize_t inputs, outputs
@@ -20,7 +14,7 @@ cdef extern from "fused.h" nogil:
         int is_dot
 
     ctypedef struct fused_layer:
-        fused_cell cell
+        cell_kind cell
         Py_ssize_t inputs, hidden, outputs
         const float* w_x
         const float* w_h

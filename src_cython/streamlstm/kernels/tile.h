@@ -8,7 +8,7 @@
 #define STREAMLSTM_TILE_H
 
 #include "fused.h"
-#include "vector.h"
+#include "gates.h"
 
 /* Rows are `ld` floats apart; ld_init is 0 when all rows begin with the same bias. */
 typedef struct {
@@ -42,8 +42,6 @@ ALWAYS int is_paired(int kind)
 #endif
 }
 
-ALWAYS ptrdiff_t padded(ptrdiff_t n) { return (n + W - 1) / W * W; }
-
 ALWAYS int accumulators_of(int kind)
 {
     switch (kind) {
@@ -58,48 +56,6 @@ ALWAYS int x_gates_of(int kind) { return kind == CELL_GRU || kind == INPUTS_GRU 
 ALWAYS int h_gates_of(int kind)
 {
     return kind == CELL_GRU ? 3 : kind == CELL_GRU_RESET_BEFORE ? 2 : kind >= RAW1 ? 0 : accumulators_of(kind);
-}
-
-ALWAYS vec v_sigmoid(vec scaled) { return v_set(1.0f) / (v_set(1.0f) + v_exp2(scaled)); }
-
-ALWAYS vec v_tanh(vec scaled)
-{
-    vec e = v_exp2(scaled);
-    return (v_set(1.0f) - e) / (v_set(1.0f) + e);
-}
-
-/* The gates of an LSTM for `count` vectors of units: sums z [count][4] become h, in z[n][0]; c[n] [W] in place.
- *
- * Pass by pass over all of them, not one after the other: the operations of one wait for each other, those of others do
- * not, and a processor looks ahead by one or two only. */
-ALWAYS void lstm_gates(int count, vec (*z)[4], const vec *peephole, float *const *c)
-{
-    const vec one = v_set(1.0f);
-#pragma GCC unroll 6
-    for (int n = 0; n < count; n++) { /* c / (1 + ef) + (1 - eg) / ((1 + ei) (1 + eg)), with one division */
-        vec old = v_load(c[n]);
-        vec ei = v_exp2(peephole ? v_fma(peephole[0], old, z[n][0]) : z[n][0]);
-        vec ef = v_exp2(peephole ? v_fma(peephole[1], old, z[n][1]) : z[n][1]);
-        vec eg = v_exp2(z[n][2]);
-        vec f = one + ef, ig = (one + ei) * (one + eg);
-        z[n][0] = v_fma(old, ig, (one - eg) * f);
-        z[n][1] = ig * f;
-    }
-#pragma GCC unroll 6
-    for (int n = 0; n < count; n++) {
-        z[n][2] = z[n][0] / z[n][1];
-        v_store(c[n], z[n][2]);
-    }
-#pragma GCC unroll 6
-    for (int n = 0; n < count; n++) {
-        vec eo = v_exp2(peephole ? v_fma(peephole[2], z[n][2], z[n][3]) : z[n][3]);
-        vec ec = v_exp2(z[n][2] * v_set(-2.88539008f));
-        z[n][0] = one - ec;
-        z[n][1] = (one + eo) * (one + ec);
-    }
-#pragma GCC unroll 6
-    for (int n = 0; n < count; n++)
-        z[n][0] = z[n][0] / z[n][1];
 }
 
 /* Apply the gates to the sums z [units * rows][4] of a tile; store what comes of it. */
@@ -127,15 +83,14 @@ ALWAYS void finish(int kind, const tile *t, int rows, int units, ptrdiff_t row, 
         float *out = t->out + r * t->ld_out;
         const vec h_old = mixes ? v_load(t->h_old + place) : v_set(0.0f);
         if (kind == CELL_GRU) {
-            vec fresh = v_tanh(v_fma(v_sigmoid(z[n][0]), z[n][3], z[n][2]));
-            z[n][0] = v_fma(v_sigmoid(z[n][1]), h_old - fresh, fresh); /* (1 - u) n + u h */
+            const vec fresh = gru_new(v_sigmoid(z[n][0]), z[n][3], z[n][2]);
+            z[n][0] = gru_mix(v_sigmoid(z[n][1]), fresh, h_old);
         } else if (kind == CELL_GRU_RESET_BEFORE) {
             v_store(t->scaled + place, v_sigmoid(z[n][0]) * h_old);
             v_store(t->update + place, v_sigmoid(z[n][1]));
             v_store(out + unit, z[n][2]);
         } else if (kind == NEW) {
-            vec fresh = v_tanh(z[n][0]);
-            z[n][0] = v_fma(v_load(t->update + place), h_old - fresh, fresh);
+            z[n][0] = gru_mix(v_load(t->update + place), v_tanh(z[n][0]), h_old);
         } else if (kind == CELL_RNN) {
             z[n][0] = v_tanh(z[n][0]);
         } else if (kind >= RAW1) {

@@ -1,7 +1,6 @@
 """T steps of a stack of layers of any cell for training: forward, keeping what backward needs; backward beside it.
 
-The equations stand in cells.py and, with their products, in training.c (the LSTM kinds) and unroll_gru.pxd (the
-others); what the others share in unroll_layer.pxd.
+The equations stand in cells.py and, with their products, in training/training.c.
 """
 
 import numpy as np
@@ -11,17 +10,9 @@ from streamlstm.kernels.cells import CellKind, check_stack, state_size
 from streamlstm.kernels.faces import check_array
 from streamlstm.kernels.isa import isa
 from streamlstm.kernels.traces import CellGradients, Gradients, LayerMasks, LayerTrace, Trace, TrainingScratch
+from streamlstm.kernels.cell_kinds cimport number_of
 from streamlstm.kernels.isa cimport find_isa
-from streamlstm.kernels.training cimport lstm_pass, training_path
-from streamlstm.kernels.unroll_gru cimport (
-    gru_backward,
-    gru_forward,
-    reset_before_backward,
-    reset_before_forward,
-    rnn_backward,
-    rnn_forward,
-)
-from streamlstm.kernels.unroll_layer cimport CHUNK, LayerPass
+from streamlstm.kernels.training cimport layer_pass, training_path
 
 
 cdef float* _pointer(array) except? NULL:
@@ -57,7 +48,7 @@ def unroll(layers, x, *, state, masks=None, scratch=None):
     final = np.empty_like(state)
     for number, (layer, mask) in enumerate(zip(layers, masks, strict=True)):
         kind, H, R = layer.kind, layer.hidden_size, layer.output_size
-        shapes = _trace_shapes(layer, mask, T, B, path.width)
+        shapes = _trace_shapes(layer, mask, T, B, path.width, path.kept(number_of(kind)))
         if mask.inputs is not None:
             below = np.multiply(below, mask.inputs, out=scratch.take(f"{number}.inputs", shapes["inputs"]))
         del shapes["inputs"]  # the layer below has them
@@ -67,10 +58,9 @@ def unroll(layers, x, *, state, masks=None, scratch=None):
         trace.hidden[0] = state[:, at:at + R]
         if kind.has_cell:
             trace.cell[0] = _to_blocks(state[:, at + R:at + R + H], path.width)
-            _forward_lstm(path, layer, trace, scratch)
+        _forward(path, layer, trace, scratch)
+        if kind.has_cell:
             final[:, at + R:at + R + H] = _from_blocks(trace.cell[T], H)
-        else:
-            _forward_other(layer, trace)
         final[:, at:at + R] = trace.hidden[T]
         at += layer.state_size
         traces.append(trace)
@@ -92,7 +82,9 @@ def backward(layers, trace, d_y, *, d_state=None, wants_d_x=True):
     scratch = trace.scratch
     if trace.turn != scratch.turn:
         raise UsageError("trace: its memory has been used by a later unroll with the same scratch; differentiate first")
-    _check_trace(layers, trace, T, B, path.width)
+    for number, (layer, kept) in enumerate(_layers_of(layers, trace)):
+        _check_trace(f"trace.layers[{number}]", kept,
+                     _trace_shapes(layer, kept.masks, T, B, path.width, path.kept(number_of(layer.kind))))
     if d_state is not None:
         check_array("d_state", d_state, np.float32, (B, state_size(layers)))
     d_initial = np.zeros((B, state_size(layers)), np.float32) if d_state is None else d_state.copy()
@@ -108,12 +100,10 @@ def backward(layers, trace, d_y, *, d_state=None, wants_d_x=True):
         elif wants_d_x:
             d_below = np.empty(shape, np.float32)
         d_h = d_initial[:, begin:begin + R].copy()
-        if layer.kind.has_cell:
-            d_c = _to_blocks(d_initial[:, begin + R:end], path.width)
-            _backward_lstm(path, layer, kept, grads, above, d_below, d_h, d_c, scratch)
+        d_c = _to_blocks(d_initial[:, begin + R:end], path.width) if layer.kind.has_cell else None
+        _backward(path, layer, kept, grads, above, d_below, d_h, d_c, scratch)
+        if d_c is not None:
             d_initial[:, begin + R:end] = _from_blocks(d_c, layer.hidden_size)
-        else:
-            _backward_other(layer, kept, grads, above, d_below, d_h, scratch)
         d_initial[:, begin:begin + R] = d_h
         if kept.masks.inputs is not None and d_below is not None:
             d_below *= kept.masks.inputs
@@ -122,7 +112,7 @@ def backward(layers, trace, d_y, *, d_state=None, wants_d_x=True):
     return Gradients(tuple(reversed(found)), np.empty((T, B, 0), np.float32) if above is None else above, d_initial)
 
 
-# ---- the LSTM kinds ----
+# ---- one layer ----
 
 
 def _to_blocks(rows, W):
@@ -138,105 +128,55 @@ def _from_blocks(blocks, H):
     return blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)[:, :H]
 
 
-cdef lstm_pass _lstm_pass(layer, trace) except *:
+cdef layer_pass _layer_pass(layer, trace) except *:
     """Sizes and pointers of one layer; those of the gradients are left NULL."""
-    cdef lstm_pass p
+    cdef layer_pass p
+    p.cell = number_of(layer.kind)
     p.T, p.B, p.inputs = trace.inputs.shape
     p.H, p.R = layer.hidden_size, layer.output_size
     p.w_ih, p.w_hh, p.bias = _pointer(layer.w_ih), _pointer(layer.w_hh), _pointer(layer.bias)
-    p.peephole, p.w_hr, p.mask = _pointer(layer.peephole), _pointer(layer.w_hr), _pointer(trace.masks.recurrent)
+    p.bias_hn, p.peephole, p.w_hr = _pointer(layer.bias_hn), _pointer(layer.peephole), _pointer(layer.w_hr)
+    p.mask, p.reset = _pointer(trace.masks.recurrent), _pointer(trace.reset)
     p.x, p.gates, p.c, p.h = _pointer(trace.inputs), _pointer(trace.gates), _pointer(trace.cell), _pointer(trace.hidden)
     p.fed, p.unprojected = _pointer(trace.hidden if trace.fed is None else trace.fed), _pointer(trace.unprojected)
     p.d_y = NULL
-    p.d_h = p.d_c = p.d_x = p.d_w_ih = p.d_w_hh = p.d_bias = p.d_peephole = p.d_w_hr = p.scratch = NULL
+    p.d_h = p.d_c = p.d_x = p.scratch = NULL
+    p.d_w_ih = p.d_w_hh = p.d_bias = p.d_bias_hn = p.d_peephole = p.d_w_hr = NULL
     return p
 
 
-cdef _forward_lstm(const training_path* path, layer, trace, scratch):
-    cdef lstm_pass p = _lstm_pass(layer, trace)
+cdef _forward(const training_path* path, layer, trace, scratch):
+    cdef layer_pass p = _layer_pass(layer, trace)
     room = scratch.take(f"room {path.scratch(&p)}", (path.scratch(&p),))
     p.scratch = _pointer(room)
     with nogil:
         path.forward(&p)
 
 
-cdef _backward_lstm(const training_path* path, layer, trace, grads, d_y, d_x, d_h, d_c, scratch):
-    cdef lstm_pass p = _lstm_pass(layer, trace)
+cdef _backward(const training_path* path, layer, trace, grads, d_y, d_x, d_h, d_c, scratch):
+    cdef layer_pass p = _layer_pass(layer, trace)
     room = scratch.take(f"room {path.scratch(&p)}", (path.scratch(&p),))
     p.scratch = _pointer(room)
     p.d_y, p.d_x, p.d_h, p.d_c = _pointer(d_y), _pointer(d_x), _pointer(d_h), _pointer(d_c)
     p.d_w_ih, p.d_w_hh, p.d_bias = _pointer(grads.w_ih), _pointer(grads.w_hh), _pointer(grads.bias)
-    p.d_peephole, p.d_w_hr = _pointer(grads.peephole), _pointer(grads.w_hr)
+    p.d_bias_hn, p.d_peephole, p.d_w_hr = _pointer(grads.bias_hn), _pointer(grads.peephole), _pointer(grads.w_hr)
     with nogil:
         path.backward(&p)
-
-
-# ---- the others ----
-
-
-cdef LayerPass _layer_pass(layer, trace, w_ih, w_hh) except *:
-    """Sizes and pointers of one layer; those of the gradients are left NULL."""
-    cdef LayerPass p
-    p.T, p.B, p.inputs = trace.inputs.shape
-    p.H, p.R, p.N = layer.hidden_size, layer.output_size, len(layer.bias)
-    p.w_ih, p.w_hh, p.bias = _pointer(w_ih), _pointer(w_hh), _pointer(layer.bias)
-    p.bias_hn = _pointer(layer.bias_hn)
-    p.x, p.z, p.h = _pointer(trace.inputs), _pointer(trace.gates), _pointer(trace.hidden)
-    p.inner = _pointer(trace.inner)
-    p.mask, p.fed = _pointer(trace.masks.recurrent), _pointer(trace.hidden if trace.fed is None else trace.fed)
-    p.d_w_ih = p.d_w_hh = p.d_bias = p.d_bias_hn = NULL
-    p.d_x = p.d_y = p.d_h = p.d_fed = p.d_inner = NULL
-    return p
-
-
-cdef _forward_other(layer, trace):
-    w_ih, w_hh = np.ascontiguousarray(layer.w_ih.T), np.ascontiguousarray(layer.w_hh.T)
-    cdef LayerPass p = _layer_pass(layer, trace, w_ih, w_hh)
-    cdef bint is_gru = layer.kind is CellKind.GRU, is_reset_before = layer.kind is CellKind.GRU_RESET_BEFORE
-    with nogil:
-        if is_gru:
-            gru_forward(&p)
-        elif is_reset_before:
-            reset_before_forward(&p)
-        else:
-            rnn_forward(&p)
-
-
-cdef _backward_other(layer, trace, grads, d_y, d_x, d_h, scratch):
-    cdef LayerPass p = _layer_pass(layer, trace, layer.w_ih, layer.w_hh)
-    B, R = d_h.shape
-    d_z, d_out = scratch.take("d_z", trace.gates.shape), scratch.take("d_out", d_y.shape)
-    np.copyto(d_z, trace.gates)
-    np.copyto(d_out, d_y)
-    d_fed, d_inner = scratch.take("d_fed", (B, R)), scratch.take("d_inner", (CHUNK, B, R))
-    p.z, p.d_y, p.d_h, p.d_x = _pointer(d_z), _pointer(d_out), _pointer(d_h), _pointer(d_x)
-    p.d_fed, p.d_inner = _pointer(d_fed), _pointer(d_inner)
-    p.d_w_ih, p.d_w_hh, p.d_bias = _pointer(grads.w_ih), _pointer(grads.w_hh), _pointer(grads.bias)
-    p.d_bias_hn = _pointer(grads.bias_hn)
-    cdef bint is_gru = layer.kind is CellKind.GRU, is_reset_before = layer.kind is CellKind.GRU_RESET_BEFORE
-    with nogil:
-        if is_gru:
-            gru_backward(&p)
-        elif is_reset_before:
-            reset_before_backward(&p)
-        else:
-            rnn_backward(&p)
 
 
 # ---- what fits what ----
 
 
-def _trace_shapes(layer, masks, T, B, W):
-    """Return the shape of every array of a LayerTrace, None for those that the cell has not."""
+def _trace_shapes(layer, masks, T, B, W, kept):
+    """Return the shape of every array of a LayerTrace, None for those that the cell has not; kept: gates of a unit."""
     H, R, kind = layer.hidden_size, layer.output_size, layer.kind
     blocks = (H + W - 1) // W
-    is_gated = kind in (CellKind.GRU, CellKind.GRU_RESET_BEFORE)
     return {
         "inputs": (T, B, layer.input_size),
-        "gates": (T, blocks, B, 4, W) if kind.has_cell else (T, B, len(layer.bias)),
+        "gates": (T, blocks, B, kept, W) if kept else None,
         "hidden": (T + 1, B, R),
         "cell": (T + 1, blocks, B, W) if kind.has_cell else None,
-        "inner": (T, B, H) if is_gated else None,
+        "reset": (T, B, R) if kind is CellKind.GRU_RESET_BEFORE else None,
         "fed": None if masks.recurrent is None else (T, B, R),
         "unprojected": None if layer.w_hr is None else (T, B, blocks * W),
     }
@@ -256,16 +196,21 @@ def _check_masks(layers, masks, T, B):
     return masks
 
 
-def _check_trace(layers, trace, T, B, W):
-    """Raise ShapeError unless the trace is one of these layers."""
+def _layers_of(layers, trace):
+    """Return weights and trace by layer. Raises: ShapeError unless they are as many, and of the same cells."""
     if len(trace.layers) != len(layers):
         raise ShapeError(f"trace: expected {len(layers)} layers as the weights have, got {len(trace.layers)}")
     for number, (layer, kept) in enumerate(zip(layers, trace.layers, strict=True)):
         if kept.kind is not layer.kind:
             raise ShapeError(f"trace.layers[{number}]: expected a trace of {layer.kind.value}, got {kept.kind.value}")
-        for name, shape in _trace_shapes(layer, kept.masks, T, B, W).items():
-            array = getattr(kept, name)
-            if shape is None and array is not None:
-                raise ShapeError(f"trace.layers[{number}].{name}: not of these weights")
-            if shape is not None:
-                check_array(f"trace.layers[{number}].{name}", array, np.float32, shape)
+    return list(zip(layers, trace.layers, strict=True))
+
+
+def _check_trace(name, kept, shapes):
+    """Raise ShapeError unless a layer's trace has these shapes."""
+    for field, shape in shapes.items():
+        array = getattr(kept, field)
+        if shape is None and array is not None:
+            raise ShapeError(f"{name}.{field}: not of these weights")
+        if shape is not None:
+            check_array(f"{name}.{field}", array, np.float32, shape)

@@ -14,6 +14,11 @@
 
 #define ALWAYS static inline __attribute__((always_inline))
 
+/* A name that ends in the level's, as dispatch.c knows it: LEVEL is given to the compiler beside the level's flags. */
+#define JOINED(a, b) a##b
+#define JOIN(a, b) JOINED(a, b)
+#define LEVEL_NAME(prefix) JOIN(prefix, LEVEL)
+
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 
 #include <immintrin.h>
@@ -77,6 +82,9 @@ ALWAYS vec v_min(vec a, vec b)
 ALWAYS float v_sum(vec a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 
 #endif
+
+/* n rounded up to whole vectors. */
+ALWAYS ptrdiff_t padded(ptrdiff_t n) { return (n + W - 1) / W * W; }
 
 /* The first n of W floats; the others are zero when loaded, and left alone when stored. */
 #if !(defined(__AVX512F__) && defined(__AVX512DQ__))

@@ -7,26 +7,10 @@ import numpy as np
 from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels.cells import CellKind, check_stack, state_size
 from streamlstm.kernels.faces import check_array
-from streamlstm.kernels.fused cimport (
-    CELL_GRU,
-    CELL_GRU_RESET_BEFORE,
-    CELL_LSTM,
-    CELL_PEEPHOLE,
-    CELL_RNN,
-    fused_isa,
-    fused_layer,
-    fused_product,
-)
+from streamlstm.kernels.cell_kinds cimport number_of
+from streamlstm.kernels.fused cimport fused_isa, fused_layer, fused_product
 from streamlstm.kernels.isa cimport find_isa
 from streamlstm.kernels.isa import isa as chosen_isa
-
-_CELLS = {
-    CellKind.LSTM: CELL_LSTM,
-    CellKind.PEEPHOLE: CELL_PEEPHOLE,
-    CellKind.GRU: CELL_GRU,
-    CellKind.GRU_RESET_BEFORE: CELL_GRU_RESET_BEFORE,
-    CellKind.RNN: CELL_RNN,
-}
 
 # sigmoid(z) = 1 / (1 + 2^(-z log2 e)) and tanh(z) = (1 - e) / (1 + e) with e = 2^(-2 z log2 e): packed weights hold the
 # factor, so that a gate's sum is the exponent.
@@ -117,7 +101,7 @@ cdef class NetworkWeights:
             bias = np.concatenate([bias, _TANH * layer.bias_hn.astype(np.float64).reshape(1, -1, 1)])
         if layer.kind is CellKind.GRU_RESET_BEFORE:
             recurrent = np.concatenate([self._blocks(w_hh[:2]).reshape(-1), self._blocks(w_hh[2:]).reshape(-1)])
-        packed.cell = _CELLS[layer.kind]
+        packed.cell = number_of(layer.kind)
         packed.inputs, packed.hidden, packed.outputs = layer.input_size, layer.hidden_size, layer.output_size
         packed.w_x = self._keep(self._blocks(by_gate(layer.w_ih)))
         packed.w_h = self._keep(recurrent)

@@ -4,12 +4,10 @@
  *
  * With x a row-major matrix that is a product, y = x w; with x transposed, its rows as k, it is a sum of outer products.
  */
-#ifndef STREAMLSTM_TRAINING_TILE_H
-#define STREAMLSTM_TRAINING_TILE_H
+#ifndef STREAMLSTM_TRAINING_PRODUCTS_H
+#define STREAMLSTM_TRAINING_PRODUCTS_H
 
-#include "vector.h"
-
-ALWAYS ptrdiff_t padded(ptrdiff_t n) { return (n + W - 1) / W * W; }
+#include "../vector.h"
 
 /* k runs over `segments` pieces of `depth`; the pieces of x are x_segment apart, those of w follow each other. Beside
  * each k a line of the cache may be fetched that will be wanted later: at `ahead`, and then every ahead_step bytes. */
@@ -20,7 +18,8 @@ typedef struct {
     ptrdiff_t ahead_step;
 } operands;
 
-ALWAYS void add_products(int fetches, int rows, int vectors, vec (*sum)[4], operands o)
+/* To the sums of `vectors` vectors from `first` on. */
+ALWAYS void add_products(int fetches, int rows, int first, int vectors, vec (*sum)[4], operands o)
 {
     for (ptrdiff_t s = 0; s < o.segments; s++) {
         const float *x = o.x + s * o.x_segment;
@@ -38,7 +37,7 @@ ALWAYS void add_products(int fetches, int rows, int vectors, vec (*sum)[4], oper
                 const vec value = v_set(x[r * o.x_row]);
 #pragma GCC unroll 4
                 for (int v = 0; v < vectors; v++)
-                    sum[r][v] = v_fma(weights[v], value, sum[r][v]);
+                    sum[r][first + v] = v_fma(weights[v], value, sum[r][first + v]);
             }
         }
     }
@@ -64,7 +63,7 @@ ALWAYS void product_tile(int rows, int vectors, const product *p, ptrdiff_t row)
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             sum[r][v] = v_set(0.0f);
-    add_products(1, rows, vectors, sum, of);
+    add_products(1, rows, 0, vectors, sum, of);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         float *y = p->y + (row + r) * p->ld_y;
@@ -96,7 +95,7 @@ ALWAYS void outer_tile(int columns, int vectors, const outer *p, ptrdiff_t colum
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; v++)
             sum[r][v] = v_load(sums + (r * vectors + v) * W);
-    add_products(0, columns, vectors, sum, of);
+    add_products(0, columns, 0, vectors, sum, of);
 #pragma GCC unroll 6
     for (int r = 0; r < columns; r++)
 #pragma GCC unroll 4
@@ -134,7 +133,7 @@ typedef struct {
     struct {
         const float *begin;
         ptrdiff_t lines;
-    } regions[5];
+    } regions[6];
     int at, count;
 } fetch_list;
 
