@@ -2,6 +2,7 @@
 
 STREAMLSTM_DEBUG_BUILD=1   bounds checks and negative indices checked, no optimisation
 STREAMLSTM_SANITIZE=1      address and undefined-behaviour sanitizers, whose libraries must be preloaded (make sanitize)
+STREAMLSTM_NATIVE=1        all but the levels for this machine's processor, for tests: headers choose other code there
 """
 
 import os
@@ -32,6 +33,7 @@ KERNELS = (
 
 IS_DEBUG = os.environ.get("STREAMLSTM_DEBUG_BUILD") == "1"
 IS_SANITIZED = os.environ.get("STREAMLSTM_SANITIZE") == "1"
+IS_NATIVE = os.environ.get("STREAMLSTM_NATIVE") == "1"
 
 DIRECTIVES = {
     "language_level": 3,
@@ -68,6 +70,7 @@ PATHS += [
 if IS_SANITIZED:
     COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZERS]
     LINK += SANITIZERS
+NATIVE = ["-march=native", "-ffp-contract=off"] if IS_NATIVE else []
 
 
 def stop_when_missing() -> None:
@@ -103,7 +106,7 @@ class BuildKernels(build_ext):
             build_dir="build/cython",
             include_path=["src_cython"],
             compiler_directives=DIRECTIVES,
-            force=IS_DEBUG or IS_SANITIZED,
+            force=IS_DEBUG or IS_SANITIZED or IS_NATIVE,
         )
         super().finalize_options()
 
@@ -133,7 +136,7 @@ setup(
             include_dirs=[str(SOURCES)],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             depends=HEADERS,
-            extra_compile_args=COMPILE,
+            extra_compile_args=[*COMPILE, *NATIVE],
             extra_link_args=LINK,
         )
         for name in KERNELS

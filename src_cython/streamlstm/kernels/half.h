@@ -1,4 +1,7 @@
-/* float16 and back, rounded to nearest even, denormals kept; beyond +-65504 is +-65504: no state becomes infinite. */
+/* float16 and back, rounded to nearest even, denormals kept; beyond +-65504, infinite or NaN is +-65504 by the sign bit:
+ * no state becomes infinite. Any count of values, and the same bits, whether the processor converts (F16C, eight values
+ * at a time, the last ones singly) or the code below does.
+ */
 #ifndef STREAMLSTM_HALF_H
 #define STREAMLSTM_HALF_H
 
@@ -41,30 +44,30 @@ static inline float float_of(uint16_t half)
     return value;
 }
 
-/* `count` is a multiple of 8 where the processor converts. */
 static inline void halves_to_floats(ptrdiff_t count, const uint16_t *from, float *to)
 {
+    ptrdiff_t i = 0;
 #if defined(__F16C__)
-    for (ptrdiff_t i = 0; i < count; i += 8)
+    for (; i + 8 <= count; i += 8)
         _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + i))));
-#else
-    for (ptrdiff_t i = 0; i < count; i++)
-        to[i] = float_of(from[i]);
 #endif
+    for (; i < count; i++)
+        to[i] = float_of(from[i]);
 }
 
 static inline void floats_to_halves(ptrdiff_t count, const float *from, uint16_t *to)
 {
+    ptrdiff_t i = 0;
 #if defined(__F16C__)
-    const __m256 most = _mm256_set1_ps(65504.0f), least = _mm256_set1_ps(-65504.0f);
-    for (ptrdiff_t i = 0; i < count; i += 8) {
-        const __m256 value = _mm256_max_ps(_mm256_min_ps(_mm256_loadu_ps(from + i), most), least);
-        _mm_storeu_si128((__m128i *)(to + i), _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+    const __m256 sign_bit = _mm256_set1_ps(-0.0f), most = _mm256_set1_ps(65504.0f);
+    for (; i + 8 <= count; i += 8) {
+        const __m256 value = _mm256_loadu_ps(from + i), sign = _mm256_and_ps(value, sign_bit);
+        const __m256 size = _mm256_min_ps(_mm256_andnot_ps(sign_bit, value), most); /* of a NaN it is `most` */
+        _mm_storeu_si128((__m128i *)(to + i), _mm256_cvtps_ph(_mm256_or_ps(size, sign), _MM_FROUND_TO_NEAREST_INT));
     }
-#else
-    for (ptrdiff_t i = 0; i < count; i++)
-        to[i] = half_of(from[i]);
 #endif
+    for (; i < count; i++)
+        to[i] = half_of(from[i]);
 }
 
 static inline void round_to_halves(ptrdiff_t count, float *values)
