@@ -15,37 +15,37 @@ cdef class LanePlan:
         free(self.lanes)
         free(self.samples)
 
-    cdef int take_slots(self, Py_ssize_t slots) except -1:
-        """Know of as many slots. Raises: MemoryError."""
+    cdef int reserve_slots(self, Py_ssize_t slots) except -1:
+        """Allocate marks for as many slots. Raises: MemoryError."""
         cdef Mark* marks = <Mark*>calloc(slots, sizeof(Mark))
         if marks == NULL:
             raise MemoryError(f"{slots:,} slots")
         free(self.marks)
-        self.marks, self.slots, self.turn = marks, slots, 0
+        self.marks, self.slots, self.generation = marks, slots, 0
         return 0
 
-    cdef int take_samples(self, Py_ssize_t samples) except -1:
-        """Have room for as many samples. Raises: MemoryError."""
-        if samples <= self.room:
+    cdef int reserve_samples(self, Py_ssize_t samples) except -1:
+        """Allocate for as many samples. Raises: MemoryError."""
+        if samples <= self.allocated:
             return 0
-        cdef Py_ssize_t room = 2 * samples
+        cdef Py_ssize_t allocated = 2 * samples
         free(self.lanes)
         free(self.samples)
-        self.room = 0
-        self.lanes = <fused_lane*>malloc(room * sizeof(fused_lane))
-        self.samples = <Py_ssize_t*>malloc((5 * room + 2) * sizeof(Py_ssize_t))
+        self.allocated = 0
+        self.lanes = <fused_lane*>malloc(allocated * sizeof(fused_lane))
+        self.samples = <Py_ssize_t*>malloc((5 * allocated + 2) * sizeof(Py_ssize_t))
         if self.lanes == NULL or self.samples == NULL:
             raise MemoryError(f"a batch of {samples:,} samples")
-        self.lane_of, self.lengths = self.samples + room, self.samples + 2 * room
-        self.order, self.buckets = self.samples + 3 * room, self.samples + 4 * room
-        self.room = room
+        self.lane_of, self.lengths = self.samples + allocated, self.samples + 2 * allocated
+        self.order, self.buckets = self.samples + 3 * allocated, self.samples + 4 * allocated
+        self.allocated = allocated
         return 0
 
-    cdef void _next_turn(self) noexcept nogil:
-        self.turn += 1
-        if self.turn == 0:  # after 2^32 plans old marks would look new
+    cdef void _next_generation(self) noexcept nogil:
+        self.generation += 1
+        if self.generation == 0:  # after 2^32 plans old marks would look new
             memset(self.marks, 0, self.slots * sizeof(Mark))
-            self.turn = 1
+            self.generation = 1
 
     cdef void _order_lanes(self, Py_ssize_t lanes, Py_ssize_t longest) noexcept nogil:
         """Fill `order`, the longest lanes first, otherwise as they came: a counting sort."""
@@ -66,10 +66,10 @@ cdef class LanePlan:
         """Plan one sample of each slot; return whether a slot came twice."""
         cdef Py_ssize_t n
         cdef bint is_twice = False
-        self._next_turn()
+        self._next_generation()
         for n in range(count):
-            is_twice |= self.marks[slots[n]].turn == self.turn
-            self.marks[slots[n]].turn = self.turn
+            is_twice |= self.marks[slots[n]].generation == self.generation
+            self.marks[slots[n]].generation = self.generation
             self.samples[n] = n
             self.lanes[n].samples = self.samples + n
             self.lanes[n].count = 1
@@ -82,11 +82,11 @@ cdef class LanePlan:
         cdef Py_ssize_t n, lane, lanes = 0, longest = 0, end = 0
         cdef Mark* mark
         cdef fused_lane* planned
-        self._next_turn()
+        self._next_generation()
         for n in range(count):
             mark = &self.marks[slots[n]]
-            if mark.turn != self.turn:
-                mark.turn = self.turn
+            if mark.generation != self.generation:
+                mark.generation = self.generation
                 mark.lane = <int>lanes
                 self.lengths[lanes] = 0
                 lanes += 1
@@ -114,10 +114,10 @@ cdef class LanePlan:
         cdef Py_ssize_t s, t
         cdef bint is_twice = False
         cdef fused_lane* planned
-        self._next_turn()
+        self._next_generation()
         for s in range(streams):
-            is_twice |= self.marks[slots[s]].turn == self.turn
-            self.marks[slots[s]].turn = self.turn
+            is_twice |= self.marks[slots[s]].generation == self.generation
+            self.marks[slots[s]].generation = self.generation
             self.lengths[s] = lengths[s] if lengths != NULL else steps
         self._order_lanes(streams, steps)
         for s in range(streams):

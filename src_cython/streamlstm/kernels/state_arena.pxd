@@ -8,11 +8,11 @@ from streamlstm.kernels.worker_pool cimport WorkerPool, pool_choice
 cdef class StateArena:
     cdef readonly Py_ssize_t capacity, state_size
     cdef readonly bint is_half
-    cdef list segments             # of a row: (place, size) by layer h, then c
+    cdef list segments             # of a row: (offset, size) by layer h, then c
     cdef Py_ssize_t row            # values of a row, with what is between the segments
     cdef Py_ssize_t row_bytes, chunk_bytes, chunks_count
     cdef int shift                 # a chunk holds 2^shift rows
-    cdef char** chunks             # rows in place for good; every value finite, those between segments zero
+    cdef char** chunks             # rows that never move; every value finite, those between segments zero
     cdef NetworkWeights fitting    # weights whose states these are known to be; or None
     cdef bint is_busy              # a call is advancing it without the GIL
     cdef LanePlan plan
@@ -25,4 +25,4 @@ cdef class StateArena:
         return self.chunks[slot >> self.shift] + (slot & ((1 << self.shift) - 1)) * self.row_bytes
 
     cdef int fit(self, NetworkWeights weights) except -1
-    cdef int _move(self, const long long[::1] places, float* rows, bint is_in) except -1
+    cdef int _move(self, const long long[::1] slots, float* rows, bint is_in) except -1

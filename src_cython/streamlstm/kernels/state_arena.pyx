@@ -63,7 +63,7 @@ cdef class StateArena:
             pages_free(self.scratch, self.scratch_bytes * self.pool.threads)
 
     def grow(self, Py_ssize_t capacity):
-        """Make room for more slots; what exists is not moved. Raises: MemoryError, and nothing has changed."""
+        """Allocate more slots; what exists is not moved. Raises: MemoryError, and nothing has changed."""
         if self.is_busy:
             raise UsageError("arena: another thread is advancing it; it cannot grow now")
         if capacity < self.capacity:
@@ -78,45 +78,45 @@ cdef class StateArena:
             if chunks[self.chunks_count] == NULL:
                 raise MemoryError(f"{capacity:,} states of {self.row_bytes:,} bytes")
             self.chunks_count += 1
-        self.plan.take_slots(capacity)
+        self.plan.reserve_slots(capacity)
         self.capacity = capacity
 
     def reset(self, slots):
         """Zero the rows of slots [B], int64."""
-        cdef const long long[::1] places = self._checked(slots)
+        cdef const long long[::1] checked = self._checked(slots)
         cdef Py_ssize_t n
         with nogil:
-            for n in range(places.shape[0]):
-                memset(self.at(places[n]), 0, self.row_bytes)
+            for n in range(checked.shape[0]):
+                memset(self.at(checked[n]), 0, self.row_bytes)
 
     def export(self, slots):
         """Return copies of the states of slots [B], int64: float32 [B, state_size], by layer h, then c."""
-        cdef const long long[::1] places = self._checked(slots)
+        cdef const long long[::1] checked = self._checked(slots)
         cdef float[:, ::1] rows = np.empty((len(slots), self.state_size), np.float32)
         if len(slots):
-            self._move(places, &rows[0, 0], False)
+            self._move(checked, &rows[0, 0], False)
         return np.asarray(rows)
 
     def load(self, slots, rows):
         """Write finite states [B, state_size] to slots [B], int64. Raises: ShapeError before anything changes."""
-        cdef const long long[::1] places = self._checked(slots)
+        cdef const long long[::1] checked = self._checked(slots)
         check_array("rows", rows, np.float32, (len(slots), self.state_size))
         cdef const float[:, ::1] view = rows
         if len(slots):
             if not _are_finite(&view[0, 0], view.shape[0] * view.shape[1]):
                 raise ShapeError("rows: expected finite values")
-            self._move(places, <float*>&view[0, 0], True)
+            self._move(checked, <float*>&view[0, 0], True)
 
-    cdef int _move(self, const long long[::1] places, float* rows, bint is_in) except -1:
-        """Copy between rows [B, state_size] and the states of places [B]."""
+    cdef int _move(self, const long long[::1] slots, float* rows, bint is_in) except -1:
+        """Copy between rows [B, state_size] and the states of slots [B]."""
         cdef Py_ssize_t n, s, count = len(self.segments), size
         cdef Py_ssize_t[:, ::1] segments = np.array(self.segments, np.intp)
         cdef float* row
         cdef char* state
         with nogil:
-            for n in range(places.shape[0]):
+            for n in range(slots.shape[0]):
                 row = rows + n * self.state_size
-                state = self.at(places[n])
+                state = self.at(slots[n])
                 for s in range(count):
                     size = segments[s, 1]
                     if self.is_half and is_in:
@@ -131,7 +131,7 @@ cdef class StateArena:
         return 0
 
     cdef int fit(self, NetworkWeights weights) except -1:
-        """Know these weights' states to be the arena's, and have scratch for their panels."""
+        """Check that these weights' states are laid out as the arena's, and allocate scratch for their panels."""
         if weights.segments != self.segments or weights.network.row != self.row:
             raise ShapeError(
                 f"arena: expected states of {weights.state_size} values laid out as the weights have them, "

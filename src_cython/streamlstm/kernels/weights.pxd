@@ -6,7 +6,7 @@ from streamlstm.kernels.fused cimport fused_layer, fused_network, fused_path, fu
 cdef class NetworkWeights:
     cdef readonly Py_ssize_t input_size, output_size, state_size, num_layers
     cdef readonly str isa, backend
-    cdef readonly list segments    # of a state row: (place, size) by layer h, then c; places in the padded row
+    cdef readonly list segments    # of a state row: (offset, size) by layer h, then c; offsets in the padded row
     cdef fused_network network
     cdef const fused_path* path
     cdef list _arrays              # keeps the memory behind `network` alive

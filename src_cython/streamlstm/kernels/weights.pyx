@@ -52,14 +52,14 @@ cdef class NetworkWeights:
         self.state_size = state_size(layers)
         self.segments = []
         self.network.layers, self.network.work = len(layers), 0.0
-        cdef Py_ssize_t place = 0
+        cdef Py_ssize_t offset = 0
         for index, layer in enumerate(layers):
             self._pack_layer(&self.network.layer[index], layer)
             for size in (layer.output_size, layer.hidden_size)[: 2 if layer.kind.has_cell else 1]:
-                self.segments.append((place, size))
-                place += self._padded(size)
+                self.segments.append((offset, size))
+                offset += self._padded(size)
             self.network.work += 2.0 * (layer.w_ih.size + layer.w_hh.size)
-        self.network.row = (place + 15) // 16 * 16  # states begin on a line of the cache
+        self.network.row = (offset + 15) // 16 * 16  # states begin on a line of the cache
         self.network.head.outputs = 0
         if head is not None:
             weight, bias = head
@@ -80,11 +80,11 @@ cdef class NetworkWeights:
         """Copy to memory that begins on a line of the cache, and keep it."""
         cdef float[::1] view
         flat = np.ascontiguousarray(array, np.float32).reshape(-1)
-        room = np.empty(len(flat) + 16, np.float32)
-        begin = -room.ctypes.data % 64 // 4
-        room[begin : begin + len(flat)] = flat
-        self._arrays.append(room)
-        view = room
+        memory = np.empty(len(flat) + 16, np.float32)
+        begin = -memory.ctypes.data % 64 // 4
+        memory[begin : begin + len(flat)] = flat
+        self._arrays.append(memory)
+        view = memory
         return &view[0] + <Py_ssize_t>begin
 
     cdef _pack_layer(self, fused_layer* packed, layer):
