@@ -19,6 +19,7 @@ from setuptools.command.build_ext import build_ext
 SOURCES = Path("src_cython/streamlstm/kernels")
 HEADERS = [str(path) for path in sorted(SOURCES.rglob("*.[ch]"))]
 KERNELS = (
+    "checks",
     "isa",
     "weights",
     "lanes",
@@ -29,6 +30,7 @@ KERNELS = (
     "adamw",
     "admission",
     "residuals",
+    "scores",
 )
 
 IS_DEBUG = os.environ.get("STREAMLSTM_DEBUG_BUILD") == "1"

@@ -1,4 +1,4 @@
-"""Compiled kernels: arrays in, arrays out. Nothing here knows of streams, units or files.
+"""Compiled kernels: arrays in, arrays out. A stream is a slot here: nothing knows its name, files or a clock.
 
 Dimension letters, the same everywhere: `B` streams in a round, `S` slots, `T` steps, `C` channels of a sample, `I`
 inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` outputs of a head.
@@ -8,14 +8,8 @@ try:
     from streamlstm.kernels.adamw import adamw_update
     from streamlstm.kernels.admission import NEVER, admit
     from streamlstm.kernels.isa import backends, fma_peak, gate_cost, isa, isas
-    from streamlstm.kernels.residuals import (
-        BASE_SURPRISE,
-        STATISTICS,
-        advance_residuals,
-        combine_tails,
-        row_length,
-        score_streams,
-    )
+    from streamlstm.kernels.residuals import STATISTICS, advance_residuals, row_length
+    from streamlstm.kernels.scores import BASE_SURPRISE, LOWEST_ALARM, TRUST, combine_tails, score_streams
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import advance, run, step
     from streamlstm.kernels.unroll import backward, unroll
@@ -33,8 +27,10 @@ from streamlstm.kernels.traces import CellGradients, Gradients, LayerMasks, Trac
 __all__ = [
     "BASE_SURPRISE",
     "CELL_FIELDS",
+    "LOWEST_ALARM",
     "NEVER",
     "STATISTICS",
+    "TRUST",
     "CellGradients",
     "CellKind",
     "CellWeights",

@@ -8,6 +8,7 @@ NEVER: int
 
 def admit(
     slots: NDArray[np.int64],
+    *,
     event_time_ms: NDArray[np.int64],
     values: NDArray[np.float32],
     mean: NDArray[np.float32],
@@ -22,4 +23,10 @@ def admit(
     observed: NDArray[np.uint8],
     x: NDArray[np.float32],
 ) -> None:
-    """Fill status [N], reset [N], observed [N, C] and x [N, C]; advance last_time [S] and last [S, C]."""
+    """Fill status, reset, observed and x; advance the streams' last times and values.
+
+    Shapes: slots, event_time_ms [N], slots may repeat; values [N, C], NaN = missing; mean, scale [C]; last_time [S];
+    last [S, C]; status, reset [N]; observed, x [N, C], whose late rows are left as they are.
+    Units: values and mean in the channel's unit; x dimensionless, within +-limit.
+    Raises: ShapeError before anything changes.
+    """

@@ -24,11 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError
+from streamlstm.kernels.checks import MAX_LAYERS
 from streamlstm.kernels.faces import check_array
 
 __all__ = ["CELL_FIELDS", "CellKind", "CellWeights", "check_stack", "state_size"]
-
-MAX_LAYERS = 16
 
 CELL_FIELDS = ("w_ih", "w_hh", "bias", "bias_hn", "peephole", "w_hr")
 """The arrays of a CellWeights, and of its gradients; None where the cell has none."""

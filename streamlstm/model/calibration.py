@@ -18,8 +18,8 @@ class Calibration:
     part_statistics and part_surprises float64 [6, K], part_fits [6, 2] (shape, scale): the tail of each mean,
     residual by residual, narrow width first; total_statistics and total_surprises float64 [K], total_fit [2]: the
     tail of their sum.
-    Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; settle,
-    warm_up and horizon are in samples: a stream younger than settle is not measured, one younger than warm_up has no
+    Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; burn_in,
+    warm_up and horizon are in samples: a stream younger than burn_in is not measured, one younger than warm_up has no
     score, and horizon is how slowly its level follows it.
     """
 
@@ -33,6 +33,6 @@ class Calibration:
     total_fit: NDArray[np.float64]
     rows: int
     cluster_rows: float
-    settle: int
+    burn_in: int
     warm_up: int
     horizon: int

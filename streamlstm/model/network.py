@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import CellKind, CellWeights, check_stack
-from streamlstm.kernels.cells import MAX_LAYERS
+from streamlstm.kernels.checks import MAX_LAYERS
 
 __all__ = ["Architecture", "Network"]
 

@@ -97,7 +97,7 @@ def measure(report: TrainingReport) -> Measurements:
     forward = Forward(bundle.network, bundle.standardizer)
     for stream_id, values in report.series.items():
         first, second = report.cuts[stream_id]
-        errors.add(forward, values, max(second, bundle.calibration.settle))
+        errors.add(forward, values, max(second, bundle.calibration.burn_in))
         scores[stream_id] = np.full(len(values), np.nan)
         detector = Detector(bundle, max_streams=16)
         times = event_times(bundle, len(values))

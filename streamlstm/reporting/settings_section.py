@@ -68,7 +68,7 @@ def _calibration(report: TrainingReport) -> dict[str, object]:
         "rows": c.rows,
         "mean widths, rows": ", ".join(number(float(width)) for width in c.widths),
         "rows of a cluster": c.cluster_rows,
-        "settle, rows": c.settle,
+        "burn-in, rows": c.burn_in,
         "warm-up, rows": c.warm_up,
         "level follows in, rows": c.horizon,
     }

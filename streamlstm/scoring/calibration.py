@@ -72,13 +72,13 @@ def calibrate(
     Raises: DataError when fewer than 20 rows are left to calibrate on.
     """
     widths = widths_for(period_rows)
-    settle = max(network.architecture.forecast, int(widths[1]) // 2)
-    warm_up = settle + int(widths[1])
+    burn_in = max(network.architecture.forecast, int(widths[1]) // 2)
+    warm_up = burn_in + int(widths[1])
     forward = Forward(network, standardizer)
     starts = [_usable_start(one, warm_up) for one in series]
     scales = _residual_scales(forward, series, starts)
     means = np.concatenate(
-        [_means(forward, one, start, scales, widths, settle) for one, start in zip(series, starts, strict=True)]
+        [_means(forward, one, start, scales, widths, burn_in) for one, start in zip(series, starts, strict=True)]
     )
     if len(means) < 20:
         raise DataError(
@@ -87,7 +87,7 @@ def calibrate(
     parts = [fit_tail(means[:, k].astype(np.float64), lightest=_LIGHTEST_PART) for k in range(means.shape[1])]
     statistics, surprises, fits = _stack(parts)
     total = np.empty(len(means))
-    combine_tails(means, statistics, surprises, fits, total)
+    combine_tails(means, statistics=statistics, surprises=surprises, fits=fits, combined=total)
     tail = fit_tail(total)
     return Calibration(
         scales=scales,
@@ -100,7 +100,7 @@ def calibrate(
         total_fit=np.array([tail.shape, tail.scale]),
         rows=len(means),
         cluster_rows=cluster_rows(tail.surprise_of(total), gap=int(widths[1])),
-        settle=settle,
+        burn_in=burn_in,
         warm_up=warm_up,
         horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
     )
@@ -150,14 +150,14 @@ def _means(
     start: int,
     scales: NDArray[np.float32],
     widths: NDArray[np.float32],
-    settle: int,
+    burn_in: int,
 ) -> NDArray[np.float32]:
     """Return the running means of the rows from `start` on [N, 6]."""
     states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
     states.slots_of(["calibration"])
     found = []
     for begin, passed in _passes(forward, series):
-        means = run_residuals(states, passed, scales=scales, widths=widths, settle=settle).means
+        means = run_residuals(states, passed, scales=scales, widths=widths, burn_in=burn_in).means
         found.append(means[max(start - begin, 0) :])
     return np.concatenate(found) if found else np.empty((0, scales.shape[0] * len(widths)), np.float32)
 

@@ -169,32 +169,36 @@ class Detector:
         passed = self._forward.run(states, slots, times, values, self.gaps)
         kept = len(passed.kept)
         residuals = run_residuals(
-            states, passed, scales=calibration.scales, widths=calibration.widths, settle=calibration.settle
+            states, passed, scales=calibration.scales, widths=calibration.widths, burn_in=calibration.burn_in
         )
         combined = np.empty(kept)
         combine_tails(
-            residuals.means, calibration.part_statistics, calibration.part_surprises, calibration.part_fits, combined
+            residuals.means,
+            statistics=calibration.part_statistics,
+            surprises=calibration.part_surprises,
+            fits=calibration.part_fits,
+            combined=combined,
         )
         status = passed.status[passed.kept]
         score, p_value = np.empty(kept), np.empty(kept)
         score_streams(
             passed.slots,
-            combined,
-            residuals.ages,
-            passed.reset,
-            calibration.total_statistics,
-            calibration.total_surprises,
-            calibration.total_fit,
-            self.budget_surprise,
-            float(calibration.rows),
-            calibration.cluster_rows,
-            self._rate,
-            calibration.warm_up,
-            states.levels,
-            states.excesses,
-            status,
-            score,
-            p_value,
+            combined=combined,
+            row_ages=residuals.ages,
+            reset=passed.reset,
+            statistic=calibration.total_statistics,
+            surprise=calibration.total_surprises,
+            fit=calibration.total_fit,
+            budget_surprise=self.budget_surprise,
+            calibration_rows=calibration.rows,
+            cluster_rows=calibration.cluster_rows,
+            rate=self._rate,
+            warm_up=calibration.warm_up,
+            levels=states.levels,
+            excesses=states.excesses,
+            status=status,
+            score=score,
+            p_value=p_value,
         )
         rows = passed.kept + chunk.start
         result.status[chunk] = passed.status

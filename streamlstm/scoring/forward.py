@@ -67,19 +67,19 @@ class Forward:
         x = np.empty((count, channels), np.float32)
         admit(
             slots,
-            event_time_ms,
-            values,
-            self.standardizer.mean,
-            self.standardizer.scale,
-            gaps.reset_after_ms,
-            gaps.forget_after_ms,
-            INPUT_LIMIT,
-            states.last_time,
-            states.last,
-            status,
-            reset,
-            observed,
-            x,
+            event_time_ms=event_time_ms,
+            values=values,
+            mean=self.standardizer.mean,
+            scale=self.standardizer.scale,
+            reset_after_ms=gaps.reset_after_ms,
+            forget_after_ms=gaps.forget_after_ms,
+            limit=INPUT_LIMIT,
+            last_time=states.last_time,
+            last=states.last,
+            status=status,
+            reset=reset,
+            observed=observed,
+            x=x,
         )
         kept = np.flatnonzero(status != Status.LATE)
         if len(kept) < count:

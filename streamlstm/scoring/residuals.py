@@ -30,12 +30,12 @@ def run_residuals(
     *,
     scales: NDArray[np.float32],
     widths: NDArray[np.float32],
-    settle: int,
+    burn_in: int,
 ) -> Residuals:
     """Advance the streams' residual rows by what the network made of K samples.
 
     Shapes: scales [3, C]; widths [2] in samples.
-    Units: settle in samples: those of a younger stream enter no mean.
+    Units: burn_in in samples: those of a younger stream enter no mean.
     """
     count, channels = passed.x.shape
     result = Residuals(
@@ -46,18 +46,18 @@ def run_residuals(
     )
     advance_residuals(
         passed.slots,
-        passed.x,
-        passed.observed,
-        passed.reset,
-        passed.head,
-        scales,
-        (2.0 / (widths + 1.0)).astype(np.float32),
-        settle,
-        states.rows,
-        states.ages,
-        result.ages,
-        result.means,
-        result.contribution,
-        result.expected,
+        x=passed.x,
+        observed=passed.observed,
+        reset=passed.reset,
+        head=passed.head,
+        scales=scales,
+        alphas=(2.0 / (widths + 1.0)).astype(np.float32),
+        burn_in=burn_in,
+        rows=states.rows,
+        ages=states.ages,
+        row_ages=result.ages,
+        means=result.means,
+        contribution=result.contribution,
+        expected=result.expected,
     )
     return result

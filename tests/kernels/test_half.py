@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from shlex import split
 
@@ -62,8 +61,8 @@ class Conversions:
 
 
 @pytest.fixture(scope="module", params=FLAGS, ids=[flags or "plain" for flags in FLAGS])
-def half(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conversions]:
-    yield Conversions(tmp_path_factory.mktemp("half"), request.param)
+def half(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Conversions:
+    return Conversions(tmp_path_factory.mktemp("half"), request.param)
 
 
 def all_floats_that_differ() -> Floats:

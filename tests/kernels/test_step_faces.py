@@ -71,6 +71,25 @@ def test_what_is_wrong_raises_before_any_state_changes(
     assert np.isfinite(out).all()
 
 
+def test_outputs_share_no_memory_with_other_arguments() -> None:
+    memory = np.zeros(64, np.int64)
+    slots = memory[:2]
+    slots[:] = 0, 1
+    x, out, errors = np.ones((2, 3), np.float32), np.empty((2, 13), np.float32), memory[1:2].view(np.float32)
+    reset = out.reshape(-1).view(np.uint8)[5:7]
+    block, blocks_out, lengths = x[None], memory[:13].view(np.float32).reshape(1, 2, 13), memory[12:14]
+    arena, every = StateArena(WEIGHTS, 4), np.arange(4)
+    for call, message in (
+        (lambda: step(WEIGHTS, arena, slots, x, out, errors), "^errors: expected memory that is not that of slots"),
+        (lambda: step(WEIGHTS, arena, slots, x, out, out[0, 11:]), "^out: expected memory that is not that of errors"),
+        (lambda: advance(WEIGHTS, arena, slots, x, reset, out), "^out: expected memory that is not that of reset"),
+        (lambda: run(WEIGHTS, arena, every[:2], block, blocks_out, lengths), "^out: .* is not that of lengths"),
+    ):
+        with pytest.raises(ShapeError, match=message):
+            call()
+    assert not arena.export(every).any()
+
+
 def test_memory_that_is_read_from_is_refused() -> None:
     square = NetworkWeights(
         [CellWeights("rnn", *(np.ones(shape, np.float32) for shape in ((5, 5), (5, 5), 5)))]  # type: ignore[arg-type]
@@ -90,7 +109,19 @@ def test_nothing_to_do_is_done() -> None:
 
 
 def test_what_runs_is_compiled() -> None:
-    for name in ("isa", "weights", "lanes", "worker_pool", "state_arena", "step", "unroll", "admission", "residuals"):
+    for name in (
+        "isa",
+        "weights",
+        "lanes",
+        "worker_pool",
+        "state_arena",
+        "step",
+        "unroll",
+        "checks",
+        "admission",
+        "residuals",
+        "scores",
+    ):
         file = import_module(f"streamlstm.kernels.{name}").__file__
         assert file is not None and file.endswith((".so", ".pyd"))
     assert "cython" in type(kernels.step).__name__

@@ -78,8 +78,8 @@ class OracleStream:
                 p = predictions(kind, c)
                 squares.append(0.0 if p is None else min(((x[c] - p) / float(calibration.scales[kind, c])) ** 2, 400.0))
             for w in range(2):
-                if seen and self.age >= calibration.settle:
-                    measured = self.age - calibration.settle
+                if seen and self.age >= calibration.burn_in:
+                    measured = self.age - calibration.burn_in
                     alpha = 2 / (float(calibration.widths[w]) + 1)
                     alpha = alpha if measured * alpha > 1 else 1 / (measured + 1)
                     old = self.means[2 * kind + w] or 0.0

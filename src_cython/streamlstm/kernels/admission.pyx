@@ -13,70 +13,141 @@ State: last_time [S] is NEVER until a stream's first sample; last [S, C] is stan
 
 from libc.math cimport isfinite
 
+cimport numpy as cnp
+
+from streamlstm.errors import ShapeError
+from streamlstm.kernels.checks cimport Memory, need_apart, need_input, need_output, need_slots
+from streamlstm.types import Status
+
+cnp.import_array()
+
 NEVER = -(1 << 62)
 
-cdef long long _NEVER = -(1LL << 62)
+cdef long long _NEVER = NEVER
+cdef unsigned char READY = Status.READY
+cdef unsigned char IMPUTED = Status.IMPUTED
+cdef unsigned char GAP = Status.GAP
+cdef unsigned char LATE = Status.LATE
 
-# Values of streamlstm.types.Status.
-cdef unsigned char READY = 0
-cdef unsigned char GAP = 3
-cdef unsigned char LATE = 4
-cdef unsigned char IMPUTED = 2
+
+cdef struct Samples:                   # N of them, of streams in S slots; C channels
+    Py_ssize_t count, channels
+    const long long* slots             # [N]
+    const long long* event_time_ms     # [N]
+    const float* values                # [N, C], NaN = missing
+    const float* mean                  # [C]
+    const float* scale                 # [C]
+    long long reset_after_ms, forget_after_ms
+    float limit
+    long long* last_time               # [S]
+    float* last                        # [S, C]
+    unsigned char* status              # [N]
+    unsigned char* reset               # [N]
+    unsigned char* observed            # [N, C]
+    float* x                           # [N, C]
+
+
+cdef inline bint _is_longer(unsigned long long silence, long long bound) noexcept nogil:
+    return bound > 0 and silence > <unsigned long long>bound
+
+
+cdef void _admit(const Samples* samples) noexcept nogil:
+    cdef Py_ssize_t channels = samples.channels, n, c
+    cdef const float* mean = samples.mean
+    cdef const float* scale = samples.scale
+    cdef const float* values
+    cdef float* last
+    cdef float* x
+    cdef unsigned char* observed
+    cdef unsigned char status, reset
+    cdef long long* last_time
+    cdef long long t
+    cdef unsigned long long silence
+    cdef bint is_whole
+    cdef float z, limit = samples.limit
+    for n in range(samples.count):
+        t = samples.event_time_ms[n]
+        last_time = samples.last_time + samples.slots[n]
+        if t <= last_time[0]:
+            samples.status[n], samples.reset[n] = LATE, 0
+            continue
+        status, reset = READY, 0
+        last = samples.last + samples.slots[n] * channels
+        if last_time[0] != _NEVER:
+            # Without a sign, as times may lie farther apart than the largest number with one.
+            silence = <unsigned long long>t - <unsigned long long>last_time[0]
+            if _is_longer(silence, samples.forget_after_ms):
+                reset = 2
+            elif _is_longer(silence, samples.reset_after_ms):
+                status, reset = GAP, 1
+        if reset:
+            for c in range(channels):
+                last[c] = 0.0
+        last_time[0] = t
+        values, x, observed = samples.values + n * channels, samples.x + n * channels, samples.observed + n * channels
+        is_whole = True
+        for c in range(channels):
+            if isfinite(values[c]):
+                z = (values[c] - mean[c]) / scale[c]
+                z = limit if z > limit else (-limit if z < -limit else z)
+                observed[c] = 1
+                last[c] = z
+            else:
+                observed[c] = 0
+                is_whole = False
+            x[c] = last[c]
+        samples.status[n] = IMPUTED if not is_whole and status == READY else status
+        samples.reset[n] = reset
 
 
 def admit(
-    const long long[::1] slots,
-    const long long[::1] event_time_ms,
-    const float[:, ::1] values,
-    const float[::1] mean,
-    const float[::1] scale,
+    slots,
+    *,
+    event_time_ms,
+    values,
+    mean,
+    scale,
     long long reset_after_ms,
     long long forget_after_ms,
     float limit,
-    long long[::1] last_time,
-    float[:, ::1] last,
-    unsigned char[::1] status,
-    unsigned char[::1] reset,
-    unsigned char[:, ::1] observed,
-    float[:, ::1] x,
+    last_time,
+    last,
+    status,
+    reset,
+    observed,
+    x,
 ):
-    """Fill status [N], reset [N], observed [N, C] and x [N, C]; advance last_time [S] and last [S, C].
+    """Fill status, reset, observed and x; advance the streams' last times and values.
 
-    Units: values and mean in the channel's unit; x dimensionless, within +-limit.
+    Shapes: slots, event_time_ms int64 [N], slots may repeat; values float32 [N, C], NaN = missing; mean, scale float32
+    [C]; last_time int64 [S]; last float32 [S, C]; status, reset uint8 [N]; observed uint8 [N, C]; x float32 [N, C].
+    Units: values and mean in the channel's unit; x dimensionless, within +-limit. Late rows of observed and x are left
+    as they are.
+    Raises: ShapeError before anything changes.
     """
-    cdef Py_ssize_t rows = slots.shape[0], channels = mean.shape[0], n, c
-    cdef long long s, t
-    cdef bint is_whole
-    cdef float z
+    cdef Memory memory
+    cdef Samples s
+    memory.count = 0
+    s.slots = <const long long*>need_input(&memory, "slots", slots, cnp.NPY_INT64, 1, -1)
+    s.count = cnp.PyArray_DIM(slots, 0)
+    s.event_time_ms = <const long long*>need_input(
+        &memory, "event_time_ms", event_time_ms, cnp.NPY_INT64, 1, s.count
+    )
+    s.mean = <const float*>need_input(&memory, "mean", mean, cnp.NPY_FLOAT32, 1, -1)
+    s.channels = cnp.PyArray_DIM(mean, 0)
+    s.scale = <const float*>need_input(&memory, "scale", scale, cnp.NPY_FLOAT32, 1, s.channels)
+    s.values = <const float*>need_input(&memory, "values", values, cnp.NPY_FLOAT32, 2, s.count, s.channels)
+    s.last_time = <long long*>need_output(&memory, "last_time", last_time, cnp.NPY_INT64, 1, -1)
+    cdef Py_ssize_t capacity = cnp.PyArray_DIM(last_time, 0)
+    s.last = <float*>need_output(&memory, "last", last, cnp.NPY_FLOAT32, 2, capacity, s.channels)
+    s.status = <unsigned char*>need_output(&memory, "status", status, cnp.NPY_UINT8, 1, s.count)
+    s.reset = <unsigned char*>need_output(&memory, "reset", reset, cnp.NPY_UINT8, 1, s.count)
+    s.observed = <unsigned char*>need_output(&memory, "observed", observed, cnp.NPY_UINT8, 2, s.count, s.channels)
+    s.x = <float*>need_output(&memory, "x", x, cnp.NPY_FLOAT32, 2, s.count, s.channels)
+    if not limit > 0:
+        raise ShapeError(f"limit: expected a number above 0, got {limit}")
+    need_apart(&memory)
+    need_slots(s.slots, s.count, capacity)
+    s.reset_after_ms, s.forget_after_ms, s.limit = reset_after_ms, forget_after_ms, limit
     with nogil:
-        for n in range(rows):
-            s = slots[n]
-            t = event_time_ms[n]
-            reset[n] = 0
-            if t <= last_time[s]:
-                status[n] = LATE
-                continue
-            status[n] = READY
-            if last_time[s] != _NEVER:
-                if forget_after_ms > 0 and t - last_time[s] > forget_after_ms:
-                    reset[n] = 2
-                elif reset_after_ms > 0 and t - last_time[s] > reset_after_ms:
-                    status[n] = GAP
-                    reset[n] = 1
-            if reset[n]:
-                for c in range(channels):
-                    last[s, c] = 0.0
-            last_time[s] = t
-            is_whole = True
-            for c in range(channels):
-                if isfinite(values[n, c]):
-                    z = (values[n, c] - mean[c]) / scale[c]
-                    z = limit if z > limit else (-limit if z < -limit else z)
-                    observed[n, c] = 1
-                    last[s, c] = z
-                else:
-                    observed[n, c] = 0
-                    is_whole = False
-                x[n, c] = last[s, c]
-            if not is_whole and status[n] == READY:
-                status[n] = IMPUTED
+        _admit(&s)

@@ -5,6 +5,7 @@ from streamlstm.kernels.training cimport training_path
 
 cdef extern from "fused.h" nogil:
     cdef enum:
+        MAX_LAYERS
         PANEL
 
     ctypedef struct fused_product:

@@ -6,10 +6,8 @@ the batch, the panel, the slot or the thread, a stream's outputs have the same b
 
 cimport numpy as cnp
 
-import numpy as np
-
 from streamlstm.errors import ShapeError, UsageError
-from streamlstm.kernels.faces import check_array
+from streamlstm.kernels.checks cimport Memory, need_apart, need_input, need_output, need_slots
 from streamlstm.kernels.fused cimport PANEL, fused_batch, fused_lane
 from streamlstm.kernels.state_arena cimport StateArena
 from streamlstm.kernels.weights cimport NetworkWeights
@@ -59,48 +57,6 @@ cdef void _run_lanes(NetworkWeights weights, StateArena arena, fused_batch* batc
                    samples * weights.network.work)
 
 
-cdef inline int _need(str name, object array, int number, object dtype, int ndim, Py_ssize_t a, Py_ssize_t b=-1,
-                      Py_ssize_t c=-1) except -1:
-    """Raise ShapeError unless it is an array of this type and shape (-1 = any) in C order, aligned.
-
-    Looked at field by field: `check_array`, which finds the words, costs as much as a step of one stream.
-    """
-    cdef Py_ssize_t[3] shape = [a, b, c]
-    cdef bint is_good = (cnp.PyArray_Check(array) and cnp.PyArray_TYPE(array) == number
-                         and cnp.PyArray_NDIM(array) == ndim and cnp.PyArray_ISCARRAY_RO(array))
-    cdef int axis
-    if is_good:
-        for axis in range(ndim):
-            is_good &= shape[axis] < 0 or shape[axis] == cnp.PyArray_DIM(array, axis)
-    if not is_good:
-        check_array(name, array, dtype, tuple([None if shape[axis] < 0 else shape[axis] for axis in range(ndim)]))
-        raise ShapeError(f"{name}: expected memory aligned to its type")
-    return 0
-
-
-cdef int _need_output(str name, object array, object x) except -1:
-    """Raise ShapeError unless the array may be written and shares no memory with x."""
-    cdef char* begin = <char*>cnp.PyArray_DATA(array)
-    cdef char* other = <char*>cnp.PyArray_DATA(x)
-    if not cnp.PyArray_ISWRITEABLE(array):
-        raise ShapeError(f"{name}: expected memory that may be written")
-    if begin < other + cnp.PyArray_NBYTES(x) and other < begin + cnp.PyArray_NBYTES(array):
-        raise ShapeError(f"{name}: expected memory that is not that of x")
-    return 0
-
-
-cdef int _need_slots(StateArena arena, const long long* slots, Py_ssize_t count) except -1:
-    """Raise ShapeError unless slots are the arena's."""
-    cdef Py_ssize_t n
-    cdef long long low = slots[0], high = slots[0]
-    for n in range(1, count):
-        low = slots[n] if slots[n] < low else low
-        high = slots[n] if slots[n] > high else high
-    if low < 0 or high >= arena.capacity:
-        raise ShapeError(f"slots: expected 0 to {arena.capacity - 1}, got {low} to {high}")
-    return 0
-
-
 cdef int _need_arena(NetworkWeights weights, StateArena arena) except -1:
     if arena.is_busy:
         raise UsageError("arena: another thread is advancing it; give each thread an arena of its own")
@@ -113,26 +69,25 @@ cdef int _refuse_twice() except -1:
     raise ShapeError("slots: expected each slot once, got one twice; `advance` takes several samples of a stream")
 
 
-cdef inline void _fill(fused_batch* batch, StateArena arena, object x, object reset, object out, object errors):
-    batch.x = <const float*>cnp.PyArray_DATA(x)
-    batch.out = <float*>cnp.PyArray_DATA(out)
+cdef int _fill(fused_batch* batch, Memory* memory, NetworkWeights weights, StateArena arena, object x, object reset,
+               object out, object errors, int ndim, Py_ssize_t a, Py_ssize_t b) except -1:
+    """Check the samples' arrays, of shape [a] or [a, b] by sample, and the arena; fill the batch."""
+    cdef Py_ssize_t inputs = weights.input_size, outputs = weights.output_size
+    batch.x = <const float*>need_input(memory, "x", x, cnp.NPY_FLOAT32, ndim + 1, a, b if ndim > 1 else inputs, inputs)
+    batch.out = <float*>need_output(
+        memory, "out", out, cnp.NPY_FLOAT32, ndim + 1, a, b if ndim > 1 else outputs, outputs
+    )
     batch.reset = NULL
     if reset is not None:
-        batch.reset = <const unsigned char*>cnp.PyArray_DATA(reset)
+        batch.reset = <const unsigned char*>need_input(memory, "reset", reset, cnp.NPY_UINT8, ndim, a, b)
     batch.errors = NULL
     if errors is not None:
-        batch.errors = <float*>cnp.PyArray_DATA(errors)
+        batch.errors = <float*>need_output(memory, "errors", errors, cnp.NPY_FLOAT32, ndim, a, b)
+        if outputs < inputs:
+            raise ShapeError(f"errors: expected outputs for all {inputs} inputs, the network gives {outputs}")
     batch.is_half = arena.is_half
-
-
-cdef int _need_errors(NetworkWeights weights, object errors, object x, int ndim, Py_ssize_t a, Py_ssize_t b) except -1:
-    _need("errors", errors, cnp.NPY_FLOAT32, np.float32, ndim, a, b)
-    _need_output("errors", errors, x)
-    if weights.output_size < weights.input_size:
-        raise ShapeError(
-            f"errors: expected outputs for all {weights.input_size} inputs, the network gives {weights.output_size}"
-        )
-    return 0
+    need_apart(memory)
+    return _need_arena(weights, arena)
 
 
 def step(NetworkWeights weights not None, StateArena arena not None, slots, x, out, errors=None):
@@ -143,22 +98,17 @@ def step(NetworkWeights weights not None, StateArena arena not None, slots, x, o
     State: the arena's rows of these slots advance in place. Nothing is allocated once the arena has met the largest B.
     Raises: ShapeError before any state changes, also for a slot that comes twice.
     """
-    _need("slots", slots, cnp.NPY_INT64, np.int64, 1, -1)
-    cdef Py_ssize_t count = cnp.PyArray_DIM(slots, 0)
-    cdef const long long* places = <const long long*>cnp.PyArray_DATA(slots)
+    cdef Memory memory
     cdef fused_batch batch
-    _need("x", x, cnp.NPY_FLOAT32, np.float32, 2, count, weights.input_size)
-    _need("out", out, cnp.NPY_FLOAT32, np.float32, 2, count, weights.output_size)
-    _need_output("out", out, x)
-    if errors is not None:
-        _need_errors(weights, errors, x, 1, count, -1)
-    _need_arena(weights, arena)
+    memory.count = 0
+    cdef const long long* of_rows = <const long long*>need_input(&memory, "slots", slots, cnp.NPY_INT64, 1, -1)
+    cdef Py_ssize_t count = cnp.PyArray_DIM(slots, 0)
+    _fill(&batch, &memory, weights, arena, x, None, out, errors, 1, count, -1)
     if count == 0:
         return
-    _need_slots(arena, places, count)
-    arena.plan.take_samples(count)
-    _fill(&batch, arena, x, None, out, errors)
-    if arena.plan.plan_step(places, count):
+    need_slots(of_rows, count, arena.capacity)
+    arena.plan.reserve_samples(count)
+    if arena.plan.plan_step(of_rows, count):
         _refuse_twice()
     arena.is_busy = True
     with nogil:
@@ -174,26 +124,19 @@ def advance(NetworkWeights weights not None, StateArena arena not None, slots, x
     State: as if each sample were stepped on its own, in order; streams do not meet.
     Raises: ShapeError before any state changes.
     """
-    _need("slots", slots, cnp.NPY_INT64, np.int64, 1, -1)
-    cdef Py_ssize_t count = cnp.PyArray_DIM(slots, 0)
-    cdef const long long* places = <const long long*>cnp.PyArray_DATA(slots)
+    cdef Memory memory
     cdef fused_batch batch
-    _need("x", x, cnp.NPY_FLOAT32, np.float32, 2, count, weights.input_size)
-    _need("out", out, cnp.NPY_FLOAT32, np.float32, 2, count, weights.output_size)
-    _need_output("out", out, x)
-    if reset is not None:
-        _need("reset", reset, cnp.NPY_UINT8, np.uint8, 1, count)
-    if errors is not None:
-        _need_errors(weights, errors, x, 1, count, -1)
-    _need_arena(weights, arena)
+    memory.count = 0
+    cdef const long long* of_rows = <const long long*>need_input(&memory, "slots", slots, cnp.NPY_INT64, 1, -1)
+    cdef Py_ssize_t count = cnp.PyArray_DIM(slots, 0)
+    _fill(&batch, &memory, weights, arena, x, reset, out, errors, 1, count, -1)
     if count == 0:
         return
-    _need_slots(arena, places, count)
-    arena.plan.take_samples(count)
-    _fill(&batch, arena, x, reset, out, errors)
+    need_slots(of_rows, count, arena.capacity)
+    arena.plan.reserve_samples(count)
     arena.is_busy = True
     with nogil:
-        arena.plan.plan_advance(places, count)
+        arena.plan.plan_advance(of_rows, count)
         _run_lanes(weights, arena, &batch)
     arena.is_busy = False
 
@@ -206,30 +149,25 @@ def run(NetworkWeights weights not None, StateArena arena not None, slots, x, ou
     State: as if the samples were stepped one after the other.
     Raises: ShapeError before any state changes.
     """
-    _need("slots", slots, cnp.NPY_INT64, np.int64, 1, -1)
-    _need("x", x, cnp.NPY_FLOAT32, np.float32, 3, -1, -1, weights.input_size)
-    cdef Py_ssize_t steps = cnp.PyArray_DIM(x, 0), streams = cnp.PyArray_DIM(slots, 0), s
-    cdef const long long* places = <const long long*>cnp.PyArray_DATA(slots)
-    cdef const long long* ends = NULL
+    cdef Memory memory
     cdef fused_batch batch
-    _need("x", x, cnp.NPY_FLOAT32, np.float32, 3, steps, streams, weights.input_size)
-    _need("out", out, cnp.NPY_FLOAT32, np.float32, 3, steps, streams, weights.output_size)
-    _need_output("out", out, x)
-    if errors is not None:
-        _need_errors(weights, errors, x, 2, steps, streams)
+    cdef const long long* ends = NULL
+    memory.count = 0
+    cdef const long long* of_streams = <const long long*>need_input(&memory, "slots", slots, cnp.NPY_INT64, 1, -1)
+    cdef Py_ssize_t steps = -1, streams = cnp.PyArray_DIM(slots, 0), s
     if lengths is not None:
-        _need("lengths", lengths, cnp.NPY_INT64, np.int64, 1, streams)
-        ends = <const long long*>cnp.PyArray_DATA(lengths)
-        for s in range(streams):
-            if not 0 <= ends[s] <= steps:
-                raise ShapeError(f"lengths: expected 0 to {steps}, got {ends[s]} for stream {s}")
-    _need_arena(weights, arena)
+        ends = <const long long*>need_input(&memory, "lengths", lengths, cnp.NPY_INT64, 1, streams)
+    if cnp.PyArray_Check(x) and cnp.PyArray_NDIM(x) > 0:
+        steps = cnp.PyArray_DIM(x, 0)
+    _fill(&batch, &memory, weights, arena, x, None, out, errors, 2, steps, streams)
+    for s in range(streams if ends != NULL else 0):
+        if not 0 <= ends[s] <= steps:
+            raise ShapeError(f"lengths: expected 0 to {steps}, got {ends[s]} for stream {s}")
     if streams == 0 or steps == 0:
         return
-    _need_slots(arena, places, streams)
-    arena.plan.take_samples(steps * streams)
-    _fill(&batch, arena, x, None, out, errors)
-    if arena.plan.plan_run(places, ends, streams, steps):
+    need_slots(of_streams, streams, arena.capacity)
+    arena.plan.reserve_samples(steps * streams)
+    if arena.plan.plan_run(of_streams, ends, streams, steps):
         _refuse_twice()
     if arena.plan.count == 0:
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -32,6 +32,8 @@ class BundleBase(ABC):
     FORMAT: ClassVar[str]
     SCALARS: ClassVar[tuple[str, ...]]
     """Fields of the calibration that are numbers; the others are arrays."""
+    STORED_AS: ClassVar[Mapping[str, str]] = {}
+    """Names in files of those that have another name here; files keep the name that they have."""
 
     standardizer: Standardizer
     channels: tuple[str, ...]
@@ -109,7 +111,7 @@ class BundleBase(ABC):
             "channels": list(self.channels),
             "units": list(self.units),
             "period_s": self.period_s,
-            "calibration": {name: getattr(calibration, name) for name in self.SCALARS},
+            "calibration": {self.STORED_AS.get(name, name): getattr(calibration, name) for name in self.SCALARS},
             "created_at": self.created_at,
             "training": self.training,
         }

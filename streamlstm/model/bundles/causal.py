@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -20,7 +20,8 @@ class ModelBundle(BundleBase):
     """A network with its standardizer and calibration, and where it comes from."""
 
     FORMAT: ClassVar[str] = MODEL_FORMAT
-    SCALARS: ClassVar[tuple[str, ...]] = ("rows", "cluster_rows", "settle", "warm_up", "horizon")
+    SCALARS: ClassVar[tuple[str, ...]] = ("rows", "cluster_rows", "burn_in", "warm_up", "horizon")
+    STORED_AS: ClassVar[Mapping[str, str]] = {"burn_in": "settle"}
 
     network: Network
     calibration: Calibration
@@ -32,9 +33,11 @@ class ModelBundle(BundleBase):
         arrays: dict[str, Any] = {
             f.name: tensors[f"calibration.{f.name}"] for f in fields(Calibration) if f.name not in cls.SCALARS
         }
+        fields_of = {stored: name for name, stored in cls.STORED_AS.items()}
+        scalars = {fields_of.get(stored, stored): value for stored, value in manifest["calibration"].items()}
         return {
             "network": Network(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
-            "calibration": Calibration(**arrays, **manifest["calibration"]),
+            "calibration": Calibration(**arrays, **scalars),
         }
 
     def _parts(self) -> tuple[Network, Calibration, Iterable[tuple[str, CellWeights]]]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import CELL_FIELDS, CellGradients, CellKind, CellWeights, state_size
-from streamlstm.kernels.cells import MAX_LAYERS
+from streamlstm.kernels.checks import MAX_LAYERS
 from streamlstm.model.windows.batch import WindowBatch
 from streamlstm.model.windows.bidirectional import (
     BidirectionalTrace,

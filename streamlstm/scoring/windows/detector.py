@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import ShapeError
+from streamlstm.kernels import LOWEST_ALARM, TRUST
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.scoring.tails import Tail
 from streamlstm.scoring.thresholds import Threshold
@@ -16,10 +17,6 @@ from streamlstm.scoring.windows.errors import estimate_rows, scorable, statistic
 from streamlstm.types import GapPolicy, Scores, Status
 
 __all__ = ["WindowDetector"]
-
-_TRUST = 5.0
-_LOWEST_ALARM = 4.0
-"""As for streams: a level that was to be seen once in five times all rows seen, and no more often than exp(-4)."""
 
 
 class WindowDetector:
@@ -92,8 +89,8 @@ class WindowDetector:
         estimates = estimate_rows(bundle.network, bundle.standardizer, values[part])
         statistic, shares = statistics_of(estimates, c.scales, c.width)
         surprise = self._tail.surprise_of(statistic)
-        alarm = math.log(_TRUST * (c.rows + len(part)) / c.cluster_rows)
-        alarm = min(max(alarm, _LOWEST_ALARM), self.budget_surprise)
+        alarm = math.log(TRUST * (c.rows + len(part)) / c.cluster_rows)
+        alarm = min(max(alarm, LOWEST_ALARM), self.budget_surprise)
         result.score[part] = surprise / alarm
         result.p_value[part] = np.exp(-surprise)
         result.status[part] = np.where(estimates.observed.all(axis=1), Status.READY, Status.IMPUTED)

@@ -56,6 +56,20 @@ def test_round_trip(saved: Path, tiny_bundle: ModelBundle) -> None:
     assert saved.with_name("again.safetensors").read_bytes() == saved.read_bytes()
 
 
+def test_names_in_the_file_are_those_of_every_version(saved: Path, tiny_bundle: ModelBundle) -> None:
+    with safe_open(str(saved), framework="numpy") as file:
+        stored = json.loads(file.metadata()["streamlstm"])["calibration"]
+    c = tiny_bundle.calibration
+    assert stored == {
+        "rows": c.rows,
+        "cluster_rows": c.cluster_rows,
+        "settle": c.burn_in,
+        "warm_up": c.warm_up,
+        "horizon": c.horizon,
+    }
+    assert ModelBundle.load(saved).calibration.burn_in == c.burn_in > 0
+
+
 @pytest.mark.parametrize("cells", [("peephole", "gru"), ("gru_reset_before", "lstm", "rnn")])
 def test_every_cell_makes_the_round_trip(saved: Path, tiny_bundle: ModelBundle, cells: tuple[str, ...]) -> None:
     network = random_network(Architecture(2, 5, cells, 4, 8, projection=3))
