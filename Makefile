@@ -6,10 +6,11 @@ KAFKA_PORT ?= 9092
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 WHEEL := build/wheel
+PYTEST := env -u PYTHONPATH STREAMLSTM_TEST_INSTALLED=1 $(BIN)/pytest -n 3 --dist worksteal
 SOURCES := setup.py pyproject.toml LICENSE README.md \
 	$(shell find streamlstm src_cython -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
 
-.PHONY: help demo test sanitize lint schema bench bench-full kafka inplace clean
+.PHONY: help demo test test-all sanitize lint schema bench bench-full kafka inplace clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -18,8 +19,12 @@ help: ## what can be made
 demo: .venv/.installed ## install into .venv and run the whole service on this machine
 	$(BIN)/streamlstm demo
 
-test: .venv/.dev ## install into .venv and run every test against what was installed
-	env -u PYTHONPATH STREAMLSTM_TEST_INSTALLED=1 $(BIN)/pytest $(PYTEST_ARGS)
+# Many tests wait for processes and brokers, hence one more at a time than most small machines have cores.
+test: .venv/.dev ## install into .venv and run the tests against what was installed, in minutes
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-all: .venv/.dev ## the same with the long forms, which continuous integration runs
+	$(PYTEST) -m "slow or not slow" $(PYTEST_ARGS)
 
 # What is interpreted beside the kernels is not instrumented, hence the preloaded libraries; CPython leaks by design.
 # Twice: as it is shipped, and for this processor, where headers choose other code.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -19,13 +23,14 @@ from tiny_models import tiny_model, tiny_series
 from streamlstm.model.bundles.causal import ModelBundle
 
 BROKER = Path(__file__).parents[1] / "deploy" / "kafka" / "broker"
-START_TIMEOUT_S = 240  # the first start fetches 43 MB
+START_TIMEOUT_S = 480  # the first start fetches 43 MB; a busy machine takes a minute to start Java
 
-_kafka_line = pytest.StashKey[str]()
+_FOLDER = "STREAMLSTM_TEST_BROKER"
+"""Names the folder of the one broker that the test processes of a run share."""
 
 
 class Broker:
-    """A broker of its own: started on free ports, with data in `folder`."""
+    """A broker with data in `folder`, on free ports."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
         self.folder = folder
@@ -53,34 +58,54 @@ class Broker:
 
 
 @pytest.fixture(scope="session")
-def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The session's broker. Skips where none can be had; fails there with STREAMLSTM_REQUIRE_KAFKA=1."""
-    started = Broker(tmp_path_factory.mktemp("kafka"))
-    begin_s = time.monotonic()
-    try:
-        missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-        if missing:
-            raise RuntimeError(f"{' and '.join(missing)} not found")
-        started.start()
-    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
-        started.kill()
-        reason = f"no Kafka broker: {error}"
-        request.config.stash[_kafka_line] = f"kafka: tests skipped, {reason}"
-        if os.environ.get("STREAMLSTM_REQUIRE_KAFKA") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(reason)
-    request.config.stash[_kafka_line] = (
-        f"kafka: tested against a real Apache Kafka broker on {started.address}, "
-        f"started in {time.monotonic() - begin_s:.1f} s"
-    )
-    yield started
-    started.stop()
+def needs_broker() -> None:
+    """Skip where no broker can be had; fail there with STREAMLSTM_REQUIRE_KAFKA=1."""
+    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+    if missing:
+        _go_without(f"{' and '.join(missing)} not found")
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(needs_broker: None) -> str:
+    """HOST:PORT of the run's broker, which all test processes share: no test stops it."""
+    folder = Path(os.environ[_FOLDER])
+    line = folder / "line"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not line.exists():
+            begin_s = time.monotonic()
+            broker = Broker(folder / "broker")
+            try:
+                broker.start()
+            except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+                broker.kill()
+                line.write_text(f"no Kafka broker: {error}")
+            else:
+                took_s = time.monotonic() - begin_s
+                line.write_text(
+                    f"tested against a real Apache Kafka broker on {broker.address}, started in {took_s:.1f} s"
+                )
+    found = re.search(r"broker on (\S+),", line.read_text())
+    if found is None:
+        _go_without(line.read_text())
+    return found[1]
 
 
 @pytest.fixture
-def kafka_broker(broker: Broker) -> str:
-    """HOST:PORT of a real broker."""
-    return broker.address
+def own_broker(needs_broker: None, tmp_path: Path) -> Iterator[Broker]:
+    """A broker of the test's own, which it may kill."""
+    broker = Broker(tmp_path / "own-broker")
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+def _go_without(reason: str) -> NoReturn:
+    if os.environ.get("STREAMLSTM_REQUIRE_KAFKA") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 @pytest.fixture
@@ -90,15 +115,25 @@ def topic_prefix() -> str:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kafka-python be imported where warnings are errors: it reads its message schemas in an old way."""
+    """Let kafka-python be imported where warnings are errors, and choose the folder of the broker that is shared."""
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+    if not hasattr(config, "workerinput"):  # the process that the others of the run inherit it from
+        os.environ[_FOLDER] = tempfile.mkdtemp(prefix="streamlstm-tests-")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the shared broker when the run is over."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(_FOLDER))
+        Broker(folder / "broker").stop()
+        shutil.rmtree(folder)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say in one line whether the Kafka tests had a broker."""
-    line = config.stash.get(_kafka_line, None)
-    if line is not None:
-        terminalreporter.write_line(line)
+    line = Path(os.environ[_FOLDER], "line")
+    if line.exists():
+        terminalreporter.write_line(f"kafka: {line.read_text()}")
 
 
 def _two_free_ports() -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from kafka.net.compat import KafkaNetClient
+from waiting import PATIENCE_S
 
 from streamlstm.adapters.kafka_python import (
     KafkaHistory,
@@ -16,6 +18,7 @@ from streamlstm.adapters.kafka_python import (
     KafkaSettings,
     KafkaSnapshots,
     KafkaTransport,
+    connection,
 )
 from streamlstm.adapters.local_log import LocalHistory, LocalPublisher, LocalReader, LocalSnapshots, LocalTransport
 from streamlstm.adapters.local_log.database import Database, Retention
@@ -187,6 +190,21 @@ class KafkaLog(Log):
         publisher.flush()
 
 
+@pytest.fixture(autouse=True)
+def clients_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hold the product to closing every client of Kafka that it makes, and tests to closing what they open."""
+    clients: list[KafkaNetClient] = []
+
+    class Recorded(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no types
+        def __init__(self, **configs: Any) -> None:
+            super().__init__(**configs)
+            clients.append(self)
+
+    monkeypatch.setattr(connection, "KafkaNetClient", Recorded)
+    yield
+    assert all(client._net._closed for client in clients), "a client was left open"
+
+
 @pytest.fixture(params=["local", "kafka"])
 def log(request: pytest.FixtureRequest, tmp_path: Path, topic_prefix: str) -> Iterator[Log]:
     """A fresh log: a file of its own, or names of its own on the session's broker."""
@@ -221,7 +239,7 @@ def take() -> Callable[..., dict[TopicPartition, list[Record]]]:
 
     def poll(transport: Transport, count: int, *, max_records: int = 5000) -> dict[TopicPartition, list[Record]]:
         taken: dict[TopicPartition, list[Record]] = {}
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + PATIENCE_S
         while sum(map(len, taken.values())) < count:
             assert time.monotonic() < deadline_s, f"expected {count} records, got {taken}"
             batches = transport.poll(max_records=max_records, timeout_ms=200)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from waiting import PATIENCE_S
 
 from streamlstm.errors import TransportError
 from streamlstm.types import Output, TopicPartition
@@ -132,7 +133,7 @@ def test_a_new_group_that_starts_at_the_latest_sees_only_what_is_new(log, take):
     topic = log.topic("in")
     log.publish(topic, BEATS[:7])
     transport, member = log.member([topic], start="latest")
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + PATIENCE_S
     while not member.held and time.monotonic() < deadline_s:
         assert not transport.poll(max_records=10, timeout_ms=50)
     log.publish(topic, BEATS[7:9])
@@ -207,7 +208,7 @@ def test_a_committed_offset_that_is_gone_follows_start_and_is_logged(log, take, 
     first.close()
     log.drop_records_before(partition, 5)
     transport, _ = log.member([topic], start=start)
-    deadline_s = time.monotonic() + 10
+    deadline_s = time.monotonic() + PATIENCE_S
     if start == "latest":
         while f"{topic}-0@2" not in caplog.text and time.monotonic() < deadline_s:
             transport.poll(max_records=10, timeout_ms=100)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 
 import pytest
+from adapters.conftest import KafkaLog
 
 from streamlstm.adapters.local_log import LocalHistory
 from streamlstm.errors import TransportError
@@ -104,7 +106,12 @@ def test_the_group_is_not_touched(log, take):
     assert member.events == before
 
 
-def test_no_other_group_appears_on_the_broker(kafka_log, take):
+def test_no_other_group_appears_on_the_broker(own_broker, topic_prefix, take):
+    with closing(KafkaLog(topic_prefix, own_broker.address)) as log:
+        no_other_group_appears(log, take)
+
+
+def no_other_group_appears(kafka_log, take):
     kafka = pytest.importorskip("kafka")
     topic = kafka_log.topic("in")
     write(kafka_log, topic, partitions=1)

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalTransport, check
 from streamlstm.adapters.local_log.database import Database, Retention
@@ -98,7 +99,7 @@ def test_many_processes_publish_while_one_worker_reads(local_log, take):
     transport, _ = local_log.member(["in"])
     taken = take(transport, 1500, max_records=97)
     for process in processes:
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=PATIENCE_S) == 0
         process.stdout.close()
     for records in taken.values():
         assert [record.offset for record in records] == list(range(len(records)))

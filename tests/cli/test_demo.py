@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 from streamlstm.cli.demo.report import Episode, judge
 from streamlstm.scoring.alerts import Alert, Peak
@@ -17,7 +18,7 @@ from streamlstm.streaming.encoders import AlertRecord, alert_record
 
 def run_demo(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "streamlstm", "demo", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout

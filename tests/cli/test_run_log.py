@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 import streamlstm as package
 from streamlstm import train
@@ -63,7 +64,7 @@ def test_one_line_says_what_steps_the_network(folder: Path, overrides: tuple[str
                     break
             worker.send_signal(signal.SIGTERM)
             rest = worker.stderr.read()
-            assert worker.wait(timeout=30) == 0
+            assert worker.wait(timeout=PATIENCE_S) == 0
         finally:
             worker.kill()
     assert record["message"] == says and record["level"] == "info"
@@ -72,6 +73,6 @@ def test_one_line_says_what_steps_the_network(folder: Path, overrides: tuple[str
 
 def test_a_level_that_the_processor_has_not_is_refused(folder: Path) -> None:
     with start(folder, isa="x86-64-v9") as worker:
-        _, said = worker.communicate(timeout=30)
+        _, said = worker.communicate(timeout=PATIENCE_S)
     assert worker.returncode == 2
     assert "STREAMLSTM_ISA: expected one of" in said and "x86-64-v9" in said

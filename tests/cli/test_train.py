@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli.running import ENVIRONMENT, Verbs, start
+from waiting import PATIENCE_S
 
 from streamlstm import Detector, ModelBundle
 from streamlstm.config import load_config
@@ -241,24 +242,24 @@ def test_killed_and_resumed_it_gives_the_same_bytes(verbs: Verbs) -> None:
         folder.mkdir()
         (folder / "ward.csv").write_bytes((verbs.folder / "ward.csv").read_bytes())
     done = start(unbroken, "train", "ward.csv", "--out", "m.safetensors", *patient, **EPOCH)
-    _, errors = done.communicate(timeout=60)
+    _, errors = done.communicate(timeout=PATIENCE_S)
     assert done.returncode == 0, errors
     wanted = 2
     for attempt in range(2):
         arguments = ["train", "ward.csv", "--out", "m.safetensors", *patient, *(["--resume"] if attempt else [])]
         process = start(broken, *arguments, **EPOCH)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while len(looks_in(broken / "m.log.jsonl")) < wanted:
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.002)
         time.sleep(random.uniform(0, 0.05))
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_S)
         assert not (broken / "m.safetensors").exists()
         assert (broken / "m.checkpoint").exists()
         wanted = len(looks_in(broken / "m.log.jsonl")) + 5
     last = start(broken, "train", "ward.csv", "--out", "m.safetensors", *patient, "--resume", **EPOCH)
-    _, errors = last.communicate(timeout=60)
+    _, errors = last.communicate(timeout=PATIENCE_S)
     assert last.returncode == 0, errors
     assert (broken / "m.safetensors").read_bytes() == (unbroken / "m.safetensors").read_bytes()
     assert not (broken / "m.checkpoint").exists()
@@ -271,7 +272,7 @@ def test_a_checkpoint_is_not_overwritten_unasked(verbs: Verbs, monkeypatch: pyte
         assert process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130 and "m.checkpoint with --resume" in errors
     kept = (verbs.folder / "m.checkpoint").read_bytes()
     refusal = verbs.bad("train", "pump.csv", "--out", "m.safetensors", *LONG, code=2)
@@ -320,7 +321,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(verbs: Verbs, limit
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
         preexec_fn=bounded,
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli.running import ENVIRONMENT, logging_as_it_was, start
+from waiting import PATIENCE_S
 
 from streamlstm import Detector, ModelBundle, train
 from streamlstm.adapters.local_log import LocalReader
@@ -29,7 +30,14 @@ ROWS = 700
 def streamlstm(folder: Path, *arguments: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "streamlstm", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, input=stdin, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=folder,
+        env=ENVIRONMENT,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
 
@@ -147,7 +155,7 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     worker = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     try:
         reader = LocalReader(folder / "log.db")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             scores = [record.value for record in reader.read("streamlstm.scores")] if _has_scores(folder) else []
             if len(scores) == 2 * ROWS:
@@ -156,7 +164,7 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
             time.sleep(0.1)
         reader.close()
         worker.send_signal(signal.SIGTERM)
-        _, log = worker.communicate(timeout=30)
+        _, log = worker.communicate(timeout=PATIENCE_S)
         assert worker.returncode == 0
     finally:
         worker.kill()
@@ -317,7 +325,14 @@ def test_output_that_cannot_be_written_is_named(
 ) -> None:
     command = f"{sys.executable} -m streamlstm {arguments} {redirection}"
     done = subprocess.run(
-        command, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+        command,
+        shell=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == code
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1, done.stderr
@@ -329,7 +344,7 @@ def test_ctrl_c_ends_with_130(folder: Path) -> None:
     while "trains at most" not in running.stderr.readline():
         assert running.poll() is None
     running.send_signal(signal.SIGINT)
-    _, errors = running.communicate(timeout=30)
+    _, errors = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 130
     assert "Traceback" not in errors
     assert not (folder / "never.safetensors").exists()
@@ -338,7 +353,14 @@ def test_ctrl_c_ends_with_130(folder: Path) -> None:
 def test_a_reader_that_has_seen_enough_is_no_accident(folder: Path) -> None:
     command = f"{sys.executable} -m streamlstm score pump.safetensors pump.csv | head -1"
     done = subprocess.run(
-        command, shell=True, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+        command,
+        shell=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.stdout.startswith("row,stream_id")
     assert "Traceback" not in done.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 import streamlstm as package
 from streamlstm.model.bundles.window import WindowBundle
@@ -24,7 +25,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(package.__file__).resolve().p
 def streamlstm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "streamlstm", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 

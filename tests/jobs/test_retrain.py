@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from cli.running import start
 from numpy.typing import NDArray
+from waiting import PATIENCE_S
 
 from streamlstm.adapters.local_log import LocalPublisher
 from streamlstm.cli import main
@@ -326,7 +327,7 @@ def test_without_the_section_it_says_what_to_write(hall: Hall) -> None:
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + PATIENCE_S
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline_s
@@ -343,7 +344,7 @@ def test_a_signal_ends_it_cleanly_and_a_second_is_turned_away(hall: Hall, number
         assert (came, out) == (1, "")
         assert f"is held by process {process.pid} on" in err
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert (process.returncode, out) == (code, "")
@@ -358,7 +359,7 @@ def test_killed_at_random_moments_it_shows_nothing_half_written(hall: Hall) -> N
     settings = ("--set", "retrain.training.max_updates=3", "--set", "retrain.margin=0", "--set", "retrain.start=anew")
     began_s = time.monotonic()
     whole = hall.start("retrain", "app.yaml", *settings)
-    whole.communicate(timeout=60)
+    whole.communicate(timeout=PATIENCE_S)
     assert whole.returncode == 0
     whole_s = time.monotonic() - began_s
     for _ in range(4):

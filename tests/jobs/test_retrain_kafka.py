@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 import streamlstm
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings
@@ -77,7 +78,7 @@ def test_it_publishes_beside_a_running_worker_and_leaves_its_group_alone(
     log = (tmp_path / "worker.log").open("w")
     worker = subprocess.Popen([*command, "run", "app.yaml"], cwd=tmp_path, env=environment, stderr=log)
     try:
-        deadline_s = time.monotonic() + 40
+        deadline_s = time.monotonic() + PATIENCE_S
         while committed(kafka_broker, topic_prefix) < 3 * ROWS:
             assert worker.poll() is None and time.monotonic() < deadline_s, (tmp_path / "worker.log").read_text()
             time.sleep(0.3)
@@ -89,7 +90,7 @@ def test_it_publishes_beside_a_running_worker_and_leaves_its_group_alone(
             env=environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 import streamlstm as package
 from streamlstm.kernels import fma_peak, gate_cost, isas
@@ -31,7 +32,7 @@ def run_script(folder: Path, **environment: str) -> subprocess.CompletedProcess[
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 

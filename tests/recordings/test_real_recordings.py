@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 from numpy.typing import NDArray
+from waiting import PATIENCE_S
 
 from streamlstm.adapters.kafka_python import KafkaReader, KafkaSettings
 
@@ -71,7 +72,7 @@ def nab(name: str) -> Recording:
 
 def streamlstm(folder: Path, *arguments: object) -> str:
     command = [sys.executable, "-m", "streamlstm", *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -130,13 +131,13 @@ def run_worker(folder: Path, broker: str, prefix: str) -> list[dict[str, str]]:
     group = KafkaConsumer(bootstrap_servers=broker, group_id=prefix, isolation_level="read_committed")
     try:
         end = max(record.offset for record in reader.read(f"{prefix}.telemetry")) + 1
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + PATIENCE_S
         while group.committed(TopicPartition(f"{prefix}.telemetry", 0)) != end:
             assert worker.poll() is None, worker.stderr and worker.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.3)
         worker.send_signal(signal.SIGTERM)
-        _, errors = worker.communicate(timeout=30)
+        _, errors = worker.communicate(timeout=PATIENCE_S)
         assert worker.returncode == 0, errors
         assert "Traceback" not in errors
         return [json.loads(record.value or b"{}") for record in reader.read(f"{prefix}.alerts")]

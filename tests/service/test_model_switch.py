@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tiny_models import tiny_model
+from waiting import PATIENCE_S
 
 from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalSnapshots, LocalTransport
 from streamlstm.errors import TransportError, UnreachableError
@@ -162,7 +163,7 @@ class Run:
 
         options = WorkerOptions(commit_interval_ms=5, snapshot_interval_ms=20, poll_records=poll_records)
         worker = Worker(transport, snapshots, pipeline, options, ModelWatch(router, interval_s=0.0))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
 
         def is_done() -> bool:
             assert time.monotonic() < deadline
@@ -359,7 +360,7 @@ def _watched(path: Path) -> tuple[Router, ModelWatch]:
 
 
 def _look_until(watch: ModelWatch, is_there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not is_there():
         assert time.monotonic() < deadline
         watch.look()

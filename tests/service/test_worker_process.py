@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tiny_models import tiny_model
+from waiting import PATIENCE_S
 
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaReader, KafkaSettings
 from streamlstm.errors import TransportError
@@ -56,7 +57,7 @@ class Service:
     def stop(self, number: signal.Signals) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=30)
+        _, errors = self.process.communicate(timeout=PATIENCE_S)
         self.log += errors
         code, self.process = self.process.returncode, None
         return code
@@ -76,12 +77,12 @@ class Service:
             reader.close()
 
     def wait(self, is_there: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + PATIENCE_S
         while not is_there():
             assert self.process is not None
             if self.process.poll() is not None:
                 raise AssertionError(f"the worker ended: {self.process.stderr and self.process.stderr.read()}")
-            assert time.monotonic() < deadline, "no outputs in 40 s"
+            assert time.monotonic() < deadline, f"no outputs in {PATIENCE_S} s"
             time.sleep(0.2)
 
     def sources(self) -> set[tuple[int, int]]:
@@ -260,9 +261,11 @@ def _revision(value: bytes) -> object:
 
 def test_check_says_what_is_there(service: Service) -> None:
     command = [sys.executable, "-m", "streamlstm", "check", str(service.config)]
-    before = subprocess.run(command, cwd=service.folder, capture_output=True, text=True, timeout=60, check=False)
+    before = subprocess.run(
+        command, cwd=service.folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert before.returncode == 1, before.stdout + before.stderr
     service.publish([(b"hall/pump0", b"{}")])
-    after = subprocess.run(command, cwd=service.folder, capture_output=True, text=True, timeout=60, check=False)
+    after = subprocess.run(command, cwd=service.folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert after.returncode == 0, after.stdout + after.stderr
     assert "tiny@1" in after.stdout

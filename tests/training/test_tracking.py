@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cli.running import ENVIRONMENT
+from waiting import PATIENCE_S
 
 READ_EVENTS = """\
 import sys
@@ -54,7 +55,7 @@ def python(folder: Path, program: str, *arguments: str, **environment: str) -> s
     environment = ENVIRONMENT | {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"} | environment
     command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 

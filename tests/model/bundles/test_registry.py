@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE_S
 
 import streamlstm
 from streamlstm.errors import RegistryError, UsageError
@@ -219,7 +220,7 @@ def test_killed_at_every_step_it_is_sound(registry: Registry, tmp_path: Path, ac
         text=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(PACKAGE_PARENT)},
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
