@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.benchmarks.reference import Reference
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 from streamlstm.errors import StreamLstmError
 
 __all__ = ["Contestant", "WrongOutputs", "check_contestant", "expected_outputs"]
@@ -40,7 +40,7 @@ class Contestant(Protocol):
         """Return out of the last call, and the errors of single steps. Not timed."""
 
 
-def expected_outputs(network: LstmNetwork, work: Workload) -> list[Outputs]:
+def expected_outputs(network: RecurrentNetwork, work: Workload) -> list[Outputs]:
     """Return what the first calls must give."""
     reference, expected = Reference(network, work.streams), list[Outputs]()
     for x in work.inputs(CHECKED_CALLS):

@@ -12,7 +12,7 @@ from streamlstm.benchmarks.contestants import Contestant, WrongOutputs, check_co
 from streamlstm.benchmarks.measurements import Measurement
 from streamlstm.benchmarks.peers import Peer
 from streamlstm.benchmarks.rounds import PairedTimes, fastest, run_rounds
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = ["UNIT", "KernelBench", "measurement_of"]
 
@@ -31,7 +31,7 @@ class KernelBench:
     def run(self, cells: Iterable[Workload], *, on_contestant: Callable[[str], None]) -> Iterator[Measurement]:
         """Yield a measurement a cell; `on_contestant` hears what is being done."""
         for work in cells:
-            network, left_out = LstmNetwork.random(work.shape), dict[str, str]()
+            network, left_out = RecurrentNetwork.random(work.shape), dict[str, str]()
             expected = expected_outputs(network, work)
             chosen: dict[str, Contestant] = {}
             for name, ways in self._ways(network, work):
@@ -60,7 +60,9 @@ class KernelBench:
         """Return the medians of what the gauges said over the whole run."""
         return {name: float(np.median(readings)) for name, readings in self.readings.items()}
 
-    def _ways(self, network: LstmNetwork, work: Workload) -> Iterator[tuple[str, Callable[[], Sequence[Contestant]]]]:
+    def _ways(
+        self, network: RecurrentNetwork, work: Workload
+    ) -> Iterator[tuple[str, Callable[[], Sequence[Contestant]]]]:
         for name, ways in ours.contestants(network, work).items():
             yield name, lambda ways=ways: ways  # type: ignore[misc]
         for name, peer in self.peers.items():

@@ -46,12 +46,13 @@ layers). The limit is the products at the peak of the processor's fused multiply
 then the gates at what they cost by unit; that the weights of a single stream come from the cache anew at each step, and
 what the call from Python costs, is not in it. A ratio is how many times longer the peer takes: above 1 we are faster.
 
-`train` is one update: 64 lanes of 128 steps from zero state, the mean squared error of a linear head against the next
-sample, backward through all steps, Adam. Ours calls the trainer's own functions. PyTorch is eager with fused Adam, JAX
-one compiled function with scans and donated weights, Keras (in a run of its own) one graph, with XLA or without,
-whichever is faster. Before it is timed, everyone's first four losses must agree to a thousandth, and our first
-with a float64 computation. PyTorch's time depends on how its memory happens to be allocated, so everyone's best round
-stands beside the medians. The limit is the products alone: forward, the gradients of the weights, and those of every
+`train` is one update of a network of LSTM, GRU or plain RNN layers: 64 lanes of 128 steps from zero state, the mean
+squared error of a linear head against the next sample, backward through all steps, Adam. Ours calls the trainer's own
+functions. PyTorch is eager with fused Adam, JAX one compiled function with scans and donated weights, Keras (in a run
+of its own) one graph, with XLA or without, whichever is faster; the last two are timed with LSTMs only. Before it is
+timed, everyone's first four losses must agree to a thousandth, and our first with a float64 computation.
+PyTorch's time depends on how its memory happens to be allocated, so everyone's best round stands beside the medians.
+The limit is the products alone: forward, the gradients of the weights, and those of every
 layer's input but the first's.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from streamlstm.benchmarks.training_work import LEARNING_RATE, TrainingWork
-from streamlstm.benchmarks.workloads import LstmNetwork
+from streamlstm.benchmarks.workloads import RecurrentNetwork
 from streamlstm.kernels import CELL_FIELDS, TrainingScratch, backward, state_size, unroll
 from streamlstm.training.optimizer import AdamW
 from streamlstm.training.parameters import cell_gradients, cell_weights
@@ -16,7 +16,7 @@ __all__ = ["OurTraining"]
 class OurTraining:
     """Adam is AdamW without decay of the weights."""
 
-    def __init__(self, network: LstmNetwork, work: TrainingWork) -> None:
+    def __init__(self, network: RecurrentNetwork, work: TrainingWork) -> None:
         named = {
             f"layers.{index}.{name}": getattr(layer, name)
             for index, layer in enumerate(network.layers)

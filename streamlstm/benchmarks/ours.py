@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 from streamlstm.kernels import NetworkWeights, StateArena, backends, fma_peak, gate_cost, run, step
 
 __all__ = ["BACKENDS", "ONE_THREAD", "OURS", "OurBlock", "OurStep", "contestants", "gauges"]
@@ -31,7 +31,7 @@ def gauges() -> Mapping[str, Callable[[float], float]]:
     return {"fma_peak": fma_peak, "gate_cost": gate_cost}
 
 
-def contestants(network: LstmNetwork, work: Workload) -> Mapping[str, Sequence[OurStep | OurBlock]]:
+def contestants(network: RecurrentNetwork, work: Workload) -> Mapping[str, Sequence[OurStep | OurBlock]]:
     """Return our ways to do the work, by the name of their column."""
     kind = OurStep if work.steps is None else OurBlock
     ways: dict[str, Sequence[OurStep | OurBlock]] = {OURS: [kind(network, work, backend="fused")]}
@@ -44,7 +44,7 @@ def contestants(network: LstmNetwork, work: Workload) -> Mapping[str, Sequence[O
 class _Streams:
     """The streams lie in random slots of an arena twice as large as they need, as they do in a worker."""
 
-    def __init__(self, network: LstmNetwork, work: Workload, *, backend: _Backend) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload, *, backend: _Backend) -> None:
         head = (network.head_weight, network.head_bias)
         self.weights = NetworkWeights(network.layers, head, backend=backend)
         self.arena = StateArena(self.weights, 2 * work.streams)
@@ -54,7 +54,7 @@ class _Streams:
 class OurStep:
     """Single steps."""
 
-    def __init__(self, network: LstmNetwork, work: Workload, *, backend: _Backend) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload, *, backend: _Backend) -> None:
         self._streams = _Streams(network, work, backend=backend)
         self._x = np.zeros((work.streams, work.shape.channels), np.float32)
         self._out = np.zeros_like(self._x)
@@ -77,7 +77,7 @@ class OurStep:
 class OurBlock:
     """Blocks of T steps in one call."""
 
-    def __init__(self, network: LstmNetwork, work: Workload, *, backend: _Backend) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload, *, backend: _Backend) -> None:
         assert work.steps is not None
         self._streams = _Streams(network, work, backend=backend)
         self._x = np.zeros((work.steps, work.streams, work.shape.channels), np.float32)

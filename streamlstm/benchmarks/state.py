@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamlstm.benchmarks.measurements import Measurement
 from streamlstm.benchmarks.rounds import PairedTimes, run_rounds
-from streamlstm.benchmarks.workloads import LstmNetwork, Shape
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Shape
 from streamlstm.kernels import NetworkWeights, step
 from streamlstm.model.network import Architecture
 from streamlstm.scoring.state import StreamStates
@@ -41,7 +41,7 @@ class StateBench:
     def run(self, *, on_stage: Callable[[str], None]) -> Iterator[Measurement]:
         """Yield the measurements; `on_stage` hears what is being done."""
         ids = [f"hall{number % 89}/pump{number}" for number in range(self.streams)]
-        network = LstmNetwork.random(_SHAPE)
+        network = RecurrentNetwork.random(_SHAPE)
         weights = NetworkWeights(network.layers, (network.head_weight, network.head_bias))
         states = {}
         for dtype in ("float32", "float16"):

@@ -12,7 +12,7 @@ import numpy as np
 from streamlstm.benchmarks.measurements import Measurement
 from streamlstm.benchmarks.ours import ONE_THREAD
 from streamlstm.benchmarks.rounds import run_rounds
-from streamlstm.benchmarks.workloads import LstmNetwork, Shape
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Shape
 from streamlstm.kernels import NetworkWeights, StateArena, step
 
 __all__ = ["SHAPES", "STREAMS", "ThreadsBench"]
@@ -41,7 +41,7 @@ class ThreadsBench:
                         yield self._measure(shape, count, condition)
 
     def _measure(self, shape: Shape, streams: int, condition: str) -> Measurement:
-        network = LstmNetwork.random(shape)
+        network = RecurrentNetwork.random(shape)
         weights = NetworkWeights(network.layers, (network.head_weight, network.head_bias))
         slots = np.random.default_rng(3).permutation(streams).astype(np.int64)
         x = np.random.default_rng(4).standard_normal((streams, shape.channels)).astype(np.float32)

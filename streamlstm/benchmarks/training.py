@@ -14,7 +14,7 @@ from streamlstm.benchmarks.ours import OURS
 from streamlstm.benchmarks.peers import TrainingPeer
 from streamlstm.benchmarks.rounds import PairedTimes, fastest, run_rounds
 from streamlstm.benchmarks.training_work import TrainingContestant, TrainingWork, first_loss, training_workloads
-from streamlstm.benchmarks.workloads import LstmNetwork
+from streamlstm.benchmarks.workloads import RecurrentNetwork
 from streamlstm.kernels import fma_peak
 
 __all__ = ["UNIT", "TrainingBench", "TrainingWork", "first_losses", "training_measurement", "training_workloads"]
@@ -40,7 +40,7 @@ class TrainingBench:
     def run(self, cells: Iterable[TrainingWork], *, on_contestant: Callable[[str], None]) -> Iterator[Measurement]:
         """Yield a measurement a cell; `on_contestant` hears what is being done."""
         for work in cells:
-            network, left_out = LstmNetwork.random(work.shape), dict[str, str]()
+            network, left_out = RecurrentNetwork.random(work.shape, work.cell), dict[str, str]()
             on_contestant(f"{work.title}: {OURS} is built and checked")
             ours = OurTraining(network, work)
             expected = first_losses(ours)
@@ -49,6 +49,8 @@ class TrainingBench:
             for name, peer in self.peers.items():
                 on_contestant(f"{work.title}: {name} is built and checked")
                 ways = peer.training(network, work)
+                if not ways:
+                    continue
                 try:
                     for way in ways:
                         _check(name, work, first_losses(way), expected)

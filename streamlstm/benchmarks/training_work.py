@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.benchmarks.reference import Reference
-from streamlstm.benchmarks.workloads import LstmNetwork, Shape
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Shape
+from streamlstm.kernels.cells import CellKind
 
 __all__ = ["LEARNING_RATE", "TrainingContestant", "TrainingWork", "first_loss", "training_workloads"]
 
@@ -34,29 +35,32 @@ class TrainingContestant(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrainingWork:
-    """One cell of the table: a shape, B lanes of T steps."""
+    """One cell of the table: a shape of layers of one recurrent cell, B lanes of T steps."""
 
     shape: Shape
+    cell: CellKind = CellKind.LSTM
     lanes: int = 64
     steps: int = 128
 
     @property
     def name(self) -> str:
-        """A name for files: c8_h64_l2.t128_b64."""
+        """A name for files: c8_h64_l2.t128_b64, gru.c8_h64_l2.t128_b64."""
         shape = f"c{self.shape.channels}_h{self.shape.hidden}_l{self.shape.layers}"
-        return f"{shape}.t{self.steps}_b{self.lanes}"
+        cell = "" if self.cell is CellKind.LSTM else f"{self.cell}."
+        return f"{cell}{shape}.t{self.steps}_b{self.lanes}"
 
     @property
     def title(self) -> str:
-        """A name for readers: train (8,64,2) B=64 T=128."""
-        return f"train {self.shape} B={self.lanes} T={self.steps}"
+        """A name for readers: train (8,64,2) B=64 T=128, train gru (8,64,2) B=64 T=128."""
+        cell = "" if self.cell is CellKind.LSTM else f"{self.cell} "
+        return f"train {cell}{self.shape} B={self.lanes} T={self.steps}"
 
     @property
     def flops(self) -> int:
         """Operations of an update's products: forward, twice that backward, but nothing for the gradient by x."""
         shape = self.shape
-        gradient_by_x = 2 * shape.channels * 4 * shape.hidden
-        return self.lanes * self.steps * (3 * shape.flops - gradient_by_x)
+        gradient_by_x = 2 * shape.channels * self.cell.gates * shape.hidden
+        return self.lanes * self.steps * (3 * shape.flops_of(self.cell) - gradient_by_x)
 
     def limit_s(self, *, peak_gflops: float) -> float:
         """Return the seconds that the products alone take at the peak."""
@@ -73,12 +77,12 @@ class TrainingWork:
 
 
 def training_workloads(*, is_quick: bool) -> list[TrainingWork]:
-    """Return the cells of `bench train`, the one that its goals are set for first."""
+    """Return the cells of `bench train`, for each recurrent cell the one that its goals are set for first."""
     shapes = [Shape(8, 64, 2)] if is_quick else [Shape(8, 64, 2), Shape(1, 32, 1), Shape(38, 128, 2)]
-    return [TrainingWork(shape) for shape in shapes]
+    return [TrainingWork(shape, cell) for cell in (CellKind.LSTM, CellKind.GRU, CellKind.RNN) for shape in shapes]
 
 
-def first_loss(network: LstmNetwork, work: TrainingWork) -> float:
+def first_loss(network: RecurrentNetwork, work: TrainingWork) -> float:
     """Return in float64 the loss that a first update must begin with."""
     reference, series = Reference(network, work.lanes), work.series()
     errors = [reference.step(x)[0] - later for x, later in itertools.pairwise(series)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamlstm.kernels.cells import CellKind, CellWeights
 
-__all__ = ["SHAPES", "LstmNetwork", "Shape", "Workload", "kernel_workloads"]
+__all__ = ["SHAPES", "RecurrentNetwork", "Shape", "Workload", "kernel_workloads"]
 
 _SEED = 20261121
 
@@ -32,9 +32,13 @@ class Shape:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of one step of one stream: the products of the layers and of the head."""
+        """Floating-point operations of one step of one stream: the products of the LSTM layers and of the head."""
+        return self.flops_of(CellKind.LSTM)
+
+    def flops_of(self, cell: CellKind) -> int:
+        """Return those of another cell."""
         inputs = self.channels + (self.layers - 1) * self.hidden
-        return 2 * (inputs + self.layers * self.hidden) * 4 * self.hidden + 2 * self.hidden * self.channels
+        return 2 * (inputs + self.layers * self.hidden) * cell.gates * self.hidden + 2 * self.hidden * self.channels
 
     def limit_s(self, *, peak_gflops: float, gate_ns: float) -> float:
         """Return the seconds that no step of one stream can stay under: products at the peak, then the gates."""
@@ -45,8 +49,8 @@ SHAPES = (Shape(1, 32, 1), Shape(8, 64, 1), Shape(8, 64, 2), Shape(38, 128, 2))
 
 
 @dataclass(frozen=True, slots=True)
-class LstmNetwork:
-    """A stack of LSTM layers with a linear head.
+class RecurrentNetwork:
+    """A stack of layers of one cell, an LSTM unless said, with a linear head.
 
     Shapes: head_weight float32 [D, H]; head_bias [D].
     """
@@ -56,8 +60,8 @@ class LstmNetwork:
     head_bias: NDArray[np.float32]
 
     @classmethod
-    def random(cls, shape: Shape) -> LstmNetwork:
-        """Return the same weights for the same shape, every time."""
+    def random(cls, shape: Shape, cell: CellKind = CellKind.LSTM) -> RecurrentNetwork:
+        """Return the same weights for the same shape and cell, every time."""
         rng = np.random.default_rng((_SEED, shape.channels, shape.hidden, shape.layers))
         spread = 1.5 / np.sqrt(shape.hidden)
 
@@ -65,9 +69,16 @@ class LstmNetwork:
             return rng.uniform(-spread, spread, size).astype(np.float32)
 
         sizes = (shape.channels, *[shape.hidden] * (shape.layers - 1))
-        gates = 4 * shape.hidden
+        gates = cell.gates * shape.hidden
         layers = tuple(
-            CellWeights(CellKind.LSTM, draw(gates, inputs), draw(gates, shape.hidden), draw(gates)) for inputs in sizes
+            CellWeights(
+                cell,
+                draw(gates, inputs),
+                draw(gates, shape.hidden),
+                draw(gates),
+                bias_hn=draw(shape.hidden) if cell is CellKind.GRU else None,
+            )
+            for inputs in sizes
         )
         return cls(layers, draw(shape.channels, shape.hidden), draw(shape.channels))
 

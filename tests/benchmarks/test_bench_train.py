@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -16,8 +17,9 @@ from streamlstm.benchmarks.our_training import OurTraining
 from streamlstm.benchmarks.rounds import PairedTimes
 from streamlstm.benchmarks.training import TrainingBench, first_losses, training_measurement
 from streamlstm.benchmarks.training_work import TrainingWork, first_loss, training_workloads
-from streamlstm.benchmarks.workloads import LstmNetwork, Shape
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Shape
 from streamlstm.cli import main
+from streamlstm.kernels import CellKind
 
 WORK = TrainingWork(Shape(3, 13, 2), lanes=5, steps=11)
 
@@ -40,8 +42,10 @@ def test_train_writes_lines_and_json_and_report_makes_a_page_of_it(
     assert "train (8,64,2) B=64 T=128, best rounds: streamlstm " in said
     result = json.loads(out.read_text("utf-8"))
     assert result["bench"] == "train" and result["gauges"]["fma_peak"] > 0 and "gate_cost" not in result["gauges"]
-    (row,) = result["measurements"]
-    assert row["name"] == "train.c8_h64_l2.t128_b64" and row["unit"] == "ms a batch"
+    names = [row["name"] for row in result["measurements"]]
+    assert names == [f"train.{cell}c8_h64_l2.t128_b64" for cell in ("", "gru.", "rnn.")]
+    row = result["measurements"][0]
+    assert row["unit"] == "ms a batch"
     assert 0 < row["best"]["streamlstm"] <= row["value"] and row["limit"] > 0 and row["share_of_limit"] > 0
     assert in_this_process(monkeypatch, "report", out, "--out", page) == 0
     text = page.read_text("utf-8")
@@ -82,10 +86,10 @@ class FromOtherWeights:
     def prepare(self) -> None:
         pass
 
-    def training(self, network: LstmNetwork, work: TrainingWork) -> Sequence[OurTraining]:
+    def training(self, network: RecurrentNetwork, work: TrainingWork) -> Sequence[OurTraining]:
         head_bias = network.head_bias.copy()
         head_bias[0] += self._difference
-        return [OurTraining(LstmNetwork(network.layers, network.head_weight, head_bias), work)]
+        return [OurTraining(RecurrentNetwork(network.layers, network.head_weight, head_bias), work)]
 
 
 def test_a_peer_that_computes_another_loss_is_left_out() -> None:
@@ -95,14 +99,18 @@ def test_a_peer_that_computes_another_loss_is_left_out() -> None:
     assert row.left_out.keys() == {"wrong"} and "the loss of update 1 is" in row.left_out["wrong"]
 
 
-def test_our_own_first_loss_is_the_float64_one_and_training_lowers_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = LstmNetwork.random(WORK.shape)
-    losses = first_losses(OurTraining(network, WORK))
-    assert losses[0] == pytest.approx(first_loss(network, WORK), rel=1e-5)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_our_own_first_loss_is_the_float64_one_and_training_lowers_it(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = dataclasses.replace(WORK, cell=CellKind(cell))
+    network = RecurrentNetwork.random(work.shape, work.cell)
+    losses = first_losses(OurTraining(network, work))
+    assert losses[0] == pytest.approx(first_loss(network, work), rel=1e-5)
     assert losses[-1] < losses[0]
     monkeypatch.setattr("streamlstm.benchmarks.training.first_loss", lambda *_: losses[0] * 1.01)
     with pytest.raises(WrongOutputs, match="streamlstm, train"):
-        list(TrainingBench({}, rounds=1, slice_s=1e-4).run([WORK], on_contestant=lambda _: None))
+        list(TrainingBench({}, rounds=1, slice_s=1e-4).run([work], on_contestant=lambda _: None))
 
 
 def test_the_limit_counts_every_product_once_forward_and_twice_backward() -> None:
@@ -110,6 +118,19 @@ def test_the_limit_counts_every_product_once_forward_and_twice_backward() -> Non
     work = TrainingWork(Shape(8, 64, 2), lanes=10, steps=7)
     assert work.flops == 70 * (3 * (36_864 + 65_536 + 1_024) - 4_096)
     assert work.limit_s(peak_gflops=100) == pytest.approx(work.flops * 1e-11)
+    # A GRU has three gates where an LSTM has four.
+    gru = dataclasses.replace(work, cell=CellKind.GRU)
+    assert gru.flops == 70 * (3 * (27_648 + 49_152 + 1_024) - 3_072)
+
+
+def test_a_peer_without_the_cell_is_not_in_its_row() -> None:
+    class LstmAlone(FromOtherWeights):
+        def training(self, network: RecurrentNetwork, work: TrainingWork) -> Sequence[OurTraining]:
+            return [OurTraining(network, work)] if work.cell is CellKind.LSTM else []
+
+    bench = TrainingBench({"lstm alone": LstmAlone(0)}, rounds=1, slice_s=1e-4)
+    rows = bench.run([WORK, dataclasses.replace(WORK, cell=CellKind.RNN)], on_contestant=lambda _: None)
+    assert [list(row.ratios) for row in rows] == [["lstm alone"], []]
 
 
 def test_a_row_holds_medians_paired_ratios_and_best_rounds() -> None:
@@ -123,5 +144,6 @@ def test_a_row_holds_medians_paired_ratios_and_best_rounds() -> None:
 
 def test_the_table_begins_with_the_cell_of_the_goals() -> None:
     names = [work.name for work in training_workloads(is_quick=False)]
-    assert names == ["c8_h64_l2.t128_b64", "c1_h32_l1.t128_b64", "c38_h128_l2.t128_b64"]
-    assert [work.name for work in training_workloads(is_quick=True)] == names[:1]
+    shapes = ["c8_h64_l2.t128_b64", "c1_h32_l1.t128_b64", "c38_h128_l2.t128_b64"]
+    assert names == [f"{cell}{shape}" for cell in ("", "gru.", "rnn.") for shape in shapes]
+    assert [work.name for work in training_workloads(is_quick=True)] == names[::3]

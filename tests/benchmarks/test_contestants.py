@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from streamlstm.benchmarks import ours
 from streamlstm.benchmarks.contestants import Contestant, WrongOutputs, check_contestant, expected_outputs
 from streamlstm.benchmarks.peers import PEERS, load_peer
-from streamlstm.benchmarks.workloads import LstmNetwork, Shape, Workload, kernel_workloads
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Shape, Workload, kernel_workloads
 from streamlstm.kernels import backends
 
 SHAPE = Shape(3, 13, 2)
@@ -21,7 +21,7 @@ STEP, BLOCK = Workload(SHAPE, 5), Workload(SHAPE, 5, 7)
 class Altered:
     """A right contestant with one fault."""
 
-    def __init__(self, inner: Contestant, network: LstmNetwork, work: Workload, fault: str) -> None:
+    def __init__(self, inner: Contestant, network: RecurrentNetwork, work: Workload, fault: str) -> None:
         self._inner, self._make, self._fault = inner, lambda: numpy_peer(network, work), fault
         self._x: NDArray[np.float32] | None = None
 
@@ -47,13 +47,13 @@ class Altered:
         return out, errors
 
 
-def numpy_peer(network: LstmNetwork, work: Workload) -> Contestant:
+def numpy_peer(network: RecurrentNetwork, work: Workload) -> Contestant:
     return load_peer("numpy").contestants(network, work)[0]
 
 
 @pytest.mark.parametrize("work", [STEP, BLOCK], ids=lambda work: work.name)
 def test_the_numpy_peer_and_ours_compute_the_same(work: Workload) -> None:
-    network = LstmNetwork.random(SHAPE)
+    network = RecurrentNetwork.random(SHAPE)
     expected = expected_outputs(network, work)
     check_contestant("numpy", numpy_peer(network, work), work, expected)
     columns = ours.contestants(network, work)
@@ -73,25 +73,25 @@ def test_the_numpy_peer_and_ours_compute_the_same(work: Workload) -> None:
     ],
 )
 def test_a_wrong_contestant_is_refused(fault: str, what: str) -> None:
-    network = LstmNetwork.random(SHAPE)
+    network = RecurrentNetwork.random(SHAPE)
     wrong = Altered(numpy_peer(network, STEP), network, STEP, fault)
     with pytest.raises(WrongOutputs, match=what):
         check_contestant("wrong", wrong, STEP, expected_outputs(network, STEP))
 
 
 def test_swapped_gates_are_refused() -> None:
-    network = LstmNetwork.random(SHAPE)
+    network = RecurrentNetwork.random(SHAPE)
     first, second = network.layers
     i, f, g, o = np.split(second.bias, 4)
     swapped = np.concatenate([f, i, g, o])
-    other = LstmNetwork((first, replace(second, bias=swapped)), network.head_weight, network.head_bias)
+    other = RecurrentNetwork((first, replace(second, bias=swapped)), network.head_weight, network.head_bias)
     with pytest.raises(WrongOutputs, match="out of call 1"):
         check_contestant("swapped", numpy_peer(other, STEP), STEP, expected_outputs(network, STEP))
 
 
 def test_the_reference_is_the_recurrence_written_by_hand() -> None:
     """One stream, one unit, one channel: every line of the recurrence, with numbers."""
-    network = LstmNetwork.random(Shape(1, 1, 1))
+    network = RecurrentNetwork.random(Shape(1, 1, 1))
     layer = network.layers[0]
     work = Workload(Shape(1, 1, 1), 1)
     h = c = 0.0
@@ -107,7 +107,7 @@ def test_the_reference_is_the_recurrence_written_by_hand() -> None:
 
 
 def test_weights_and_inputs_are_the_same_every_time() -> None:
-    first, again = LstmNetwork.random(SHAPE), LstmNetwork.random(SHAPE)
+    first, again = RecurrentNetwork.random(SHAPE), RecurrentNetwork.random(SHAPE)
     np.testing.assert_array_equal(first.layers[1].w_hh, again.layers[1].w_hh)
     np.testing.assert_array_equal(STEP.inputs(2), STEP.inputs(2))
     assert STEP.inputs(2).shape == (2, 5, 3) and BLOCK.inputs(2).shape == (2, 7, 5, 3)

@@ -9,7 +9,7 @@ from typing import Protocol, cast
 
 from streamlstm.benchmarks.contestants import Contestant
 from streamlstm.benchmarks.training_work import TrainingContestant, TrainingWork
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = [
     "ALONE",
@@ -45,7 +45,7 @@ class Peer(Protocol):
     def prepare(self) -> None:
         """Import the library and hold it to one thread."""
 
-    def contestants(self, network: LstmNetwork, work: Workload) -> Sequence[Contestant]:
+    def contestants(self, network: RecurrentNetwork, work: Workload) -> Sequence[Contestant]:
         """Return the ways this library can do the work; the fastest is taken."""
 
 
@@ -55,8 +55,8 @@ class TrainingPeer(Protocol):
     def prepare(self) -> None:
         """Import the library and hold it to one thread."""
 
-    def training(self, network: LstmNetwork, work: TrainingWork) -> Sequence[TrainingContestant]:
-        """Return the ways this library can train; the fastest is taken."""
+    def training(self, network: RecurrentNetwork, work: TrainingWork) -> Sequence[TrainingContestant]:
+        """Return the ways this library can train, of which the fastest is taken; none for a cell it lacks."""
 
 
 def missing_packages(packages: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = ["contestants", "gates", "prepare"]
 
@@ -28,7 +28,7 @@ def prepare() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def contestants(network: LstmNetwork, work: Workload) -> Sequence[_Compiled]:
+def contestants(network: RecurrentNetwork, work: Workload) -> Sequence[_Compiled]:
     """Return two products a layer or one over x and h together; for blocks, scans unrolled or not."""
     if work.steps is None:
         return [_Compiled(_step(network, is_joined=is_joined), work) for is_joined in (False, True)]
@@ -45,7 +45,7 @@ def gates(sums: Any, cell: Any) -> tuple[Any, Any]:
     return jax.nn.sigmoid(o) * jnp.tanh(cell), cell
 
 
-def _step(network: LstmNetwork, *, is_joined: bool) -> Any:
+def _step(network: RecurrentNetwork, *, is_joined: bool) -> Any:
     import jax.numpy as jnp
 
     w_ih = [np.ascontiguousarray(layer.w_ih.T) for layer in network.layers]
@@ -67,7 +67,7 @@ def _step(network: LstmNetwork, *, is_joined: bool) -> Any:
     return step
 
 
-def _block(network: LstmNetwork, unroll: int) -> Any:
+def _block(network: RecurrentNetwork, unroll: int) -> Any:
     from jax import lax
 
     def block(state: Any, x: Any) -> Any:

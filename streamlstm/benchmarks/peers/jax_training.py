@@ -7,7 +7,8 @@ from typing import Any
 
 from streamlstm.benchmarks.peers.jax import gates, prepare
 from streamlstm.benchmarks.training_work import LEARNING_RATE, TrainingWork
-from streamlstm.benchmarks.workloads import LstmNetwork
+from streamlstm.benchmarks.workloads import RecurrentNetwork
+from streamlstm.kernels.cells import CellKind
 
 __all__ = ["prepare", "training"]
 
@@ -15,8 +16,10 @@ _UNROLLED = (1, 4)
 _BETA_1, _BETA_2, _EPS = 0.9, 0.999, 1e-8
 
 
-def training(network: LstmNetwork, work: TrainingWork) -> Sequence[_Training]:
-    """Return the scans unrolled or not."""
+def training(network: RecurrentNetwork, work: TrainingWork) -> Sequence[_Training]:
+    """Return the scans unrolled or not, of LSTMs."""
+    if work.cell is not CellKind.LSTM:
+        return []
     return [_Training(network, work, unroll=unroll) for unroll in _UNROLLED]
 
 
@@ -62,7 +65,7 @@ def _update(unroll: int) -> Any:
 
 
 class _Training:
-    def __init__(self, network: LstmNetwork, work: TrainingWork, *, unroll: int) -> None:
+    def __init__(self, network: RecurrentNetwork, work: TrainingWork, *, unroll: int) -> None:
         import jax
         import jax.numpy as jnp
 

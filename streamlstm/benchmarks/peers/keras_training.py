@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from streamlstm.benchmarks.training_work import LEARNING_RATE, TrainingWork
-from streamlstm.benchmarks.workloads import LstmNetwork
+from streamlstm.benchmarks.workloads import RecurrentNetwork
+from streamlstm.kernels.cells import CellKind
 
 __all__ = ["prepare", "training"]
 
@@ -24,15 +25,17 @@ def prepare() -> None:
     tensorflow.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def training(network: LstmNetwork, work: TrainingWork) -> Sequence[_Training]:
-    """Return the model with XLA and without."""
+def training(network: RecurrentNetwork, work: TrainingWork) -> Sequence[_Training]:
+    """Return the model with XLA and without, of LSTMs."""
+    if work.cell is not CellKind.LSTM:
+        return []
     return [_Training(network, work, is_xla=is_xla) for is_xla in (False, True)]
 
 
 class _Training:
     """Batches are [B, T, C]; Keras has i, f, g, o as we do."""
 
-    def __init__(self, network: LstmNetwork, work: TrainingWork, *, is_xla: bool) -> None:
+    def __init__(self, network: RecurrentNetwork, work: TrainingWork, *, is_xla: bool) -> None:
         import keras
         import tensorflow
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = ["contestants", "prepare"]
 
@@ -16,7 +16,7 @@ def prepare() -> None:
     """Do nothing: BLAS is held to one thread for everyone."""
 
 
-def contestants(network: LstmNetwork, work: Workload) -> Sequence[_Step | _Block]:
+def contestants(network: RecurrentNetwork, work: Workload) -> Sequence[_Step | _Block]:
     """Return single steps, or blocks whose input products are taken out of the loop."""
     return [_Step(network, work) if work.steps is None else _Block(network, work)]
 
@@ -24,7 +24,7 @@ def contestants(network: LstmNetwork, work: Workload) -> Sequence[_Step | _Block
 class _Layers:
     """Weights as the products take them, state, and buffers for the gates."""
 
-    def __init__(self, network: LstmNetwork, work: Workload) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload) -> None:
         self.w_ih = [np.ascontiguousarray(layer.w_ih.T) for layer in network.layers]
         self.w_hh = [np.ascontiguousarray(layer.w_hh.T) for layer in network.layers]
         self.bias = [layer.bias for layer in network.layers]
@@ -53,7 +53,7 @@ class _Layers:
 
 
 class _Step:
-    def __init__(self, network: LstmNetwork, work: Workload) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload) -> None:
         self._layers = _Layers(network, work)
         self._x = np.zeros((work.streams, work.shape.channels), np.float32)
         self._out = np.zeros_like(self._x)
@@ -82,7 +82,7 @@ class _Step:
 
 
 class _Block:
-    def __init__(self, network: LstmNetwork, work: Workload) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload) -> None:
         self._layers = _Layers(network, work)
         assert work.steps is not None
         self._x = np.zeros((work.steps, work.streams, work.shape.channels), np.float32)

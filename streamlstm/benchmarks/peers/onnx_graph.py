@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = ["PingPong", "build_graph"]
 
@@ -16,7 +16,7 @@ _OPSET = 17
 _IR_VERSION = 8  # what came with opset 17; newer ones say nothing more of these operators
 
 
-def build_graph(network: LstmNetwork, work: Workload) -> bytes:
+def build_graph(network: RecurrentNetwork, work: Workload) -> bytes:
     """Return the serialised model.
 
     Inputs: x [T, S, C] (T = 1 for single steps); for layer l, h_l and c_l [1, S, H].

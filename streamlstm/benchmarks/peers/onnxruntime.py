@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.benchmarks.peers.onnx_graph import PingPong, build_graph
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = ["contestants", "prepare"]
 
@@ -23,7 +23,7 @@ def prepare() -> None:
     onnxruntime.set_default_logger_severity(_FATAL)
 
 
-def contestants(network: LstmNetwork, work: Workload) -> Sequence[PingPong]:
+def contestants(network: RecurrentNetwork, work: Workload) -> Sequence[PingPong]:
     """Return the graph in a session of one thread."""
     import onnxruntime
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.benchmarks.peers.onnx_graph import PingPong, build_graph
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = ["contestants", "prepare"]
 
@@ -28,7 +28,7 @@ def prepare() -> None:
     import openvino  # noqa: F401
 
 
-def contestants(network: LstmNetwork, work: Workload) -> Sequence[PingPong]:
+def contestants(network: RecurrentNetwork, work: Workload) -> Sequence[PingPong]:
     """Return the graph, compiled for one thread."""
     import openvino
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.benchmarks.workloads import LstmNetwork, Workload
+from streamlstm.benchmarks.workloads import RecurrentNetwork, Workload
 
 __all__ = ["contestants", "prepare"]
 
@@ -20,13 +20,13 @@ def prepare() -> None:
     torch.set_num_threads(1)
 
 
-def contestants(network: LstmNetwork, work: Workload) -> Sequence[_Module | _Cells]:
+def contestants(network: RecurrentNetwork, work: Workload) -> Sequence[_Module | _Cells]:
     """Return the module, and for single steps the cells as well."""
     module = _Module(network, work)
     return [module] if work.steps is not None else [module, _Cells(network, work)]
 
 
-def _assign(network: LstmNetwork, index: int, module: Any, suffix: str) -> None:
+def _assign(network: RecurrentNetwork, index: int, module: Any, suffix: str) -> None:
     """Copy a layer's weights into a module; the second of PyTorch's two biases is zero."""
     import torch
 
@@ -41,7 +41,7 @@ def _assign(network: LstmNetwork, index: int, module: Any, suffix: str) -> None:
 class _Module:
     """torch.nn.LSTM; a single step is a sequence of one."""
 
-    def __init__(self, network: LstmNetwork, work: Workload) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload) -> None:
         import torch
 
         shape = work.shape
@@ -79,7 +79,7 @@ class _Module:
 class _Cells:
     """torch.nn.LSTMCell, one a layer."""
 
-    def __init__(self, network: LstmNetwork, work: Workload) -> None:
+    def __init__(self, network: RecurrentNetwork, work: Workload) -> None:
         import torch
 
         shape = work.shape
