@@ -57,9 +57,9 @@ def main() -> None:
         retrain,
         run,
         score,
-        train,
     )
-    from streamlstm.cli.demo import verb  # noqa: F401
+    from streamlstm.cli.demo import verb as demo  # noqa: F401
+    from streamlstm.cli.train import verb as train  # noqa: F401
 
     try:
         try:

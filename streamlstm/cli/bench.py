@@ -32,8 +32,8 @@ from streamlstm.benchmarks.threads import SHAPES, STREAMS, ThreadsBench
 from streamlstm.benchmarks.training import TrainingBench, TrainingWork, training_workloads
 from streamlstm.benchmarks.workloads import Workload, kernel_workloads
 from streamlstm.cli.app import app
-from streamlstm.cli.console.output import check_target, flush_standard_output, open_output, say
-from streamlstm.cli.console.progress import Progress
+from streamlstm.cli.console.output import check_target, flush_standard_output, open_output, print_result
+from streamlstm.cli.console.progress import ProgressBar
 from streamlstm.errors import UsageError
 from streamlstm.kernels import isa
 
@@ -72,7 +72,7 @@ def kernel(
     _check_json(json)
     console, count = Console(), rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     # Pinned before any peer is imported: what threads they start stay on the same processor.
-    with pinned_thread() as processor, Progress("bench") as progress:
+    with pinned_thread() as processor, ProgressBar("bench") as progress:
         progress.update(0, len(cells), "importing the peers")
         peers, absent = _load(asked, PEERS, load_peer)
         packages = tuple(dict.fromkeys(package for name in peers for package in PEERS[name]))
@@ -86,13 +86,13 @@ def kernel(
             ):
                 measurements.append(row)
                 if not console.is_terminal:
-                    say(measurement_line(row))
+                    print_result(measurement_line(row))
                     flush_standard_output()
     result = replace(blank, measurements=measurements, gauges=running.gauge_medians())
     if console.is_terminal:
         print_table(result.measurements, console)
     for line in summary_lines(result):
-        say(line)
+        print_result(line)
     _write_json(json, result)
 
 
@@ -116,7 +116,7 @@ def train(
         raise UsageError(f"--peer: pytorch and {ALONE} cannot run in one process; ask for one after the other")
     cells = _asked_cells(training_workloads(is_quick=quick), cell)
     _check_json(json)
-    with pinned_thread() as processor, Progress("bench") as progress:
+    with pinned_thread() as processor, ProgressBar("bench") as progress:
         progress.update(0, len(cells), "importing the peers")
         together = [name for name in asked if name != ALONE or len(asked) < len(TRAINING_PEERS)]
         peers, absent = _load(together, TRAINING_PEERS, load_training_peer)
@@ -132,11 +132,11 @@ def train(
                 cells, on_contestant=lambda text: progress.update(len(result.measurements), len(cells), text)
             ):
                 result.measurements.append(row)
-                say(measurement_line(row))
+                print_result(measurement_line(row))
                 flush_standard_output()
     result = replace(result, gauges={"fma_peak": float(np.median(running.readings))})
     for line in summary_lines(result):
-        say(line)
+        print_result(line)
     _write_json(json, result)
 
 
@@ -157,12 +157,12 @@ def state(
     _check_json(json)
     count = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     held = streams or (_QUICK_STREAMS if quick else _STREAMS)
-    with pinned_thread() as processor, Progress("bench") as progress:
+    with pinned_thread() as processor, ProgressBar("bench") as progress:
         result = _begin("state", Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick))
         running = StateBench(held, count, slice_ms / 1e3)
         for row in running.run(on_stage=lambda text: progress.update(len(result.measurements), _STATE_ROWS, text)):
             result.measurements.append(row)
-            say(measurement_line(row))
+            print_result(measurement_line(row))
             flush_standard_output()
     _write_json(json, result)
 
@@ -179,7 +179,7 @@ def threads(
     _check_json(json)
     chosen = rounds or (_QUICK_ROUNDS if quick else _ROUNDS)
     shapes, streams = (SHAPES[1:2], STREAMS[1::2]) if quick else (SHAPES, STREAMS)
-    with Progress("bench") as progress:
+    with ProgressBar("bench") as progress:
         method = Method(rounds=chosen, slice_ms=slice_ms, processor=None, is_quick=quick, threads=count)
         result = _begin("threads", method)
         cells = 2 * len(shapes) * len(streams)
@@ -188,7 +188,7 @@ def threads(
             shapes, streams, on_cell=lambda text: progress.update(len(result.measurements), cells, text)
         ):
             result.measurements.append(row)
-            say(measurement_line(row))
+            print_result(measurement_line(row))
             flush_standard_output()
     _write_json(json, result)
 
@@ -222,7 +222,7 @@ def _begin(
         measurements=[],
     )
     for line in header_lines(result):
-        say(line)
+        print_result(line)
     flush_standard_output()  # measurements may be minutes away
     return result
 

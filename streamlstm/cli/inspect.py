@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streamlstm.adapters.local_log import LocalSnapshots
 from streamlstm.adapters.local_log.database import Database
 from streamlstm.cli.app import app
-from streamlstm.cli.console.output import say
+from streamlstm.cli.console.output import print_result
 from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.bundles.causal import ModelBundle
@@ -51,15 +51,15 @@ def inspect(
 
 
 def _print_states(file: Path) -> None:
-    say(f"local log   {file}, {file.stat().st_size / 1024:,.0f} KiB")
+    print_result(f"local log   {file}, {file.stat().st_size / 1024:,.0f} KiB")
     with closing(Database(file)) as database:
         commits = database.commits()
         if not commits:
-            say("no group has committed an offset yet")
+            print_result("no group has committed an offset yet")
         for group, place, committed in commits:
             partition = database.partition(place)
             where = f"committed {committed} of {partition.oldest} to {partition.end}"
-            say(f"group {group}, {place.topic}-{place.partition}: {where}")
+            print_result(f"group {group}, {place.topic}-{place.partition}: {where}")
             _print_snapshot(file, group, place)
 
 
@@ -67,10 +67,10 @@ def _print_snapshot(file: Path, group: str, place: TopicPartition) -> None:
     with closing(LocalSnapshots(file, group=group)) as snapshots:
         snapshot = snapshots.load(place)
     if snapshot is None:
-        say("  no snapshot")
+        print_result("  no snapshot")
         return
     models, counts = decode_state(snapshot.payload)
-    say(f"  snapshot at offset {snapshot.offset}, {len(snapshot.payload) / 1024:,.0f} KiB")
+    print_result(f"  snapshot at offset {snapshot.offset}, {len(snapshot.payload) / 1024:,.0f} KiB")
     for model in models:
         tracker = AlertTracker(AlertPolicy(), model=model.label, channels=())
         try:
@@ -80,9 +80,9 @@ def _print_snapshot(file: Path, group: str, place: TopicPartition) -> None:
                 f"{file}: {model.label}: expected the alerts of this release, got others ({error})"
             ) from error
         open_alerts = f"{len(tracker.open_alerts):,} open alerts"
-        say(f"  {model.label}: {len(model.streams):,} streams, {open_alerts}, digest {model.digest[:16]}")
+        print_result(f"  {model.label}: {len(model.streams):,} streams, {open_alerts}, digest {model.digest[:16]}")
     for name, count in sorted(counts.items()):
-        say(f"  {name:<28} {count:,}")
+        print_result(f"  {name:<28} {count:,}")
 
 
 def _print_bundle(model: ModelBundle) -> None:
@@ -137,18 +137,18 @@ def _rate(period_s: float) -> str:
 
 
 def _print_lines(model: ModelBundle | WindowBundle, lines: list[tuple[str, str]]) -> None:
-    say(f"{'model':<11} {model.label}, made {model.created_at or 'at an unknown time'}")
-    say(f"{'digest':<11} sha256 {model.digest} (verified)")
+    print_result(f"{'model':<11} {model.label}, made {model.created_at or 'at an unknown time'}")
+    print_result(f"{'digest':<11} sha256 {model.digest} (verified)")
     for name, value in lines:
-        say(f"{name:<11} {value}")
+        print_result(f"{name:<11} {value}")
 
 
 def _print_channels(model: ModelBundle | WindowBundle, error_name: str, scales: NDArray[np.float32]) -> None:
-    say(f"channel              unit         mean        scale   {error_name:>14}")
+    print_result(f"channel              unit         mean        scale   {error_name:>14}")
     units = model.units or ("",) * len(model.channels)
     for c, (name, unit) in enumerate(zip(model.channels, units, strict=True)):
         mean, scale = float(model.standardizer.mean[c]), float(model.standardizer.scale[c])
-        say(f"{name:<20} {unit:<6} {mean:>10.4g} {scale:>12.4g} {float(scales[c]) * scale:>16.4g}")
+        print_result(f"{name:<20} {unit:<6} {mean:>10.4g} {scale:>12.4g} {float(scales[c]) * scale:>16.4g}")
     for key, value in model.training.items():
         shown = f"{value:.6g}" if isinstance(value, float) and math.isfinite(value) else value
-        say(f"training.{key}: {shown}")
+        print_result(f"training.{key}: {shown}")

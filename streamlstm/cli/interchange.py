@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +10,11 @@ import numpy as np
 import typer
 
 from streamlstm.cli.app import app
-from streamlstm.cli.console.output import check_target, say
-from streamlstm.cli.console.seconds import checked_seconds
-from streamlstm.cli.train import training_values
+from streamlstm.cli.console.clock import created_at
+from streamlstm.cli.console.options import checked_seconds
+from streamlstm.cli.console.output import check_target, print_note, print_result
 from streamlstm.errors import UsageError
+from streamlstm.jobs.training_data import training_values
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.interchange import read_layers, write_onnx, write_pytorch
 from streamlstm.recordings.reading import Series, read_series
@@ -88,13 +87,13 @@ def import_(
         forecast=forecast,
         name=name or out.stem,
         version=version,
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        on_choice=lambda sentence: print(f"  {sentence}", file=sys.stderr),
+        created_at=created_at(),
+        on_choice=lambda sentence: print_note(f"  {sentence}"),
     )
     bundle.save(out)
     cells = ", ".join(f"{one.kind.value} {one.input_size}->{one.output_size}" for one in foreign.layers)
     rows = sum(map(len, values.values()))
-    say(f"{out}: {bundle.label}, {cells} from {file}, fitted to {rows:,} rows of {len(values)} stream(s)")
+    print_result(f"{out}: {bundle.label}, {cells} from {file}, fitted to {rows:,} rows of {len(values)} stream(s)")
 
 
 @app.command(epilog="Example: streamlstm export vitals.safetensors --out vitals.onnx")
@@ -113,7 +112,7 @@ def export(
     else:
         write_pytorch(model, out)
     cells = ", ".join(model.network.architecture.cells)
-    say(f"{out}: {cells} of {model.label}, {out.stat().st_size / 1024:,.0f} KiB")
+    print_result(f"{out}: {cells} of {model.label}, {out.stat().st_size / 1024:,.0f} KiB")
 
 
 def _check_out(out: Path, *, inputs: dict[str, Path]) -> None:

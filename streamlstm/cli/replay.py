@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.console.progress import Progress
+from streamlstm.cli.console.progress import ProgressBar
 from streamlstm.cli.run import SetOption
 from streamlstm.config import load_config
 from streamlstm.errors import UsageError
 from streamlstm.ports import Publisher
 from streamlstm.recordings.reading import Series, TimeUnit, read_series
 from streamlstm.streaming.encoders import rfc3339
-from streamlstm.wiring.worker import open_publisher
+from streamlstm.wiring.transports import open_publisher
 
 __all__ = ["publish_series", "replay"]
 
@@ -51,7 +51,7 @@ def replay(
     series = read_series(file, ts_unit=ts_unit)
     publisher = open_publisher(config)
     try:
-        with Progress("replay") as progress:
+        with ProgressBar("replay") as progress:
             for done, total in publish_series(
                 publisher, target, series, speed=speed, samples_per_record=samples_per_record
             ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import signal
 import sys
 import time
@@ -17,21 +16,19 @@ import typer
 
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.console.output import say
-from streamlstm.cli.console.progress import Progress
+from streamlstm.cli.console.output import print_result
+from streamlstm.cli.console.progress import ProgressBar
 from streamlstm.cli.run import ConfigArgument, ConfigOption, SetOption, configured
 from streamlstm.config import Config
 from streamlstm.config.retraining import Retrain
 from streamlstm.errors import UsageError
-from streamlstm.jobs.retraining.exclusions import Margins
 from streamlstm.jobs.retraining.job import retrain as run_job
-from streamlstm.jobs.retraining.options import RetrainingOptions, SourceTopics
 from streamlstm.model.bundles.registry import Registry
-from streamlstm.patterns import glob_to_regex
 from streamlstm.training.trainer import TrainingProgress
-from streamlstm.wiring.worker import decoder_of, open_history, output_topics, pipeline_options
+from streamlstm.wiring.retraining import retraining_options
+from streamlstm.wiring.transports import open_history
 
-__all__ = ["models", "retrain", "retraining_options"]
+__all__ = ["models", "retrain"]
 
 
 @app.command(epilog="Example: streamlstm retrain deploy/streamlstm.yaml --set retrain.from=-14d")
@@ -57,7 +54,7 @@ def retrain(
     signal.signal(signal.SIGTERM, _end)
     reader = open_history(loaded)
     try:
-        with Progress("retrain") as progress:
+        with ProgressBar("retrain") as progress:
 
             def on_progress(at: TrainingProgress) -> None:
                 losses = f"loss {at.loss:.4f}, validation {at.validation_loss:.4f}"
@@ -76,7 +73,7 @@ def retrain(
         sys.exit(130)
     finally:
         reader.close()
-    say(msgspec.json.encode(outcome).decode())
+    print_result(msgspec.json.encode(outcome).decode())
 
 
 @app.command(epilog="Example: streamlstm models deploy/streamlstm.yaml --rollback")
@@ -105,55 +102,7 @@ def models(
                 registry.rollback(model)
     marks = {registry.previous(model): "previous", registry.champion(model): "champion"}
     for version in registry.versions(model):
-        say(f"{model}@{version}  {marks.get(version, ''):<8}  {registry.path(model, version)}")
-
-
-def retraining_options(config: Config, section: Retrain, *, now_ms: int) -> RetrainingOptions:
-    """Take the retraining part of a configuration. Raises: UsageError when the range ends before it begins."""
-    begin_ms, end_ms = section.range_ms(now_ms)
-    pipeline, leave = pipeline_options(config), section.leave_out
-    alerts_topic = f"{config.sinks.prefix}alerts"
-    training = section.model.model_dump() | section.training.model_dump()
-    return RetrainingOptions(
-        name=section.name,
-        sources=tuple(SourceTopics(source.topics, decoder_of(source)) for source in config.sources),
-        is_wanted=_Streams(config, section),
-        own_topics=frozenset({*output_topics(config), f"{config.sinks.prefix}state", f"{config.sinks.prefix}scores"}),
-        begin_ms=begin_ms,
-        end_ms=end_ms,
-        starts_anew=section.start == "anew",
-        compare=section.compare,
-        margin=section.margin,
-        keep=section.keep,
-        max_rows=section.max_rows,
-        alerts_topic=alerts_topic if leave.alerts else None,
-        labels=leave.labels,
-        margins=Margins(leave.before_ms, leave.after_ms),
-        channels=section.channels,
-        period_ms=pipeline.period_ms,
-        reset_after_ms=pipeline.gaps.reset_after_ms,
-        threshold=pipeline.threshold,
-        alerts=pipeline.alerts,
-        training=training,
-    )
-
-
-class _Streams:
-    """Says which streams are learnt from: those of `match`, or those that the worker gives to the champion."""
-
-    def __init__(self, config: Config, section: Retrain) -> None:
-        earlier: list[str] = []
-        pattern = section.match
-        if pattern is None:
-            assert config.retrained is not None  # `conflicts` has looked
-            *earlier, pattern = (model.match for model in config.models[: config.retrained + 1])
-        self._pattern: re.Pattern[str] = glob_to_regex(pattern)
-        self._earlier = [glob_to_regex(one) for one in earlier]
-
-    def __call__(self, stream_id: str) -> bool:
-        return self._pattern.fullmatch(stream_id) is not None and not any(
-            earlier.fullmatch(stream_id) for earlier in self._earlier
-        )
+        print_result(f"{model}@{version}  {marks.get(version, ''):<8}  {registry.path(model, version)}")
 
 
 def _section(config: Config) -> Retrain:

@@ -14,11 +14,12 @@ import typer
 
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.console.output import say
+from streamlstm.cli.console.output import print_result
 from streamlstm.config import Config, json_schema, load_config
 from streamlstm.errors import StreamLstmError, UsageError
 from streamlstm.kernels import isa
-from streamlstm.wiring.worker import build_service, check_log, load_routes
+from streamlstm.wiring.transports import check_log
+from streamlstm.wiring.worker import build_service, load_routes
 
 __all__ = ["ConfigArgument", "ConfigOption", "SetOption", "check", "configured", "run"]
 
@@ -77,19 +78,19 @@ def check(
     """Validate configuration, bundles and access to the log, without starting."""
     configure_logging(log_format, level=logging.ERROR)
     if schema:
-        say(json.dumps(json_schema(), indent=2))
+        print_result(json.dumps(json_schema(), indent=2))
         return
     loaded = configured(config, config_option, overrides)
-    say(f"ok    configuration {config or config_option}")
+    print_result(f"ok    configuration {config or config_option}")
     is_good = True
     try:
         for route in load_routes(loaded).routes:
             bundle = route.model.bundle
-            say(f"ok    model {bundle.label} for {route.pattern}: {len(bundle.channels)} channels")
+            print_result(f"ok    model {bundle.label} for {route.pattern}: {len(bundle.channels)} channels")
     except StreamLstmError as error:
-        say(f"FAIL  model: {error}")
+        print_result(f"FAIL  model: {error}")
         is_good = False
     for finding in check_log(loaded):
-        say(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.subject}: {finding.detail}")
+        print_result(f"{'ok  ' if finding.is_good else 'FAIL'}  {finding.subject}: {finding.detail}")
         is_good &= finding.is_good
     raise typer.Exit(0 if is_good else 1)

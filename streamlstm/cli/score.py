@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
+from streamlstm.cli.console.options import milliseconds
 from streamlstm.cli.console.output import OutputStream, check_target, open_output
-from streamlstm.cli.console.progress import Progress
-from streamlstm.cli.console.seconds import milliseconds
+from streamlstm.cli.console.progress import ProgressBar
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle, is_window_bundle
@@ -89,7 +89,7 @@ def score(
     with (
         open_output(out) as scores_out,
         open_output(alerts) if alerts else nullcontext() as alerts_out,
-        Progress("score") as progress,
+        ProgressBar("score") as progress,
     ):
         if score_format is ScoreFormat.CSV:
             scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from streamlstm.errors import StreamLstmError, UsageError
 
-__all__ = ["OutputStream", "check_target", "flush_standard_output", "open_output", "say", "tell"]
+__all__ = ["OutputStream", "check_target", "flush_standard_output", "open_output", "print_note", "print_result"]
 
 
 class OutputStream:
@@ -63,13 +63,13 @@ def open_output(path: Path | None) -> Iterator[OutputStream]:
             file.close()
 
 
-def say(text: str) -> None:
+def print_result(text: str) -> None:
     """Write a line to standard output, where there is one. Raises: as `OutputStream.write`."""
     if sys.stdout is not None:
         OutputStream(sys.stdout, "standard output").write(text + "\n")
 
 
-def tell(text: str) -> None:
+def print_note(text: str) -> None:
     """Write a line to standard error, where what is chosen and done on the way is said."""
     print(text, file=sys.stderr, flush=True)
 

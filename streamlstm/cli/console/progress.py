@@ -8,21 +8,20 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-__all__ = ["Progress"]
+__all__ = ["ProgressBar"]
 
 _PLAIN_EVERY_S = 5.0
 
 
-class Progress:
+class ProgressBar:
     """A context that shows how far a piece of work has come."""
 
     def __init__(self, what: str) -> None:
         self._what = what
         console = Console(stderr=True)
-        self._bar: RichProgress | None = None
+        self._bar: Progress | None = None
         if console.is_terminal:
             columns = (
                 TextColumn(f"{what:<8}"),
@@ -31,7 +30,7 @@ class Progress:
                 TextColumn("{task.fields[detail]}"),
                 TimeRemainingColumn(),
             )
-            self._bar = RichProgress(*columns, console=console)
+            self._bar = Progress(*columns, console=console)
             self._task = self._bar.add_task(what, total=None, detail="")
         self._said_at = time.monotonic()
 

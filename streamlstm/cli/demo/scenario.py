@@ -1,4 +1,4 @@
-"""What the demo shows: groups of streams that share a model, with their clean part, live part and known faults."""
+"""What the demo shows: streams that share a model, with their clean part, live part and known faults."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from streamlstm.recordings.reading import Series, read_series
 from streamlstm.recordings.series import make_series
 from streamlstm.simulation import Fault, Telemetry, load_ecg_excerpt, simulate_ecg, simulate_pumps, simulate_vitals
 
-__all__ = ["Group", "recorded_group", "simulated_groups"]
+__all__ = ["Scenario", "recorded_scenario", "simulated_scenarios"]
 
 _SECOND_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Scenario:
     """Streams under one model.
 
     Units: tolerance_ms is how long after an episode an alert still counts for it.
@@ -42,12 +42,12 @@ class Group:
     """Too many episodes for a row each: say how many were alerted on."""
 
 
-def simulated_groups(seed: int) -> list[Group]:
+def simulated_scenarios(seed: int) -> list[Scenario]:
     """Return the ward (vital signs, ECG, one recorded ECG) and the pump hall."""
     return [
-        _group("vitals", "Ward 3, vital signs (simulated)", "*/*/vitals", simulate_vitals(seed), 10 * _SECOND_MS),
-        _group("ecg", "Ward 3, ECG (simulated)", "*/*/ecg", simulate_ecg(seed), _SECOND_MS, samples_per_record=25),
-        _group(
+        _scenario("vitals", "Ward 3, vital signs (simulated)", "*/*/vitals", simulate_vitals(seed), 10 * _SECOND_MS),
+        _scenario("ecg", "Ward 3, ECG (simulated)", "*/*/ecg", simulate_ecg(seed), _SECOND_MS, samples_per_record=25),
+        _scenario(
             "ecg-recorded",
             "Ward 3, bed 9, a real ECG (MIT-BIH 119)",
             "*/*/ecg-recorded",
@@ -56,12 +56,12 @@ def simulated_groups(seed: int) -> list[Group]:
             samples_per_record=72,
             counts_beats=True,
         ),
-        _group("pumps", "Pump hall (simulated)", "hall1/*", simulate_pumps(seed), 60 * _SECOND_MS),
+        _scenario("pumps", "Pump hall (simulated)", "hall1/*", simulate_pumps(seed), 60 * _SECOND_MS),
     ]
 
 
-def recorded_group(file: str) -> Group:
-    """Return one group of a recording: it trains on the rows before `train_len`, or on the first half."""
+def recorded_scenario(file: str) -> Scenario:
+    """Return one scenario of a recording: it trains on the rows before `train_len`, or on the first half."""
     series = read_series(file)
     first = series[0]
     training, live, episodes = {}, [], {}
@@ -76,7 +76,7 @@ def recorded_group(file: str) -> Group:
         episodes[one.stream_id] = _labelled(file, one, cut)
     tolerance_ms = round(10 * first.period_s * 1000)
     counts_beats = max(map(len, episodes.values())) > 20
-    return Group(
+    return Scenario(
         "recorded",
         Path(file).name,
         "**",
@@ -92,7 +92,7 @@ def recorded_group(file: str) -> Group:
     )
 
 
-def _group(
+def _scenario(
     name: str,
     title: str,
     pattern: str,
@@ -101,9 +101,9 @@ def _group(
     *,
     samples_per_record: int = 1,
     counts_beats: bool = False,
-) -> Group:
+) -> Scenario:
     first = streams[0]
-    return Group(
+    return Scenario(
         name=name,
         title=title,
         pattern=pattern,

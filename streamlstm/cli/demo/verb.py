@@ -17,15 +17,16 @@ from rich.console import Console
 
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.console.progress import Progress
+from streamlstm.cli.console.progress import ProgressBar
 from streamlstm.cli.demo.report import Outcome, judge, print_outcome
-from streamlstm.cli.demo.scenario import Group, recorded_group, simulated_groups
+from streamlstm.cli.demo.scenario import Scenario, recorded_scenario, simulated_scenarios
 from streamlstm.cli.replay import publish_series
 from streamlstm.config import Config, parse_config
 from streamlstm.errors import StreamLstmError, TransportError
 from streamlstm.streaming.encoders import AlertRecord
 from streamlstm.training.fit import train
-from streamlstm.wiring.worker import Service, build_service, open_publisher, open_reader
+from streamlstm.wiring.transports import open_publisher, open_reader
+from streamlstm.wiring.worker import Service, build_service
 
 __all__ = ["demo"]
 
@@ -47,53 +48,53 @@ def demo(
     """Train on the clean part of telemetry, run the worker on the rest, and say which faults it found."""
     configure_logging(log_format, level=logging.WARNING)
     console = Console()
-    groups = [recorded_group(data)] if data else simulated_groups(seed)
+    scenarios = [recorded_scenario(data)] if data else simulated_scenarios(seed)
     with tempfile.TemporaryDirectory(prefix="streamlstm-demo-") as scratch:
         folder = keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        for group in groups:
-            _train(group, folder, seed, console)
-        config = _configuration(groups, folder, kafka)
-        alerts, took_s = _run(config, groups, console)
-    samples = sum(len(one.values) for group in groups for one in group.live)
+        for scenario in scenarios:
+            _train(scenario, folder, seed, console)
+        config = _configuration(scenarios, folder, kafka)
+        alerts, took_s = _run(config, scenarios, console)
+    samples = sum(len(one.values) for scenario in scenarios for one in scenario.live)
     console.print(
-        f"\n{samples:,} samples of {sum(len(g.live) for g in groups)} streams scored through the "
+        f"\n{samples:,} samples of {sum(len(one.live) for one in scenarios)} streams scored through the "
         f"{'Kafka' if kafka else 'local'} log in {took_s:.1f} s ({samples / took_s:,.0f} a second)\n",
         soft_wrap=True,
     )
-    for group in groups:
-        print_outcome(_outcome(group, alerts), console, counts_only=group.counts_beats)
+    for scenario in scenarios:
+        print_outcome(_outcome(scenario, alerts), console, counts_only=scenario.counts_beats)
     if keep:
         console.print(f"bundles, log and configuration: {keep}")
 
 
-def _train(group: Group, folder: Path, seed: int, console: Console) -> None:
+def _train(scenario: Scenario, folder: Path, seed: int, console: Console) -> None:
     began = time.monotonic()
-    with Progress("train") as progress:
+    with ProgressBar("train") as progress:
         bundle = train(
-            group.training,
-            period_s=group.period_s,
-            channels=group.channels,
-            units=group.units,
-            name=group.name,
+            scenario.training,
+            period_s=scenario.period_s,
+            channels=scenario.channels,
+            units=scenario.units,
+            name=scenario.name,
             seed=seed,
-            on_progress=lambda at: progress.update(at.update, at.of, f"{group.name}, loss {at.loss:.4f}"),
+            on_progress=lambda at: progress.update(at.update, at.of, f"{scenario.name}, loss {at.loss:.4f}"),
         )
-    bundle.save(folder / f"{group.name}.safetensors")
-    rows = sum(len(values) for values in group.training.values())
+    bundle.save(folder / f"{scenario.name}.safetensors")
+    rows = sum(len(values) for values in scenario.training.values())
     console.print(
-        f"trained [bold]{group.name}[/bold] on {rows:,} clean samples of {len(group.training)} stream(s) "
+        f"trained [bold]{scenario.name}[/bold] on {rows:,} clean samples of {len(scenario.training)} stream(s) "
         f"in {time.monotonic() - began:.1f} s"
     )
 
 
-def _configuration(groups: Sequence[Group], folder: Path, kafka: str | None) -> Config:
+def _configuration(scenarios: Sequence[Scenario], folder: Path, kafka: str | None) -> Config:
     """Write the configuration as a user would, and load it."""
     run = f"demo-{uuid.uuid4().hex[:8]}"
     data: dict[str, Any] = {
         "app": {"id": run},
         "sources": [{"topics": [f"{run}.telemetry"]}],
-        "models": [{"match": group.pattern, "bundle": f"{group.name}.safetensors"} for group in groups],
+        "models": [{"match": scenario.pattern, "bundle": f"{scenario.name}.safetensors"} for scenario in scenarios],
         "sinks": {"prefix": f"{run}.", "scores": "anomalous"},
     }
     data |= {"kafka": {"bootstrap_servers": kafka}} if kafka else {"local": {"path": f"{run}.db"}}
@@ -101,7 +102,7 @@ def _configuration(groups: Sequence[Group], folder: Path, kafka: str | None) -> 
     return parse_config(data, folder=folder)
 
 
-def _run(config: Config, groups: Sequence[Group], console: Console) -> tuple[list[AlertRecord], float]:
+def _run(config: Config, scenarios: Sequence[Scenario], console: Console) -> tuple[list[AlertRecord], float]:
     """Replay the live part while the worker runs beside; return the alerts and how long it took."""
     service, stop = build_service(config), threading.Event()
     failures: list[StreamLstmError] = []
@@ -119,17 +120,17 @@ def _run(config: Config, groups: Sequence[Group], console: Console) -> tuple[lis
     began = time.monotonic()
     try:
         worker.start()
-        with Progress("replay") as progress:
+        with ProgressBar("replay") as progress:
             done = 0
-            live = sum(len(one.values) for group in groups for one in group.live)
-            for group in groups:
+            live = sum(len(one.values) for scenario in scenarios for one in scenario.live)
+            for scenario in scenarios:
                 for published, _ in publish_series(
-                    publisher, topic, group.live, samples_per_record=group.samples_per_record
+                    publisher, topic, scenario.live, samples_per_record=scenario.samples_per_record
                 ):
                     progress.update(
                         done + published, live, f"{_scored(service):,} scored, {_open(service)} alerts open"
                     )
-                done += sum(len(one.values) for one in group.live)
+                done += sum(len(one.values) for one in scenario.live)
             _wait_until_scored(service, live, failures, progress)
         took_s = time.monotonic() - began
     finally:
@@ -146,7 +147,7 @@ def _run(config: Config, groups: Sequence[Group], console: Console) -> tuple[lis
         reader.close()
 
 
-def _wait_until_scored(service: Service, live: int, failures: list[StreamLstmError], progress: Progress) -> None:
+def _wait_until_scored(service: Service, live: int, failures: list[StreamLstmError], progress: ProgressBar) -> None:
     deadline, seen = time.monotonic() + _PATIENCE_S, -1
     while (scored := _scored(service)) < live and not failures:
         if scored > seen:
@@ -168,16 +169,16 @@ def _open(service: Service) -> int:
     return sum(len(pipeline.open_alerts) for pipeline in list(service.pipelines.values()))
 
 
-def _outcome(group: Group, alerts: Sequence[AlertRecord]) -> Outcome:
+def _outcome(scenario: Scenario, alerts: Sequence[AlertRecord]) -> Outcome:
     streams = tuple(
         judge(
             one.stream_id,
             alerts,
-            group.episodes[one.stream_id],
+            scenario.episodes[one.stream_id],
             begin_ms=int(one.event_time_ms[0]),
             end_ms=int(one.event_time_ms[-1]),
-            tolerance_ms=group.tolerance_ms,
+            tolerance_ms=scenario.tolerance_ms,
         )
-        for one in group.live
+        for one in scenario.live
     )
-    return Outcome(group.title, streams)
+    return Outcome(scenario.title, streams)

@@ -11,18 +11,18 @@ import typer
 
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.console.output import say
-from streamlstm.cli.console.seconds import checked_seconds
+from streamlstm.cli.console.options import checked_seconds
+from streamlstm.cli.console.output import print_result
 from streamlstm.cli.run import SetOption
-from streamlstm.cli.training import Start, train_models
-from streamlstm.cli.training_data import training_values
+from streamlstm.cli.train.models import train_models
+from streamlstm.cli.train.targets import Start
 from streamlstm.config import load_training, train_schema
 from streamlstm.config.source import KeyPath, Plain
 from streamlstm.errors import UsageError
 from streamlstm.kernels import CellKind
 from streamlstm.recordings.times import TimeUnit
 
-__all__ = ["train", "training_values"]
+__all__ = ["train"]
 
 _DATA, _MODEL, _TRAINING, _OUTPUT = "Data", "Model", "Training", "Output"
 _YAML = (".yaml", ".yml")
@@ -142,7 +142,7 @@ def train(
     """Train a model on recordings of normal behaviour (an NPZ with train_len: on the rows before it)."""
     configure_logging(log_format)
     if schema:
-        say(json.dumps(train_schema(), indent=2))
+        print_result(json.dumps(train_schema(), indent=2))
         return
     file, recordings = _file_and_data(config, data or [])
     if period is not None:

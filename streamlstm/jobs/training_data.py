@@ -1,49 +1,58 @@
-"""The rows that `train` reads: files, folders and patterns to series with the channels and rows that were asked for."""
+"""The rows that a training reads: files, folders and patterns to series with the channels and rows asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.config.source import KeyPath
-from streamlstm.config.training import TrainConfig
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.recordings.reading import Series, align_channels, read_series
+from streamlstm.recordings.reading import Series, TimeUnit, align_channels, read_series
 from streamlstm.recordings.sources import expand
 
-__all__ = ["LOG_SUFFIX", "TABLE_SUFFIX", "describe_series", "read_training_series", "training_values"]
+__all__ = ["LOG_SUFFIX", "TABLE_SUFFIX", "TrainingData", "check_heads", "read_training_series", "training_values"]
 
 LOG_SUFFIX, TABLE_SUFFIX = ".log.jsonl", ".tune.csv"
 """What training itself leaves beside a bundle, in formats that data has too."""
-_LISTED = 6
 
 
-def read_training_series(
-    config: TrainConfig, where: Callable[[KeyPath], str], *, base: ModelBundle | None = None
-) -> list[Series]:
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """What is read of which recordings.
+
+    `channels` are those wanted, in this order; without any, those of the bundle that is gone on from, or the first
+    stream's. `rows` are the most of each stream.
+    """
+
+    sources: tuple[str, ...]
+    ts_unit: TimeUnit = "s"
+    channels: tuple[str, ...] = ()
+    rows: int | None = None
+
+
+def read_training_series(data: TrainingData, *, base: ModelBundle | None = None) -> list[Series]:
     """Read the series, each cut to the rows to train on: before `train_len` where the file says so, `rows` at most.
 
-    Channels are those configured, or those of the bundle that is gone on from, or the first stream's.
-    Raises: DataError when files disagree about their channels; UsageError when too few rows are left for the heads.
+    Raises: DataError when files disagree about their channels.
     """
-    files = [file for source in config.data for file in _own_files_aside(source)]
-    series = read_series(files, ts_unit=config.ts_unit)
-    if config.channels:
-        series = [_select(one, config.channels, "") for one in series]
+    files = [file for source in data.sources for file in _own_files_aside(source)]
+    series = read_series(files, ts_unit=data.ts_unit)
+    if data.channels:
+        series = [_select(one, data.channels, "") for one in series]
     elif base is not None:
         series = [_select(one, base.channels, f" of {base.label}") for one in series]
-    cut = [_cut(one, config.rows) for one in _aligned(series)]
-    longest = max(len(one.values) for one in cut)
-    for name in ("forecast", "reconstruct"):
-        rows = getattr(config.model, name)
-        if rows is not None and rows >= longest:
-            place = where(("model", name))
+    return [_cut(one, data.rows) for one in _aligned(series)]
+
+
+def check_heads(series: Sequence[Series], heads: Mapping[str, int]) -> None:
+    """Refuse heads that reach further than the longest series. Raises: UsageError; `heads` go by their place."""
+    longest = max(len(one.values) for one in series)
+    for place, rows in heads.items():
+        if rows >= longest:
             raise UsageError(f"{place}: expected less than the {longest} rows there are to train on, got {rows}")
-    return cut
 
 
 def training_values(series: Sequence[Series], *, rows: int | None = None) -> dict[str, NDArray[np.float32]]:
@@ -52,26 +61,6 @@ def training_values(series: Sequence[Series], *, rows: int | None = None) -> dic
     Raises: DataError when files disagree about their channels.
     """
     return {one.stream_id: _cut(one, rows).values for one in align_channels(series)}
-
-
-def describe_series(series: Sequence[Series]) -> str:
-    """Say in a line what the data is."""
-    channels = series[0].channels
-    rows = sum(len(one.values) for one in series)
-    missing = sum(int(np.isnan(one.values).sum()) for one in series) / max(rows * len(channels), 1)
-    periods = sorted(one.period_s for one in series)
-    apart = f"{periods[0]:g} s apart"
-    if periods[-1] > 1.01 * periods[0]:
-        apart = f"{periods[0]:g} to {periods[-1]:g} s apart (the first stream's {series[0].period_s:g} s count)"
-    listed = ", ".join(channels[:_LISTED]) + (", …" if len(channels) > _LISTED else "")
-    parts = [
-        f"{len({one.source for one in series})} file(s)",
-        f"{len(series)} stream(s)",
-        f"{rows:,} rows {apart}",
-        f"{len(channels)} channel(s): {listed}",
-        f"{missing:.1%} missing" if missing else "nothing missing",
-    ]
-    return "; ".join(parts)
 
 
 def _own_files_aside(source: str) -> list[str]:

@@ -1,0 +1,1 @@
+"""`train`: its options, what it makes of them, and what it says."""

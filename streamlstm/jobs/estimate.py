@@ -1,0 +1,81 @@
+"""What a training would take that is not made: its sizes, and the memory and time of a few updates."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from streamlstm.training.fit import fit_plan
+from streamlstm.training.parameters import initial_parameters, trained_names
+from streamlstm.training.plan import Plan
+from streamlstm.training.trainer import TrainingProgress
+
+__all__ = ["MEASURED_UPDATES", "Cost", "Sizes", "measure_cost", "sizes_of"]
+
+MEASURED_UPDATES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Rows and parameters of a plan. In training the head has outputs that the bundle's goes without."""
+
+    training_rows: int
+    validation_rows: int
+    calibration_rows: int
+    parameters: int
+    frozen_parameters: int
+    bundle_parameters: int
+    head_inputs: int
+    head_outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the whole training takes at most: seconds, and the memory of this process with the data."""
+
+    seconds: float
+    memory_bytes: int
+
+
+def sizes_of(plan: Plan, frozen: Sequence[str]) -> Sizes:
+    """Count rows and parameters."""
+    o, a = plan.options, plan.architecture
+    parameters = initial_parameters(a, np.random.default_rng(0), has_spread=o.loss == "gaussian")
+    head_outputs, head_inputs = parameters["head.weight"].shape
+    sizes = {name: array.size for name, array in parameters.items()}
+    kept = sum(size for name, size in sizes.items() if name.startswith("layers"))
+    cuts = [(*plan.cuts[key], len(values)) for key, values in plan.series.items()]
+    return Sizes(
+        training_rows=sum(first for first, _, _ in cuts),
+        validation_rows=sum(second - first for first, second, _ in cuts),
+        calibration_rows=sum(end - second for _, second, end in cuts),
+        parameters=sum(sizes.values()),
+        frozen_parameters=sum(sizes.values()) - sum(sizes[name] for name in trained_names(parameters, frozen)),
+        bundle_parameters=kept + a.head_outputs * (a.outputs[-1] + 1),
+        head_inputs=head_inputs,
+        head_outputs=head_outputs,
+    )
+
+
+def measure_cost(plan: Plan, frozen: Sequence[str]) -> Cost:
+    """Make a few updates on this machine, and reckon from them what all updates and validations take."""
+    of = MEASURED_UPDATES
+    o = replace(plan.options, max_updates=of, validate_every=of)
+    told_at: list[float] = []
+
+    def on_progress(_at: TrainingProgress) -> None:
+        told_at.append(time.perf_counter())
+
+    began = time.perf_counter()
+    fit_plan(replace(plan, options=o), frozen=frozen, on_progress=on_progress)
+    an_update = float(np.median(np.diff(told_at)[:-1]))  # the last one holds the validation
+    a_validation = max(told_at[-1] - told_at[-2] - an_update, 0.0)
+    set_up = max(told_at[0] - began - an_update, 0.0)
+    asked = plan.options
+    validations = -(-asked.max_updates // asked.validate_every)
+    seconds = set_up + an_update * asked.max_updates + a_validation * validations
+    return Cost(seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
