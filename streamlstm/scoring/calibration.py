@@ -21,11 +21,10 @@ from streamlstm.kernels import BASE_SURPRISE, combine_tails
 from streamlstm.model.calibration import Calibration
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.scoring.forward import Forward, Passed
+from streamlstm.scoring.forward import Forward, SeriesChunk, run_series
 from streamlstm.scoring.residuals import run_residuals
 from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.tails import Tail, fit_tail
-from streamlstm.types import GapPolicy
 
 __all__ = ["CalibrationSeries", "calibrate", "cluster_rows", "widths_for"]
 
@@ -39,7 +38,6 @@ nats of a stream that has shifted. The sum of surprises is what -ln p is of, exp
 bound."""
 _RUN_UP = 20_000
 """Rows before the first that is used: longer than any state of such a network remembers."""
-_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +109,9 @@ def _usable_start(series: CalibrationSeries, warm_up: int) -> int:
     return max(series.start, min(warm_up, (series.start + len(series.values)) // 2))
 
 
-def _passes(forward: Forward, series: CalibrationSeries) -> Iterator[tuple[int, Passed]]:
-    """Run the network over a series; yield the first row of each chunk and what was made of it."""
-    states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
-    slot = states.slots_of(["calibration"])
-    for begin in range(max(series.start - _RUN_UP, 0), len(series.values), _CHUNK):
-        values = np.ascontiguousarray(series.values[begin : begin + _CHUNK], np.float32)
-        times = np.arange(begin, begin + len(values), dtype=np.int64)
-        yield begin, forward.run(states, np.repeat(slot, len(values)), times, values, GapPolicy())
+def _run(forward: Forward, series: CalibrationSeries) -> Iterator[SeriesChunk]:
+    """Run the network over a series, from so far before its calibration rows that its state is what it would be."""
+    return run_series(forward, series.values, begin=max(series.start - _RUN_UP, 0))
 
 
 def _residual_scales(
@@ -128,17 +121,15 @@ def _residual_scales(
     p, channels = forward.network.architecture.forecast, forward.network.architecture.channels
     squares, counts = np.zeros((3, channels)), np.zeros((3, channels))
     for one, start in zip(series, starts, strict=True):
-        heads = np.zeros((p, 1 + p, channels), np.float32)  # of the p rows before the chunk
-        for begin, passed in _passes(forward, one):
-            rows = len(passed.x)
-            heads = np.concatenate([heads[-p:], passed.head.reshape(rows, 1 + p, channels)])
-            ensemble = np.zeros_like(passed.x)
+        for chunk in _run(forward, one):
+            x = chunk.result.x
+            ensemble = np.zeros_like(x)
             for h in range(1, p + 1):
-                ensemble += heads[p - h : p - h + rows, h] / p
-            counted = passed.observed.astype(bool)
-            counted[: max(max(start, p) - begin, 0)] = False
-            for kind, forecast in enumerate((heads[p:, 0], heads[p - 1 : -1, 1], ensemble)):
-                residual = np.where(counted, passed.x - forecast, 0.0)
+                ensemble += chunk.forecast(h) / p
+            counted = chunk.result.observed.astype(bool)
+            counted[: max(max(start, p) - chunk.begin, 0)] = False
+            for kind, estimate in enumerate((chunk.reconstruction(), chunk.forecast(1), ensemble)):
+                residual = np.where(counted, x - estimate, 0.0)
                 squares[kind] += (residual.astype(np.float64) ** 2).sum(axis=0)
                 counts[kind] += counted.sum(axis=0)
     return np.maximum(np.sqrt(squares / np.maximum(counts, 1)), _SCALE_FLOOR).astype(np.float32)
@@ -154,11 +145,11 @@ def _means(
 ) -> NDArray[np.float32]:
     """Return the running means of the rows from `start` on [N, 6]."""
     states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
-    states.slots_of(["calibration"])
+    states.slots_of(["series"])
     found = []
-    for begin, passed in _passes(forward, series):
-        means = run_residuals(states, passed, scales=scales, widths=widths, burn_in=burn_in).means
-        found.append(means[max(start - begin, 0) :])
+    for chunk in _run(forward, series):
+        means = run_residuals(states, chunk.result, scales=scales, widths=widths, burn_in=burn_in).means
+        found.append(means[max(start - chunk.begin, 0) :])
     return np.concatenate(found) if found else np.empty((0, scales.shape[0] * len(widths)), np.float32)
 
 

@@ -1,7 +1,12 @@
-"""Samples through the network: admitted, stepped, projected by the head. Scoring and calibration share this path."""
+"""Samples through the network: admitted, stepped, projected by the head. Scoring and calibration share this path.
+
+`run_series` takes one whole series along it, for whoever asks what the network made of each row and what it had
+forecast for it: calibration, the comparison of two models, the page of a training.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -14,13 +19,16 @@ from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.state import StreamStates
 from streamlstm.types import GapPolicy, Status
 
-__all__ = ["INPUT_LIMIT", "Backend", "Forward", "Passed"]
+__all__ = ["INPUT_LIMIT", "Backend", "Forward", "Passed", "SeriesChunk", "run_series"]
 
 Backend: TypeAlias = Literal["fused", "blas", "bfloat16"]
 """How the network's products are done; see `NetworkWeights`."""
 
 INPUT_LIMIT = 20.0
 """Standardised inputs are clipped here: 20 deviations saturate the gates, and more would stay in the state."""
+
+_CHUNK = 4096
+"""Rows of a series at a time: bounds the head's outputs to some 10 MB at 38 channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +97,49 @@ class Forward:
         head = np.empty((len(kept), architecture.head_outputs), np.float32)
         advance(self.weights, states.arena, slots, inputs, reset, head)
         return Passed(kept, status, slots, x, observed, reset, head)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesChunk:
+    """Rows `begin` to `begin` + N of a series, and the heads that bear on them.
+
+    Shapes: heads float32 [p + N, 1 + p, C], the first p of the rows before the chunk, NaN where there are none.
+    """
+
+    begin: int
+    result: Passed
+    heads: NDArray[np.float32]
+
+    def reconstruction(self) -> NDArray[np.float32]:
+        """Return what the network made of each row itself, standardised. Shapes: [N, C]."""
+        return self.heads[-len(self.result.x) :, 0]
+
+    def forecast(self, steps: int) -> NDArray[np.float32]:
+        """Return what was forecast for each row `steps` rows earlier, standardised; NaN where nothing was.
+
+        Shapes: [N, C]; 1 <= steps <= p.
+        """
+        rows = len(self.result.x)
+        first = len(self.heads) - rows - steps
+        return self.heads[first : first + rows, steps]
+
+
+def run_series(
+    forward: Forward, values: NDArray[np.float32], *, begin: int = 0, chunk_rows: int = _CHUNK
+) -> Iterator[SeriesChunk]:
+    """Run the network over the rows of one stream from `begin` on, with carried state, chunk by chunk.
+
+    Rows count as in time order and without gaps, whatever their times.
+    Shapes: values float32 [T, C] in the channels' units, NaN = missing.
+    """
+    architecture = forward.network.architecture
+    p, channels = architecture.forecast, architecture.channels
+    states = StreamStates(architecture, forward.weights, max_streams=16)
+    slot = states.slots_of(["series"])
+    heads = np.full((p, 1 + p, channels), np.nan, np.float32)
+    for first in range(begin, len(values), chunk_rows):
+        rows = np.ascontiguousarray(values[first : first + chunk_rows], np.float32)
+        times = np.arange(first, first + len(rows), dtype=np.int64)
+        result = forward.run(states, np.repeat(slot, len(rows)), times, rows, GapPolicy())
+        heads = np.concatenate([heads[-p:], result.head.reshape(len(rows), 1 + p, channels)])
+        yield SeriesChunk(first, result, heads)
