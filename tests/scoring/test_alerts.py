@@ -3,8 +3,10 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
+from scoring.alerts_oracle import Sample, revisions_of
 
 from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker, severity_of
 from streamlstm.types import Position, Scores, Status
@@ -110,3 +112,140 @@ def test_batches_and_restarts_change_nothing(samples: list[tuple[str, float]], c
         state, alerts = alerts.export_state(), tracker()
         alerts.import_state(state)
     assert parts == whole
+
+
+NAN = float("nan")
+LEVELS = [0.4, 0.999999, 1.0, 1.25, 1.999, 2.0, 2.6, 3.999, 4.0, 5.2, 9.5, 12.35, 12.9, 13.0, 40.0]
+Row = tuple[str, int, float, str]
+"""Stream, ms since the sample before, score, status."""
+
+
+def records(rows: list[Row], policy: AlertPolicy) -> tuple[list[tuple[int, dict[str, object]]], AlertTracker]:
+    """Feed rows of five channels to a tracker; return its alerts as plain values."""
+    samples = samples_of(rows)
+    alerts = AlertTracker(policy, model="vitals@7", channels=FIVE)
+    columns = Scores(
+        score=np.array([s.score for s in samples]),
+        p_value=np.array([0.5 for _ in samples]),
+        status=np.array([Status[s.status.upper()] for s in samples], np.uint8),
+        expected=np.array([s.expected for s in samples], np.float32).reshape(-1, 6),
+        contribution=np.array([s.contribution for s in samples], np.float32).reshape(-1, 6),
+    )
+    values = np.array([s.values for s in samples], np.float32).reshape(-1, 6)
+    times = np.array([s.time_ms for s in samples], np.int64)
+    positions = [Position(*s.place) for s in samples]
+    changes = alerts.update([row[0] for row in rows], times, values, columns, positions, model="vitals@8")
+    return [(row, plain(alert)) for row, alert in changes], alerts
+
+
+FIVE = ("hr", "spo2", "resp", "temp", "nibp", "icp")
+
+
+def samples_of(rows: list[Row]) -> list[Sample]:
+    """Give every row values, shares and an offset of its own; every seventh value is missing."""
+    samples, time_ms = [], 50_000
+    for n, (_, step_ms, score, status) in enumerate(rows):
+        time_ms += step_ms
+        rng = np.random.default_rng(n)
+        values = [float(np.float32(v)) for v in rng.normal(80, 9, 6)]
+        values[n % 7 % 6] = NAN if n % 7 < 6 else values[0]
+        shares = np.float32(rng.dirichlet(np.ones(6)))
+        expected = [float(np.float32(v)) for v in rng.normal(80, 9, 6)]
+        place = ("telemetry", n % 3, 100 + n)
+        samples.append(Sample(time_ms, score, status, tuple(values), tuple(expected), tuple(map(float, shares)), place))
+    return samples
+
+
+def plain(alert: Alert) -> dict[str, object]:
+    """Return an alert as the oracle writes one."""
+    assert (alert.kind, alert.stream_id) == ("residual", alert.summary.partition(":")[0])
+    return {
+        "alert_id": alert.alert_id,
+        "revision": alert.revision,
+        "state": alert.state,
+        "started_at": alert.started_at,
+        "detected_at": alert.detected_at,
+        "resolved_at": alert.resolved_at,
+        "model": alert.model,
+        "severity": alert.severity,
+        "peak": (alert.peak.score, alert.peak.ts),
+        "samples": alert.samples,
+        "channels": [(part.name, part.contribution, part.value, part.expected) for part in alert.channels],
+        "summary": alert.summary,
+    }
+
+
+def expected_of(rows: list[Row], policy: AlertPolicy) -> list[tuple[int, dict[str, object]]]:
+    """Ask the oracle, stream by stream."""
+    samples, found = samples_of(rows), []
+    for stream_id in {row[0] for row in rows}:
+        own = [n for n, row in enumerate(rows) if row[0] == stream_id]
+        revisions = revisions_of(
+            [samples[n] for n in own],
+            stream_id=stream_id,
+            channels=FIVE,
+            model="vitals@8",
+            open_after=policy.open_after,
+            resolve_after=policy.resolve_after,
+            refractory_ms=policy.refractory_ms,
+        )
+        found += [(own[n], record) for n, record in revisions]
+    return sorted(found, key=lambda one: one[0])
+
+
+def steady(*scores: float, step_ms: int = 1000, gap_at: int = -1) -> list[Row]:
+    """Rows of one stream."""
+    return [("a", step_ms, score, "gap" if n == gap_at else "ready") for n, score in enumerate(scores)]
+
+
+rows_of = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([1, 1000, 2000]),
+        st.one_of(st.sampled_from(LEVELS), st.sampled_from([0.3, 1.5, NAN])),
+        st.sampled_from(["ready"] * 12 + ["gap", "late", "imputed", "warming"]),
+    ),
+    max_size=70,
+)
+
+
+@example(steady(1.5, NAN, 1.5, 0.3, gap_at=1), 2, 3, 6000)  # a run does not outlast a gap
+@example(steady(1.5, 1.5, 1.7, NAN, 1.5, 1.6, gap_at=3), 2, 3, 0)  # nor does what an alert has seen
+@example(steady(2.0, 2.0, 0.3, 0.3, 0.3, 2.6), 1, 3, 5000)  # as much worse as is asked for
+@example(steady(1.5, 1.5, 0.3, 0.3, 0.3, 1.5, 1.5, 1.5), 1, 3, 3000)  # exactly as late as is asked for
+@example(steady(40.0, 0.3, 0.3, 12.9, 13.0), 1, 2, 60_000)  # of a huge peak ten are remembered
+@given(rows_of, st.integers(1, 3), st.integers(1, 4), st.sampled_from([0, 1, 3000, 6000]))
+def test_alerts_equal_their_definition(
+    rows: list[Row], open_after: int, resolve_after: int, refractory_ms: int
+) -> None:
+    policy = AlertPolicy(open_after, resolve_after, refractory_ms)
+    found, tracker = records(rows, policy)
+    want = expected_of(rows, policy)
+    assert found == want
+    last = {str(record["alert_id"]): record["state"] for _, record in want}
+    open_ids = sorted(alert_id for alert_id, state in last.items() if state == "open")
+    assert sorted(alert.alert_id for alert in tracker.open_alerts) == open_ids
+    owners = {alert.stream_id for alert in tracker.open_alerts}
+    assert [tracker.is_open(stream_id) for stream_id in "abc"] == [stream_id in owners for stream_id in "abc"]
+
+
+@pytest.mark.parametrize(("step_ms", "is_held"), [(2999, True), (3000, False)])
+def test_a_stream_is_forgotten_when_its_refractory_time_is_over(step_ms: int, is_held: bool) -> None:
+    rows: list[Row] = [("a", 1000, 1.5, "ready"), ("a", 1000, 0.3, "ready"), ("a", step_ms, 0.3, "ready")]
+    _, tracker = records(rows, AlertPolicy(open_after=1, resolve_after=1, refractory_ms=3000))
+    assert (tracker.export_state() != b"{}") == is_held
+
+
+def test_a_run_that_ended_is_forgotten_at_once() -> None:
+    for rows in (steady(1.5, 0.3), steady(1.5, NAN, gap_at=1), steady(NAN, gap_at=0)):
+        assert records(rows, AlertPolicy())[1].export_state() == b"{}"
+    assert records(steady(1.5), AlertPolicy())[1].export_state() != b"{}"
+
+
+def test_defaults_are_two_to_open_five_to_resolve_and_half_a_minute() -> None:
+    found, _ = records(steady(1.5, 1.5, 0.3, 0.3, 0.3, 0.3, 0.3), AlertPolicy())
+    assert [(row, alert["state"]) for row, alert in found] == [(1, "open"), (6, "resolved")]
+    soon, late = (steady(1.0, 1.0, 0.3, 0.3, 0.3, 0.3, 0.3, 1.0) for _ in range(2))
+    soon.append(("a", 28_999, 1.0, "ready"))
+    late.append(("a", 29_000, 1.0, "ready"))
+    assert [len(records(rows, AlertPolicy())[0]) for rows in (soon, late)] == [2, 3]
