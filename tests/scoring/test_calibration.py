@@ -13,6 +13,7 @@ from scoring.calibration_oracle import Expected, expected_calibration, heads_of,
 
 from streamlstm.errors import DataError
 from streamlstm.kernels import BASE_SURPRISE, CellKind, CellWeights
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.calibration import Calibration
 from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
@@ -96,6 +97,21 @@ def test_a_channel_without_errors_is_given_a_hundredth_of_its_deviation() -> Non
     found = calibrate(exact, STANDARDIZER, [CalibrationSeries(values, 300)], period_rows=0)
     assert found.scales[:, 1:] == pytest.approx(np.full((3, 2), 0.01))
     assert (found.scales[:, 0] > 0.1).all()
+
+
+def test_a_channel_that_was_observed_once_is_measured_by_that_value() -> None:
+    values = series(3, 800)
+    values[300:, 2] = np.nan
+    values[420, 2] = STANDARDIZER.mean[2] + 1
+    found = calibrate(network(), STANDARDIZER, [CalibrationSeries(values, 300)], period_rows=0)
+    assert_equal(found, expected_calibration(network(), STANDARDIZER, [(values, 300)], 0))
+
+
+def test_a_series_without_rows_adds_nothing(tiny_bundle: ModelBundle) -> None:
+    network, standardizer = tiny_bundle.network, tiny_bundle.standardizer
+    full, empty = CalibrationSeries(series(3, 800)[:, :2], 300), CalibrationSeries(np.empty((0, 2), np.float32), 0)
+    alone, both = (calibrate(network, standardizer, given, period_rows=0) for given in ([full], [empty, full]))
+    assert np.array_equal(alone.total_statistics, both.total_statistics)
 
 
 @pytest.mark.parametrize(
