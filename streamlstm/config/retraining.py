@@ -47,44 +47,45 @@ Moment: TypeAlias = Annotated[
 
 
 class LeaveOut(Section):
-    """Spans that are not learnt from, nor compared on."""
+    """Spans that are excluded from training and from the comparison."""
 
     alerts: bool = True
-    """Those that this service has alerted on: from the alerts topic."""
+    """Exclude what this service has alerted on, as its alerts topic says."""
     before_ms: Duration = duration("5m", key="before")
-    """How much more before each alert."""
+    """How much more to exclude before each alert."""
     after_ms: Duration = duration("5m", key="after")
+    """How much more to exclude after each alert."""
     labels: FilePath | None = None
-    """A CSV with the columns stream_id, start and end."""
+    """A CSV file of spans to exclude, with the columns stream_id, start and end."""
 
 
 class Retrain(Section):
     """The retraining job: which telemetry makes the next version of which model, and when that is better."""
 
     registry: FilePath
-    """Folder of the published models; workers load REGISTRY/NAME/champion."""
+    """The folder of published models; workers load REGISTRY/NAME/champion."""
     name: str = Field(pattern=NAME_PATTERN, max_length=100)
     match: Annotated[str, Field(min_length=1)] | None = None
-    """Streams that are learnt from; by default those that `models` gives to REGISTRY/NAME/champion."""
+    """Streams to learn from; by default those that `models` routes to REGISTRY/NAME/champion."""
     channels: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(default=None, min_length=1)
-    """Of the first version; by default all that the telemetry names."""
+    """Channels of the first version; by default all that the telemetry names."""
     begin: Moment = Field(default="-7d", alias="from")
-    """By the records' time stamps; a span counts back from `until`."""
+    """Where the range begins, by the records' time stamps; a span such as -7d counts back from `until`."""
     until: Moment = "now"
     max_rows: Count = 20_000_000
-    """Most samples that are held in memory: 20 bytes each, and 4 a channel."""
+    """The most samples to hold in memory: 20 bytes each, and 4 for each channel."""
     start: Literal["champion", "anew"] = "champion"
-    """Train on from the champion's weights, or from none."""
+    """Continue from the champion's weights, or start anew."""
     compare: Annotated[Share, Field(gt=0)] = 0.2
-    """Share of the range, the latest, on which the old and the new model are compared, and which is not trained on."""
+    """The latest share of the range: the old and the new model are compared on it, and neither is trained on it."""
     margin: Share = 0.02
-    """Share by which the new model's error must be lower."""
+    """The share by which the new model's error must be lower."""
     leave_out: LeaveOut = LeaveOut()
     model: NetworkShape = NetworkShape()
-    """Of a network that is trained anew; a champion that is trained on keeps its own."""
+    """Sizes of a network that is trained anew; one that continues from the champion keeps the champion's."""
     training: TrainerSettings = TrainerSettings()
     keep: Count = 10
-    """Versions that are kept, the newest; the champion and the previous one always are."""
+    """How many of the newest versions to keep; the champion and the previous one are always kept."""
 
     def range_ms(self, now_ms: int) -> tuple[int, int | None]:
         """Return where the range begins and ends, in ms since 1970; an end of None is that of the log.

@@ -58,11 +58,11 @@ class App(Section):
     """exactly_once is the default on the local transport, at_least_once on Kafka."""
     commit_interval_ms: PositiveDuration = duration("100ms", key="commit_interval")
     threads: int = Field(default=1, ge=1, le=256)
-    """Threads that share out the streams of a large batch. More than one pay from some 20 us of work on, and are left
-    alone while they do not."""
+    """Threads that share the streams of a large batch. More than one are used only where that is faster: for batches of
+    some 20 us of work and more."""
     backend: Literal["fused", "bfloat16"] = "fused"
-    """How the network's products are done. bfloat16 is faster for networks of 64 units and more, on processors that
-    have AVX512_BF16, and moves scores a little: see docs/kernel.md."""
+    """How the network's products are computed. bfloat16 is faster for networks of 64 units and more, on processors that
+    have AVX512_BF16, and changes scores a little: see docs/kernel.md."""
 
 
 class Security(Section):
@@ -109,7 +109,7 @@ class Local(Section):
 
 
 class Time(Section):
-    """Where a sample's event time stands. `record` is the time stamp of the Kafka record, always in ms."""
+    """Where a sample's event time is found. `record` is the time stamp of the Kafka record, always in ms."""
 
     path: str = Field(default="$.ts", pattern=rf"^record$|{FIELD_PATTERN}")
     unit: Literal["rfc3339", "s", "ms", "us", "ns"] = "rfc3339"
@@ -132,23 +132,26 @@ class Source(Section):
     """Where a group without a committed offset begins."""
     max_record_bytes: Count = 1_000_000
     max_ahead_ms: Duration = duration("1d", key="max_ahead")
-    """How far a sample's time may lie after its record's time stamp."""
+    """How far a sample's time may be ahead of its record's time stamp."""
 
 
 class Model(Section):
-    """Which streams a bundle scores: `*` stays within one part of an id, `**` crosses slashes. First match counts."""
+    """Which streams a bundle scores: `*` stays within one part of an id, `**` crosses slashes.
+
+    The first match counts.
+    """
 
     match: Annotated[str, Field(min_length=1)]
     bundle: FilePath
 
 
 class Gaps(Section):
-    """What irregular streams mean."""
+    """How gaps in a stream are treated."""
 
     expected_period_ms: Period | None = Field(default=None, alias="expected_period")
-    """The bundle's own period by default."""
+    """The sampling period; the bundle's own by default."""
     reset_after_ms: Duration = duration("0s", key="reset_after")
-    """A longer silence starts the stream's state again; 0s: never."""
+    """After a longer silence the stream's state starts again; 0s means never."""
     late: Literal["drop"] = "drop"
 
     @model_validator(mode="after")
@@ -159,7 +162,7 @@ class Gaps(Section):
 
 
 class Threshold(Section):
-    """How the alert threshold is found."""
+    """How the alert threshold is chosen."""
 
     method: Literal["spot"] = "spot"
     false_alarms_per_stream_day: Rate = 0.2
@@ -173,7 +176,7 @@ class Sinks(Section):
 
 
 class Alerts(Section):
-    """When an alert opens and resolves: so many samples over (under) the threshold."""
+    """When an alert opens and resolves: after how many samples above (or below) the threshold."""
 
     open_after: Count = 2
     resolve_after: Count = 5
@@ -187,7 +190,7 @@ class State(Section):
     idle_ttl_ms: PositiveDuration = duration("7d", key="idle_ttl")
     max_streams: Count = 1_000_000
     dtype: Literal["float32", "float16"] = "float32"
-    """How the network's states are kept: float16 takes half the memory, and is rounded after every sample."""
+    """How the network's states are stored: float16 takes half the memory, and is rounded after every sample."""
 
 
 class Config(Section):
@@ -207,7 +210,7 @@ class Config(Section):
 
     @property
     def retrained(self) -> int | None:
-        """Index of the model that the retraining publishes for: its bundle is REGISTRY/NAME/champion."""
+        """Index of the model that retraining publishes: its bundle is REGISTRY/NAME/champion."""
         if self.retrain is None:
             return None
         champion = _normal(self.retrain.registry / self.retrain.name / "champion")

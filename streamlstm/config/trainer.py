@@ -1,6 +1,6 @@
-"""What configurations say of a network and of how it is trained: of `train` and of `retrain` alike.
+"""What the configurations of `train` and `retrain` say about a network and about its training.
 
-A key that is left out is chosen from the data, and that is said.
+What a missing key means is chosen from the data, and logged.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class NetworkShape(Section):
     """The network."""
 
     cell: Cells | None = None
-    """lstm, peephole, gru, gru_reset_before or rnn; several, one a layer, the lowest first."""
+    """lstm, peephole, gru, gru_reset_before or rnn; or one for each layer, the lowest first."""
     hidden: Count | None = None
     layers: Count | None = None
     projection: Whole | None = None
-    """Outputs that the LSTM kinds' hidden units are projected to; 0: none."""
+    """How many outputs the LSTM kinds project their hidden units to; 0 means no projection."""
     forecast: Count | None = None
-    """Samples ahead that are forecast."""
+    """How many samples ahead to forecast."""
     reconstruct: Count | None = None
-    """Samples back that are rebuilt."""
+    """How many samples back to rebuild."""
     mask_inputs: bool | None = None
-    """The network is also told which values were observed."""
+    """Tell the network which values were observed."""
 
 
 class TrainerSettings(Section):

@@ -1,4 +1,4 @@
-"""What the file of `streamlstm train` may hold. A key that is left out is chosen from the data, and that is said."""
+"""What the file of `streamlstm train` may hold. What a missing key means is chosen from the data, and logged."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class ModelShape(NetworkShape):
     """The network, and how it runs."""
 
     arrangement: Arrangement = "causal"
-    """encoder_decoder and bidirectional score whole windows, offline: `training.segment` rows long."""
+    """encoder_decoder and bidirectional score whole windows of `training.segment` rows, offline."""
 
 
 class Mlflow(Section):
     """Where runs are tracked with MLflow."""
 
     uri: str | None = None
-    """A server, or a folder; MLflow's own setting by default (MLFLOW_TRACKING_URI)."""
+    """A server or a folder; by default MLflow's own setting (MLFLOW_TRACKING_URI)."""
     experiment: Name = "streamlstm"
 
 
@@ -74,7 +74,7 @@ Shares: TypeAlias = tuple[Share, Share]
 
 
 class Tune(Section):
-    """A search for options, judged by the validation part's loss. What `model` and `training` set is not searched."""
+    """A search for options, judged by the validation loss. Options that `model` and `training` set are not searched."""
 
     trials: Count = 20
     hidden: Choices = (16, 32, 64)
@@ -82,43 +82,43 @@ class Tune(Section):
     cell: Annotated[tuple[str, ...], Field(min_length=1)] = ("lstm", "gru")
     batch: Choices = (8, 16, 32)
     learning_rate: Range = (3e-3, 3e-2)
-    """From the lowest to the highest, as all ranges; searched on a logarithmic scale."""
+    """From the lowest to the highest, like all ranges; searched on a logarithmic scale."""
     dropout: Shares = (0.0, 0.3)
-    """Between layers: searched where there are several."""
+    """Between layers; searched where there are several."""
 
 
 class TrainConfig(Section):
-    """Everything `streamlstm train` is told."""
+    """Everything that `streamlstm train` can be told."""
 
     data: tuple[DataPath, ...] = Field(min_length=1)
-    """Files, folders and globs."""
+    """Files, folders and patterns."""
     out: FilePath | None = None
-    """The bundle, model.safetensors by default; with several models their folder, models by default."""
+    """The bundle (model.safetensors by default); with several models, their folder (models by default)."""
     name: Name | None = None
     version: Count = 1
     period_ms: Interval | None = Field(default=None, alias="period")
-    """Time between samples, 0s = unknown; from the data by default."""
+    """The time between samples; taken from the data by default, and 0s means unknown."""
     channels: tuple[Name, ...] = ()
-    """Which, and in which order; all of the first stream by default."""
+    """Which channels, and in which order; all of the first stream by default."""
     ts_unit: TimeUnit = "s"
-    """Of time stamps that are numbers."""
+    """The unit of numeric time stamps."""
     rows: Count | None = None
-    """Train on the first rows of each stream only."""
+    """Train on only this many first rows of each stream."""
     per: Per = "all"
-    """One model for all streams, one per stream, one for each start of a stream id that a pattern such as ward* has, or
-    one for each of the named patterns."""
+    """One model for all streams, one for each stream, one for each distinct beginning of a stream id that matches a
+    pattern such as ward*, or one for each of the named patterns."""
     model: ModelShape = ModelShape()
     training: TrainerSettings = TrainerSettings()
     start: FilePath | None = Field(default=None, alias="from")
-    """A bundle to go on from: its architecture, standardizer and weights."""
+    """A bundle to fine-tune: training starts from its architecture, standardizer and weights."""
     freeze: tuple[Name, ...] = ()
-    """Layers of it that stay as they are: layers.0, head."""
+    """Parts of that bundle that stay as they are: layers.0, head."""
     report: SwitchedPath = True
-    """The page BUNDLE.html, or the one named here."""
+    """Write the page BUNDLE.html, or the one named here."""
     log: SwitchedPath = True
-    """The JSON lines BUNDLE.log.jsonl, or the file named here."""
+    """Write JSON lines to BUNDLE.log.jsonl, or to the file named here."""
     tensorboard: FilePath | None = None
-    """Folder for TensorBoard's event files."""
+    """A folder for TensorBoard's event files."""
     mlflow: Mlflow | None = None
     tune: Tune | None = None
 
