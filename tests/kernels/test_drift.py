@@ -31,7 +31,10 @@ def lstm_float64(layer: CellWeights, x: NDArray[np.float32], state: float) -> ND
     return h
 
 
-@pytest.mark.parametrize("isa", isas())
+BEST, *OTHERS = isas()
+
+
+@pytest.mark.parametrize("isa", [BEST, *(pytest.param(isa, marks=pytest.mark.slow) for isa in OTHERS)])
 def test_ten_million_steps_without_drift(isa: str) -> None:
     layers = stack("lstm")
     layers[0].bias[13:26] += 3.0  # a forget gate near 0.95: a long memory

@@ -81,8 +81,9 @@ def hits(alerts: NDArray[np.int64], events: list[tuple[int, int]], tolerance: in
     return sum(bool(((alerts >= a) & (alerts <= b + tolerance)).any()) for a, b in events)
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize("kind", ["mitbih", "smd", "nab"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("mitbih", marks=pytest.mark.slow), pytest.param("smd", marks=pytest.mark.slow), "nab"]
+)
 def test_alerts_hit_labelled_events_better_than_chance(
     tmp_path: Path, kafka_broker: str, topic_prefix: str, kind: str
 ) -> None:

@@ -49,6 +49,8 @@ class Service:
         self.config.write_text(CONFIG.format(prefix=prefix, broker=broker))
         self.process: subprocess.Popen[str] | None = None
         self.log = ""
+        self._reader = KafkaReader(self.settings)
+        self._found: dict[str, Pairs] = {}
 
     def start(self) -> None:
         command = [sys.executable, "-m", "streamlstm", "run", str(self.config)]
@@ -70,11 +72,11 @@ class Service:
         publisher.close()
 
     def read(self, topic: str) -> Pairs:
-        reader = KafkaReader(self.settings)
-        try:
-            return [(record.key, record.value) for record in reader.read(f"{self.prefix}.{topic}")]
-        finally:
-            reader.close()
+        """Everything published so far; what was read before is not fetched again."""
+        found = self._found.setdefault(topic, [])
+        new = self._reader.read(f"{self.prefix}.{topic}", from_beginning=not found)
+        found.extend((record.key, record.value) for record in new)
+        return list(found)
 
     def wait(self, is_there: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_S
@@ -83,7 +85,7 @@ class Service:
             if self.process.poll() is not None:
                 raise AssertionError(f"the worker ended: {self.process.stderr and self.process.stderr.read()}")
             assert time.monotonic() < deadline, f"no outputs in {PATIENCE_S} s"
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def sources(self) -> set[tuple[int, int]]:
         """Partition and offset of every record that was scored."""
