@@ -39,7 +39,7 @@ class _Verbs(TyperGroup):
 app = typer.Typer(
     name="streamlstm",
     cls=_Verbs,
-    help="Streaming anomaly detection: an LSTM whose state is carried, one step a sample.",
+    help="Streaming anomaly detection: an LSTM whose state is carried, one step for each sample.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

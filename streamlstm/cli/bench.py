@@ -50,7 +50,7 @@ _W = TypeVar("_W", Workload, TrainingWork)
 bench = typer.Typer(help="Measure speed on this machine, beside the installed peers.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
-QuickOption = Annotated[bool, typer.Option("--quick", help="About a minute: fewer cells, fewer rounds.")]
+QuickOption = Annotated[bool, typer.Option("--quick", help="Take about a minute: fewer cells, fewer rounds.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
 
 
@@ -58,12 +58,19 @@ JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help=
 def kernel(
     quick: QuickOption = False,
     json: JsonOption = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds a cell; 31 by default, 9 with --quick.")] = None,
-    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds a contestant and round.")] = 8.0,
-    peer: Annotated[list[str] | None, typer.Option(help=f"Only these of {', '.join(PEERS)}; repeat it.")] = None,
-    no_peers: Annotated[bool, typer.Option("--no-peers", help="Measure ours alone.")] = False,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds for each cell; 31 by default, 9 with --quick.")
+    ] = None,
+    slice_ms: Annotated[
+        float, typer.Option(min=0.1, max=1000, help="Milliseconds for each contestant and round.")
+    ] = 8.0,
+    peer: Annotated[
+        list[str] | None, typer.Option(help=f"Measure only this one of {', '.join(PEERS)}; may repeat.")
+    ] = None,
+    no_peers: Annotated[bool, typer.Option("--no-peers", help="Measure streamlstm alone.")] = False,
     cell: Annotated[
-        list[str] | None, typer.Option(help="Only cells whose name holds this (step.c8_h64, s512); repeat it.")
+        list[str] | None,
+        typer.Option(help="Measure only cells whose name contains this (step.c8_h64, s512); may repeat."),
     ] = None,
 ) -> None:
     """Time one LSTM step of S streams, and whole blocks, next to every peer that is installed (extra `bench`)."""
@@ -100,14 +107,18 @@ def kernel(
 def train(
     quick: QuickOption = False,
     json: JsonOption = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds a cell; 31 by default, 9 with --quick.")] = None,
-    slice_ms: Annotated[float, typer.Option(min=0.1, max=5000, help="Milliseconds a contestant and round.")] = 100.0,
-    peer: Annotated[
-        list[str] | None, typer.Option(help=f"Only these of {', '.join(TRAINING_PEERS)}; repeat it.")
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds for each cell; 31 by default, 9 with --quick.")
     ] = None,
-    no_peers: Annotated[bool, typer.Option("--no-peers", help="Measure ours alone.")] = False,
+    slice_ms: Annotated[
+        float, typer.Option(min=0.1, max=5000, help="Milliseconds for each contestant and round.")
+    ] = 100.0,
+    peer: Annotated[
+        list[str] | None, typer.Option(help=f"Measure only this one of {', '.join(TRAINING_PEERS)}; may repeat.")
+    ] = None,
+    no_peers: Annotated[bool, typer.Option("--no-peers", help="Measure streamlstm alone.")] = False,
     cell: Annotated[
-        list[str] | None, typer.Option(help="Only cells whose name holds this (c8_h64); repeat it.")
+        list[str] | None, typer.Option(help="Measure only cells whose name contains this (c8_h64); may repeat.")
     ] = None,
 ) -> None:
     """Time one update of training, 64 lanes of 128 steps, next to every peer that is installed (extra `bench`)."""
@@ -145,11 +156,11 @@ def state(
     quick: QuickOption = False,
     json: JsonOption = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 31 by default, 9 with --quick.")] = None,
-    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds a way and round.")] = 8.0,
+    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds for each way and round.")] = 8.0,
     streams: Annotated[
         int | None,
         typer.Option(
-            min=2 * STEP_STREAMS, help="Streams held; a million by default (6 GB at its peak), 200,000 with --quick."
+            min=2 * STEP_STREAMS, help="Streams to hold; a million by default (6 GB at its peak), 200,000 with --quick."
         ),
     ] = None,
 ) -> None:
@@ -172,8 +183,8 @@ def threads(
     quick: QuickOption = False,
     json: JsonOption = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 31 by default, 9 with --quick.")] = None,
-    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds a way and round.")] = 8.0,
-    count: Annotated[int, typer.Option("--threads", min=2, max=256, help="Threads of a step.")] = 2,
+    slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds for each way and round.")] = 8.0,
+    count: Annotated[int, typer.Option("--threads", min=2, max=256, help="Threads for each step.")] = 2,
 ) -> None:
     """Time steps on several threads against one, while the machine is idle and while other processes want its cores."""
     _check_json(json)
@@ -195,8 +206,8 @@ def threads(
 
 @bench.command(epilog="Example: streamlstm bench report zen.json icelake.json --out docs/benchmarks.md")
 def report(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What --json wrote.")],
-    out: Annotated[Path | None, typer.Option(help="Where the page goes; standard output by default.")] = None,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="A file that --json wrote.")],
+    out: Annotated[Path | None, typer.Option(help="The page to write; standard output by default.")] = None,
 ) -> None:
     """Write a page (Markdown) from the JSON of one or more runs."""
     for path in files:

@@ -34,9 +34,11 @@ _SQLITE = b"SQLite format 3\0"
 
 @app.command(epilog="Example: streamlstm inspect vitals.safetensors")
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="BUNDLE or STATE", help="Model bundle, or the file of a local log.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="BUNDLE or STATE", help="A model bundle, or the file of a local log.")
+    ],
 ) -> None:
-    """Say what a model bundle holds, after verifying it, or the snapshots in a local log."""
+    """Verify a model bundle and show what it holds, or show the snapshots in a local log."""
     try:
         with file.open("rb") as opened:
             head = opened.read(len(_SQLITE))

@@ -39,30 +39,32 @@ def import_(
     ],
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Normal data to calibrate on, as for train; repeat it for several files."),
+        typer.Option(help="Normal data to calibrate on, as for train; may repeat."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the bundle goes.")] = Path("model.safetensors"),
-    name: Annotated[str | None, typer.Option(help="Name of the model; that of --out by default.")] = None,
+    out: Annotated[Path, typer.Option(help="The bundle to write.")] = Path("model.safetensors"),
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; by default the name of the file in --out.")
+    ] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the model.")] = 1,
     channels: Annotated[
-        str | None, typer.Option(help="Columns of the data, comma separated, in the order of the network's inputs.")
+        str | None, typer.Option(help="Columns of the data in the order of the network's inputs, comma separated.")
     ] = None,
     inputs: Annotated[
         Inputs, typer.Option(help="Whether the network was trained on standardized values or on raw ones.")
     ] = Inputs.STANDARDIZED,
     layers: Annotated[
-        str | None, typer.Option(help="Recurrent modules of the file, comma separated, the lowest first.")
+        str | None, typer.Option(help="Recurrent modules in the file, comma separated, the lowest first.")
     ] = None,
     head: Annotated[
         str | None,
-        typer.Option(help="Linear layer of the file to take as head; by default one is fitted on the data."),
+        typer.Option(help="A linear layer in the file to use as head; by default a head is fitted on the data."),
     ] = None,
-    forecast: Annotated[int | None, typer.Option(min=1, help="Samples ahead that the head forecasts.")] = None,
+    forecast: Annotated[int | None, typer.Option(min=1, help="How many samples ahead the head forecasts.")] = None,
     period: Annotated[
-        float | None, typer.Option(min=0, help="Seconds between samples; from the data by default.")
+        float | None, typer.Option(min=0, help="Seconds between samples; taken from the data by default.")
     ] = None,
 ) -> None:
-    """Make a bundle of recurrent layers that another framework trained."""
+    """Make a bundle from recurrent layers that another framework trained."""
     _check_out(out, inputs={"file of weights": file})
     if period is not None:
         checked_seconds("--period", period)
@@ -98,7 +100,7 @@ def import_(
 
 @app.command(epilog="Example: streamlstm export vitals.safetensors --out vitals.onnx")
 def export(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model bundle.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle.")],
     out: Annotated[Path, typer.Option(help="FILE.safetensors with PyTorch's names, or FILE.onnx.")],
 ) -> None:
     """Write a bundle's network for PyTorch, or as an ONNX graph whose state is explicit."""

@@ -33,15 +33,21 @@ _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 @app.command(epilog="Example: streamlstm replay ward.csv --to deploy/streamlstm.yaml --speed 60")
 def replay(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A recording, a folder or a pattern (docs/data.md).")],
-    to: Annotated[Path, typer.Option("--to", metavar="CONFIG", help="Configuration that names the log and the topic.")],
-    topic: Annotated[str | None, typer.Option(help="Topic; the first source's by default.")] = None,
-    ts_unit: Annotated[TimeUnit, typer.Option(help="Of time stamps that are numbers.")] = "s",
-    speed: Annotated[float, typer.Option(min=0, help="Times real time; 0 is as fast as possible.")] = 1.0,
-    samples_per_record: Annotated[int, typer.Option(min=1, help="More than one makes packed frames.")] = 1,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="CONFIG", help="The configuration that names the log and the topic.")
+    ],
+    topic: Annotated[str | None, typer.Option(help="The topic; by default the first source's.")] = None,
+    ts_unit: Annotated[TimeUnit, typer.Option(help="The unit of numeric time stamps.")] = "s",
+    speed: Annotated[
+        float, typer.Option(min=0, help="How many times as fast as real time; 0 is as fast as possible.")
+    ] = 1.0,
+    samples_per_record: Annotated[
+        int, typer.Option(min=1, help="Samples in each record; more than one makes packed frames.")
+    ] = 1,
     overrides: SetOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Publish recorded telemetry in the order of its event time."""
+    """Publish recorded telemetry in the order of event time."""
     configure_logging(log_format)
     config = load_config(to, overrides or ())
     target = config.sources[0].topics[0] if topic is None else topic

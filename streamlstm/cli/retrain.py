@@ -38,14 +38,15 @@ def retrain(
     overrides: SetOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the model; retrain.name by default.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Read and plan; train and publish nothing, take no lock.")
+        bool, typer.Option("--dry-run", help="Read and plan only: train nothing, publish nothing and take no lock.")
     ] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Train on what came since, and publish the model if it is better than the one in use.
+    """Train on recent telemetry, and publish the model if it is better than the one in use.
 
-    Reads the worker's own topics by time, outside its group. Writes one line of JSON to standard output. Exit code 0:
-    done, published or not; 1: failed, or another one is at it; 2: configuration.
+    The job reads the worker's own topics by time, outside its group, and writes one line of JSON to standard output.
+    It exits with 0 when it is done, published or not; with 1 when it failed, or another job holds the model's lock; and
+    with 2 for a mistake in the configuration.
     """
     configure_logging(log_format)
     loaded = configured(config, config_option, [*(overrides or ()), *([f"retrain.name={name}"] if name else ())])
@@ -85,9 +86,11 @@ def models(
     promote: Annotated[
         int | None, typer.Option(metavar="VERSION", min=1, help="Make this version the champion.")
     ] = None,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Make the previous champion the champion.")] = False,
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Make the previous champion the champion again.")
+    ] = False,
 ) -> None:
-    """List the versions that retraining has published; go back to one."""
+    """List the versions that retraining has published, or go back to one of them."""
     section = _section(configured(config, config_option, overrides))
     registry, model = Registry(section.registry), name or section.name
     if rollback and promote is not None:

@@ -26,10 +26,14 @@ __all__ = ["ConfigArgument", "ConfigOption", "SetOption", "check", "configured",
 _log = logging.getLogger(__name__)
 
 ConfigArgument = Annotated[
-    Path | None, typer.Argument(metavar="CONFIG", help="YAML configuration.", show_default=False)
+    Path | None, typer.Argument(metavar="CONFIG", help="The YAML configuration.", show_default=False)
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="The same, as an option.", show_default=False)]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one key; may repeat.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="The YAML configuration, as an option.", show_default=False)
+]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override one key of the configuration; may repeat.")
+]
 
 
 def configured(argument: Path | None, option: Path | None, overrides: list[str] | None) -> Config:
@@ -75,7 +79,7 @@ def check(
     schema: Annotated[bool, typer.Option("--schema", help="Print the configuration's JSON Schema and exit.")] = False,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Validate configuration, bundles and access to the log, without starting."""
+    """Validate the configuration, the bundles and access to the log, without starting."""
     configure_logging(log_format, level=logging.ERROR)
     if schema:
         print_result(json.dumps(json_schema(), indent=2))

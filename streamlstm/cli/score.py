@@ -43,29 +43,33 @@ class ScoreFormat(StrEnum):
 
 @app.command(epilog="Example: streamlstm score vitals.safetensors ward.csv --out scores.csv --alerts alerts.jsonl")
 def score(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Model bundle (.safetensors).")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle (.safetensors).")],
     file: Annotated[
         str,
         typer.Argument(
             metavar="[FILE or -]", help="A recording, a folder or a pattern (docs/data.md); - is standard input."
         ),
     ] = "-",
-    out: Annotated[Path | None, typer.Option(help="Where scores go; standard output by default.")] = None,
-    ts_unit: Annotated[TimeUnit, typer.Option(help="Of time stamps that are numbers.")] = "s",
-    alerts: Annotated[Path | None, typer.Option(help="Where alerts go, as JSON lines.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file for scores; standard output by default.")] = None,
+    ts_unit: Annotated[TimeUnit, typer.Option(help="The unit of numeric time stamps.")] = "s",
+    alerts: Annotated[Path | None, typer.Option(help="The file for alerts, as JSON lines.")] = None,
     score_format: Annotated[
-        ScoreFormat, typer.Option("--format", help="CSV, or JSON lines of score records.")
+        ScoreFormat, typer.Option("--format", help="CSV, or score records as JSON lines.")
     ] = ScoreFormat.CSV,
-    false_alarms: Annotated[float, typer.Option(help="Budget of false alarms a stream and day.")] = 0.2,
+    false_alarms: Annotated[float, typer.Option(help="The budget of false alarms for each stream and day.")] = 0.2,
     reset_after: Annotated[
-        float, typer.Option(help="Seconds of silence after which a stream starts again; 0: never.")
+        float, typer.Option(help="Seconds of silence after which a stream's state starts again; 0 means never.")
     ] = 0.0,
-    open_after: Annotated[int, typer.Option(min=1, help="Samples in a row over the threshold that open an alert.")] = 2,
-    resolve_after: Annotated[int, typer.Option(min=1, help="Samples in a row below it that resolve one.")] = 5,
-    refractory: Annotated[float, typer.Option(help="Seconds after an alert in which only a worse one opens.")] = 30.0,
+    open_after: Annotated[
+        int, typer.Option(min=1, help="How many samples in a row above the threshold open an alert.")
+    ] = 2,
+    resolve_after: Annotated[int, typer.Option(min=1, help="How many samples in a row below it resolve one.")] = 5,
+    refractory: Annotated[
+        float, typer.Option(help="Seconds after an alert during which only a worse one opens.")
+    ] = 30.0,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Score a recording, row by row and causally, and say where alerts would have opened.
+    """Score a recording, row by row and causally, and show where alerts would have opened.
 
     A whole-window model (train --arrangement) scores it in windows instead.
     """

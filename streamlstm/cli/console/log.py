@@ -20,7 +20,7 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-LogFormatOption = Annotated[LogFormat, typer.Option("--log-format", help="Log lines as text or JSON.")]
+LogFormatOption = Annotated[LogFormat, typer.Option("--log-format", help="Write log lines as text or as JSON.")]
 
 
 class _JsonFormatter(logging.Formatter):

@@ -35,17 +35,17 @@ _PATIENCE_S = 120.0
 
 @app.command(epilog="Example: streamlstm demo --data ward.csv")
 def demo(
-    data: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Do it on a recording instead of the simulation.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(metavar="FILE", help="Use a recording instead of the simulation.")] = None,
     kafka: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="On this broker instead of a local file.")
+        str | None, typer.Option(metavar="HOST:PORT", help="Run on this broker instead of a local file.")
     ] = None,
-    keep: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep bundles, log and configuration there.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the simulation and of training.")] = 1,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep bundles, log and configuration in this folder.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed for the simulation and for training.")] = 1,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
-    """Train on the clean part of telemetry, run the worker on the rest, and say which faults it found."""
+    """Train on the clean part of telemetry, run the worker on the rest, and report which faults it found."""
     configure_logging(log_format, level=logging.WARNING)
     console = Console()
     scenarios = [recorded_scenario(data)] if data else simulated_scenarios(seed)

@@ -34,46 +34,50 @@ def _option(*names: str, panel: str, help: str, metavar: str | None = None) -> A
 
 @app.command(
     epilog="Example: streamlstm train ward.csv --out models/vitals.safetensors --name vitals. "
-    "Every option and more can stand in a file: streamlstm train vitals.yaml --set training.loss=huber"
+    "Every option, and more, can be set in a file: streamlstm train vitals.yaml --set training.loss=huber"
 )
 def train(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="CONFIG|DATA...", help="A YAML file; or recordings: files, folders, globs, - for stdin."
+            metavar="CONFIG|DATA...", help="A YAML file; or recordings: files, folders, patterns, - for stdin."
         ),
     ] = None,
     config: Annotated[
-        Path | None, _option("--config", panel=_DATA, help="A YAML file, beside DATA or instead.", metavar="FILE")
+        Path | None, _option("--config", panel=_DATA, help="A YAML file, with DATA or instead of it.", metavar="FILE")
     ] = None,
-    rows: Annotated[int | None, _option("--rows", panel=_DATA, help="The first rows of each stream only.")] = None,
+    rows: Annotated[int | None, _option("--rows", panel=_DATA, help="Use only the first rows of each stream.")] = None,
     channels: Annotated[
-        str | None, _option("--channels", panel=_DATA, help="Which, comma separated; all by default.", metavar="A,B")
+        str | None, _option("--channels", panel=_DATA, help="Channels, comma separated; all by default.", metavar="A,B")
     ] = None,
     ts_unit: Annotated[
-        TimeUnit | None, _option("--ts-unit", panel=_DATA, help="Of time stamps that are numbers; s by default.")
+        TimeUnit | None, _option("--ts-unit", panel=_DATA, help="Unit of numeric time stamps; s by default.")
     ] = None,
     period: Annotated[
-        float | None, _option("--period", panel=_DATA, help="Seconds between samples; from the data by default.")
+        float | None, _option("--period", panel=_DATA, help="Seconds between samples; taken from the data by default.")
     ] = None,
     per: Annotated[
         str | None,
-        _option("--per", panel=_DATA, help="One model for all, per stream, or per start: ward*.", metavar="PER"),
+        _option("--per", panel=_DATA, help="One model for all, for each stream, or for groups: ward*.", metavar="PER"),
     ] = None,
     cell: Annotated[
         str | None,
-        _option("--cell", panel=_MODEL, help=f"{', '.join(CellKind)}; or one a layer, with commas.", metavar="CELL"),
+        _option(
+            "--cell", panel=_MODEL, help=f"{', '.join(CellKind)}; or one for each layer, with commas.", metavar="CELL"
+        ),
     ] = None,
     hidden: Annotated[int | None, _option("--hidden", panel=_MODEL, help="Hidden units; 32 by default.")] = None,
-    layers: Annotated[int | None, _option("--layers", panel=_MODEL, help="1 by default, or as many as cells.")] = None,
+    layers: Annotated[
+        int | None, _option("--layers", panel=_MODEL, help="Number of layers; 1, or as many as cells.")
+    ] = None,
     projection: Annotated[
-        int | None, _option("--projection", panel=_MODEL, help="Outputs that an LSTM's units are projected to.")
+        int | None, _option("--projection", panel=_MODEL, help="Outputs to project an LSTM's units to.")
     ] = None,
     forecast: Annotated[
-        int | None, _option("--forecast", panel=_MODEL, help="Samples ahead that are forecast; 16 by default.")
+        int | None, _option("--forecast", panel=_MODEL, help="Samples ahead to forecast; 16 by default.")
     ] = None,
     reconstruct: Annotated[
-        int | None, _option("--reconstruct", panel=_MODEL, help="Samples back that are rebuilt; a period by default.")
+        int | None, _option("--reconstruct", panel=_MODEL, help="Samples back to rebuild; a period by default.")
     ] = None,
     mask_inputs: Annotated[
         bool | None,
@@ -81,59 +85,65 @@ def train(
     ] = None,
     arrangement: Annotated[
         str | None,
-        _option("--arrangement", panel=_MODEL, help="encoder_decoder, bidirectional: offline.", metavar="NAME"),
+        _option("--arrangement", panel=_MODEL, help="encoder_decoder or bidirectional; offline only.", metavar="NAME"),
     ] = None,
-    updates: Annotated[int | None, _option("--updates", panel=_TRAINING, help="Most updates of the weights.")] = None,
+    updates: Annotated[
+        int | None, _option("--updates", panel=_TRAINING, help="At most so many updates of the weights.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, _option("--learning-rate", panel=_TRAINING, help="Peak of the schedule.")
+        float | None, _option("--learning-rate", panel=_TRAINING, help="Learning rate at the schedule's peak.")
     ] = None,
     loss: Annotated[
-        str | None, _option("--loss", panel=_TRAINING, help="mse, huber or gaussian.", metavar="NAME")
+        str | None, _option("--loss", panel=_TRAINING, help="Loss: mse, huber or gaussian.", metavar="NAME")
     ] = None,
     trim: Annotated[
-        float | None, _option("--trim", panel=_TRAINING, help="Share of rows left out: the worst, if anomalous.")
+        float | None, _option("--trim", panel=_TRAINING, help="Share of the worst rows to leave out.")
     ] = None,
     seed: Annotated[
         int | None, _option("--seed", panel=_TRAINING, help="The same seed gives the same weights, bit for bit.")
     ] = None,
     tune: Annotated[
-        int | None, _option("--tune", panel=_TRAINING, help="First search options, in so many trials.", metavar="N")
+        int | None, _option("--tune", panel=_TRAINING, help="First search for options, in so many trials.", metavar="N")
     ] = None,
     start: Annotated[
-        Path | None, _option("--from", panel=_TRAINING, help="Go on from this bundle.", metavar="BUNDLE")
+        Path | None, _option("--from", panel=_TRAINING, help="Fine-tune this bundle.", metavar="BUNDLE")
     ] = None,
     freeze: Annotated[
         list[str] | None,
-        _option("--freeze", panel=_TRAINING, help="With --from: leave layers.0 or head as it is.", metavar="NAME"),
+        _option("--freeze", panel=_TRAINING, help="With --from: keep layers.0 or head as it is.", metavar="NAME"),
     ] = None,
     resume: Annotated[
         bool | None,
-        _option(
-            "--resume/--anew", panel=_TRAINING, help="Go on with an interrupted training, or forget its checkpoint."
-        ),
+        _option("--resume/--anew", panel=_TRAINING, help="Continue an interrupted training, or forget its checkpoint."),
     ] = None,
     dry_run: Annotated[
-        bool, _option("--dry-run", panel=_OUTPUT, help="Say data, shapes, memory, time; train nothing.")
+        bool, _option("--dry-run", panel=_OUTPUT, help="Show data, shapes, memory, time; train nothing.")
     ] = False,
     out: Annotated[
-        Path | None, _option("--out", panel=_OUTPUT, help="The bundle; model.safetensors by default.", metavar="PATH")
+        Path | None,
+        _option("--out", panel=_OUTPUT, help="Bundle to write; model.safetensors by default.", metavar="PATH"),
     ] = None,
     name: Annotated[
-        str | None, _option("--name", panel=_OUTPUT, help="Name of the model; the file's by default.")
+        str | None, _option("--name", panel=_OUTPUT, help="Name of the model; by default that of the bundle's file.")
     ] = None,
-    version: Annotated[int | None, _option("--version", panel=_OUTPUT, help="Version of the model; 1.")] = None,
+    version: Annotated[
+        int | None, _option("--version", panel=_OUTPUT, help="Version of the model; 1 by default.")
+    ] = None,
     report: Annotated[
-        bool | None, _option("--report/--no-report", panel=_OUTPUT, help="The page beside the bundle; yes by default.")
+        bool | None,
+        _option("--report/--no-report", panel=_OUTPUT, help="Write the page beside the bundle; yes by default."),
     ] = None,
     log: Annotated[
-        Path | None, _option("--log", panel=_OUTPUT, help="JSON lines of every validation.", metavar="FILE")
+        Path | None, _option("--log", panel=_OUTPUT, help="File for JSON lines of every validation.", metavar="FILE")
     ] = None,
-    no_log: Annotated[bool, _option("--no-log", panel=_OUTPUT, help="No such log.")] = False,
+    no_log: Annotated[bool, _option("--no-log", panel=_OUTPUT, help="Write no such log.")] = False,
     tensorboard: Annotated[
-        Path | None, _option("--tensorboard", panel=_OUTPUT, help="Event files for TensorBoard.", metavar="DIR")
+        Path | None,
+        _option("--tensorboard", panel=_OUTPUT, help="Folder for TensorBoard's event files.", metavar="DIR"),
     ] = None,
     mlflow: Annotated[
-        str | None, _option("--mlflow", panel=_OUTPUT, help="Track a run: a server, or a folder.", metavar="URI")
+        str | None,
+        _option("--mlflow", panel=_OUTPUT, help="Track the run with MLflow: a server or a folder.", metavar="URI"),
     ] = None,
     overrides: SetOption = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the configuration's JSON Schema and exit.")] = False,
