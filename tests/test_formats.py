@@ -28,9 +28,10 @@ from streamlstm.scoring.windows.detector import WindowDetector
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
-from streamlstm.training.options import TrainerOptions
+from streamlstm.training.causal.trainable import CausalTraining
+from streamlstm.training.options import TrainerOptions, stored_options
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import TrainingProgress, ValidationPoint, fit_network
+from streamlstm.training.trainer import TrainingProgress, ValidationPoint, fit
 from streamlstm.types import GapPolicy, Record, TopicPartition
 
 FORMATS = Path(__file__).parent / "data" / "golden" / "formats"
@@ -160,8 +161,7 @@ def training() -> tuple[list[Segment], list[Segment], TrainerOptions, dict[str, 
     cuts = np.cumsum(arrays.pop("lengths"))[:-1]
     x, observed = np.split(arrays.pop("x"), cuts), np.split(arrays.pop("observed"), cuts)
     *fitted, validation = (Segment(a, b) for a, b in zip(x, observed, strict=True))
-    options = content["options"] | {"cells": tuple(content["options"]["cells"])}
-    return fitted, [validation], TrainerOptions(**options), content, arrays
+    return fitted, [validation], stored_options(content["options"]), content, arrays
 
 
 def test_a_training_goes_on_from_its_checkpoint_as_it_did(tmp_path: Path) -> None:
@@ -169,14 +169,12 @@ def test_a_training_goes_on_from_its_checkpoint_as_it_did(tmp_path: Path) -> Non
     checkpoint = tmp_path / "training.checkpoint"
     shutil.copy(WRITTEN / "training.checkpoint", checkpoint)
     points, progress = list[ValidationPoint](), list[TrainingProgress]()
-    result = fit_network(
-        fitted,
-        validation,
-        options,
+    result = fit(
+        CausalTraining(fitted, validation, options),
         checkpoint=checkpoint,
         resume=True,
         on_validation=points.append,
-        progress=progress.append,
+        on_progress=progress.append,
     )
     assert progress[0].update == content["stopped_at"] + 1
     assert result.updates == content["updates"]
@@ -262,7 +260,7 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match=r"reads streamlstm\.checkpoint/1, the file is 'streamlstm\.checkpoint/0' .*delete it to begin"
     ):
-        fit_network(fitted, validation, options, checkpoint=file, resume=True)
+        fit(CausalTraining(fitted, validation, options), checkpoint=file, resume=True)
 
 
 def test_a_local_log_of_another_format_is_refused(tmp_path: Path) -> None:

@@ -148,6 +148,8 @@ def _unknown_key(path: KeyPath, section: type[BaseModel]) -> str:
     for part in path[:-1]:
         if isinstance(part, str):
             section = _section_at(section, part)
+    if issubclass(section, Section) and path[-1] in section.RENAMED:
+        return f"{path[-1]} is called {section.RENAMED[str(path[-1])]} now"
     known = [field.alias or name for name, field in section.model_fields.items()]
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"

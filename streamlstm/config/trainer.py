@@ -5,13 +5,13 @@ What a missing key means is chosen from the data, and logged.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
 from pydantic import PlainValidator, WithJsonSchema
 
 from streamlstm.config.section import Section
 from streamlstm.config.values import Count, Number, Rate, Share, Whole
-from streamlstm.training.options import Loss, Optimizer, Schedule
+from streamlstm.training.options import RENAMED, Loss, Optimizer, Schedule
 
 __all__ = ["NetworkShape", "TrainerSettings"]
 
@@ -50,9 +50,11 @@ class NetworkShape(Section):
 class TrainerSettings(Section):
     """How the network is trained: the fields of `TrainerOptions`, which says what each one means."""
 
-    segment: Count | None = None
+    RENAMED: ClassVar[dict[str, str]] = RENAMED
+
+    bptt_steps: Count | None = None
     batch: Count | None = None
-    stretch: Count | None = None
+    reset_every: Count | None = None
     burn_in: Whole | None = None
     loss: Loss | None = None
     huber_delta: Rate | None = None

@@ -57,7 +57,9 @@ class ModelShape(NetworkShape):
     """The network, and how it runs."""
 
     arrangement: Arrangement = "causal"
-    """encoder_decoder and bidirectional score whole windows of `training.segment` rows, offline."""
+    """encoder_decoder and bidirectional score whole windows, offline."""
+    window: Count | None = None
+    """Rows of their windows."""
 
 
 class Mlflow(Section):
@@ -166,6 +168,11 @@ def _conflicts(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
     yield from _repeated("channels", config.channels)
     if config.model.arrangement != "causal":
         yield from _not_of_windows(config)
+    elif config.model.window is not None:
+        yield (
+            ("model", "window"),
+            "expected an arrangement that has windows (encoder_decoder, bidirectional), got causal",
+        )
     if config.freeze and config.start is None:
         yield ("freeze",), "expected `from`, the bundle whose layers are frozen, got none"
     if config.tune is not None:
@@ -184,8 +191,8 @@ def _conflicts(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
 def _not_of_windows(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
     """Yield what is set, and has no meaning for a whole-window model."""
     expected = f"expected no such key with arrangement {config.model.arrangement}"
-    shape = sorted(config.model.model_fields_set - {"arrangement", "cell", "hidden", "layers"})
-    training = sorted(config.training.model_fields_set - {"max_updates", "segment", "seed"})
+    shape = sorted(config.model.model_fields_set - {"arrangement", "cell", "hidden", "layers", "window"})
+    training = sorted(config.training.model_fields_set - {"max_updates", "seed"})
     keys: list[KeyPath] = [*(("model", name) for name in shape), *(("training", name) for name in training)]
     others = {"from": config.start, "tune": config.tune, "tensorboard": config.tensorboard, "mlflow": config.mlflow}
     keys += [(name,) for name, value in others.items() if value is not None]

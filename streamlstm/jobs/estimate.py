@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from streamlstm.training.fit import fit_plan
+from streamlstm.training.causal.plan import CausalPlan
 from streamlstm.training.parameters import initial_parameters, trained_names
-from streamlstm.training.plan import Plan
-from streamlstm.training.trainer import TrainingProgress
+from streamlstm.training.trainer import TrainingProgress, fit
 
 __all__ = ["MEASURED_UPDATES", "Cost", "Sizes", "measure_cost", "sizes_of"]
 
@@ -41,7 +40,7 @@ class Cost:
     memory_bytes: int
 
 
-def sizes_of(plan: Plan, frozen: Sequence[str]) -> Sizes:
+def sizes_of(plan: CausalPlan, frozen: Sequence[str]) -> Sizes:
     """Count rows and parameters."""
     o, a = plan.options, plan.architecture
     parameters = initial_parameters(a, np.random.default_rng(0), has_spread=o.loss == "gaussian")
@@ -61,7 +60,7 @@ def sizes_of(plan: Plan, frozen: Sequence[str]) -> Sizes:
     )
 
 
-def measure_cost(plan: Plan, frozen: Sequence[str]) -> Cost:
+def measure_cost(plan: CausalPlan, frozen: Sequence[str]) -> Cost:
     """Make a few updates on this machine, and reckon from them what all updates and validations take."""
     of = MEASURED_UPDATES
     o = replace(plan.options, max_updates=of, validate_every=of)
@@ -71,7 +70,7 @@ def measure_cost(plan: Plan, frozen: Sequence[str]) -> Cost:
         told_at.append(time.perf_counter())
 
     began = time.perf_counter()
-    fit_plan(replace(plan, options=o), frozen=frozen, on_progress=on_progress)
+    fit(replace(plan, options=o).trainable(frozen=frozen), on_progress=on_progress)
     an_update = float(np.median(np.diff(told_at)[:-1]))  # the last one holds the validation
     a_validation = max(told_at[-1] - told_at[-2] - an_update, 0.0)
     set_up = max(told_at[0] - began - an_update, 0.0)

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from streamlstm.jobs.training_data import TABLE_SUFFIX
 from streamlstm.jobs.tuning import SearchOptions, find_options
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle
+from streamlstm.model.network import Network
 from streamlstm.recordings.grouping import Group
 from streamlstm.reporting.page import TrainingReport, write_report
+from streamlstm.training.causal.plan import CausalPlan, make_plan
 from streamlstm.training.fit import Training, run_plan
-from streamlstm.training.plan import Plan, fingerprint, make_plan
+from streamlstm.training.plan import BundleLabels, fingerprint
 from streamlstm.training.tracking.mlflow_run import MlflowRun
 from streamlstm.training.tracking.tensorboard_events import TensorBoardEvents
 from streamlstm.training.tracking.tracker import JsonLog, Tracker
@@ -85,11 +87,12 @@ class TrainingOptions:
     is_one: bool = True
     """Whether this is the only model; of several, those that are made already are kept when resumed."""
 
-    def plan(self, options: Mapping[str, Any] | None = None) -> Plan:
+    def plan(self, options: Mapping[str, Any] | None = None) -> CausalPlan:
         """Plan the model: with the given options, then those of a search."""
         values = {one.stream_id: one.values for one in self.group.series}
         channels = self.group.series[0].channels
-        return make_plan(values, channels=channels, start=self.start, **{**self.options, **(options or {})})
+        given = {name: value for name, value in self.options.items() if name != "window"}
+        return make_plan(values, channels=channels, start=self.start, **{**given, **(options or {})})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class TrainingJob:
             files=tuple(made),
         )
 
-    def _is_made(self, plan: Plan) -> bool:
+    def _is_made(self, plan: CausalPlan) -> bool:
         """Whether a training of several models had come past this one when it was interrupted."""
         o = self._options
         if not o.is_resumed or o.is_one or self._files.checkpoint.exists():
@@ -169,11 +172,11 @@ class TrainingJob:
             made = ModelBundle.load(self._files.bundle)
         except BundleError:
             return False
-        wanted = {"fingerprint": fingerprint(plan.series), "options": json.loads(json.dumps(asdict(plan.options)))}
+        wanted = {"fingerprint": fingerprint(plan.series), "options": json.loads(json.dumps(plan.settings))}
         is_same = all(made.training.get(key) == value for key, value in wanted.items())
         return is_same and (made.name, made.version) == (o.name, o.version) and o.start is None
 
-    def _train(self, plan: Plan, trackers: list[Tracker]) -> Training:
+    def _train(self, plan: CausalPlan, trackers: list[Tracker]) -> Training[Network, ModelBundle]:
         o = self._options
 
         def on_validation(point: ValidationPoint) -> None:
@@ -183,11 +186,7 @@ class TrainingJob:
         with self._observer.training("train" if o.is_one else o.group.name) as show:
             return run_plan(
                 plan,
-                period_s=o.period_s,
-                units=o.group.series[0].units,
-                name=o.name,
-                version=o.version,
-                created_at=o.created_at,
+                BundleLabels(o.period_s, o.group.series[0].units, o.name, o.version, o.created_at),
                 frozen=o.frozen,
                 checkpoint=self._files.checkpoint,
                 resume=o.is_resumed,
@@ -207,7 +206,7 @@ class TrainingJob:
             )
         return [JsonLog(files.log), *trackers] if files.log is not None else trackers
 
-    def _described(self, plan: Plan) -> dict[str, Any]:
+    def _described(self, plan: CausalPlan) -> dict[str, Any]:
         o = self._options
         cuts = [(*plan.cuts[key], len(values)) for key, values in plan.series.items()]
         return {
@@ -225,10 +224,10 @@ class TrainingJob:
             "from": o.start.label if o.start else None,
             "frozen": list(o.frozen),
             "choices": list(plan.choices),
-            "options": asdict(plan.options),
+            "options": plan.settings,
         }
 
-    def _report(self, path: Path, training: Training, seconds: float) -> None:
+    def _report(self, path: Path, training: Training[Network, ModelBundle], seconds: float) -> None:
         plan, fit = training.plan, training.fit
         page = TrainingReport(
             bundle=training.bundle,
@@ -248,7 +247,7 @@ class TrainingJob:
         return sorted({one.source for one in self._options.group.series})
 
 
-def _summary(training: Training, seconds: float) -> dict[str, Any]:
+def _summary(training: Training[Network, ModelBundle], seconds: float) -> dict[str, Any]:
     fit = training.fit
     return {
         "updates": fit.updates,

@@ -28,7 +28,7 @@ class SearchOptions:
 
 def find_options(
     options: SearchOptions,
-    make: Callable[[dict[str, Any]], Plan],
+    make: Callable[[dict[str, Any]], Plan[Any, Any]],
     observer: Observer,
     *,
     table: Path,

@@ -26,7 +26,7 @@ def train_windows(job: TrainingOptions, observer: Observer, *, arrangement: str)
             name=job.name,
             version=job.version,
             created_at=job.created_at,
-            window=options["segment"],
+            window=options["window"],
             hidden=options["hidden"],
             cell=options["cell"],
             layers=options["layers"],

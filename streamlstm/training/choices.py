@@ -15,7 +15,7 @@ would cost more than the LSTM. A state of 32 cannot copy a tenth of that, so it 
 _LEAST_WINDOW = 16
 """A state that must remember only a shorter period remembers too little: the window then holds several."""
 _SHARE_AN_UPDATE = 0.25
-"""Share of the data that one update sees at most: an epoch is several updates, and lanes run over several of them."""
+"""Share of the data that one update sees at most: an epoch is several updates, and sequences are longer."""
 _SMALL_ROWS = 4096
 """Training parts below this are learned by heart before the 400th update."""
 _SGD_RATE = 1.0
@@ -33,7 +33,7 @@ def choose_options(
     Units: rows of the training part, all streams together; period_rows in rows, 0 = none found. `is_tuned` where
     training starts from weights that have learned already.
     """
-    said = []
+    notes = []
     outputs = max(_WINDOW_OUTPUTS // channels, 2)
     bounds = [
         (128, "the most that pays"),
@@ -45,19 +45,19 @@ def choose_options(
     reconstruct, why = min(bounds)
     forecast = min(16, max(rows // 16, 1))
     if "reconstruct" not in given:
-        said.append(f"reconstructs the last {reconstruct} rows ({why})")
+        notes.append(f"reconstructs the last {reconstruct} rows ({why})")
     if "forecast" not in given:
-        said.append(f"forecasts the next {forecast} rows" + ("" if forecast == 16 else f" (a sixteenth of {rows:,})"))
+        notes.append(f"forecasts the next {forecast} rows" + ("" if forecast == 16 else f" (a sixteenth of {rows:,})"))
     if "hidden" not in given:
-        said.append(f"{TrainerOptions().hidden} hidden units (more fit closer, and tell anomalies apart worse)")
-    segment = max(min(128, rows // 4), 8)
+        notes.append(f"{TrainerOptions().hidden} hidden units (more fit closer, and tell anomalies apart worse)")
+    steps = max(min(128, rows // 4), 8)
     asked = given.get("max_updates")
     max_updates = asked if isinstance(asked, int) else 1000 if rows >= _SMALL_ROWS else 400
     chosen: dict[str, Any] = {
         "reconstruct": reconstruct,
         "forecast": forecast,
-        "segment": segment,
-        "batch": max(min(16, int(rows * _SHARE_AN_UPDATE) // segment), 4),
+        "bptt_steps": steps,
+        "batch": max(min(16, int(rows * _SHARE_AN_UPDATE) // steps), 4),
         "burn_in": min(16, rows // 32),
         "max_updates": max_updates,
         "validate_every": max(max_updates // 40, 1),  # so patience is a quarter of the schedule
@@ -67,8 +67,8 @@ def choose_options(
     elif is_tuned:
         chosen["learning_rate"] = _FINE_TUNING_RATE
     options = TrainerOptions(**(chosen | dict(given)))
-    said.append(
-        f"trains at most {options.max_updates:,} updates of {options.batch} lanes x {options.segment} rows "
-        f"({options.batch * options.segment / max(rows, 1):.0%} of the training part an update)"
+    notes.append(
+        f"trains at most {options.max_updates:,} updates of {options.batch} sequences x {options.bptt_steps} rows "
+        f"({options.batch * options.bptt_steps / max(rows, 1):.0%} of the training part an update)"
     )
-    return options, said
+    return options, notes

@@ -21,8 +21,9 @@ from streamlstm.model.interchange.widening import architecture_of, widen, widen_
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
+from streamlstm.training.causal.plan import CausalPlan, make_plan
 from streamlstm.training.linear_head import SplitSegment, fit_head
-from streamlstm.training.plan import Plan, fingerprint, make_plan
+from streamlstm.training.plan import fingerprint
 from streamlstm.training.segments import standardized_segment
 
 __all__ = ["import_network"]
@@ -49,7 +50,7 @@ def import_network(
     the newest sample and then each horizon, C values each: it is taken, not fitted.
     Raises: DataError when there is too little data, or of other channels; UsageError for a head that cannot be taken.
     """
-    say = on_choice or (lambda _: None)
+    note = on_choice or (lambda _: None)
     plan = make_plan(values, channels=channels, forecast=forecast)
     count, inputs = len(plan.channels), foreign.layers[0].input_size
     if count != inputs:
@@ -65,7 +66,7 @@ def import_network(
     layers = widen(foreign.layers)
     widths = [layer.hidden_size for layer in foreign.layers]
     if len(set(widths)) > 1:
-        say(f"layers of {', '.join(map(str, widths))} units: the narrower get units of zero, which change nothing")
+        note(f"layers of {', '.join(map(str, widths))} units: the narrower get units of zero, which change nothing")
     if is_raw:
         layers = (take_standardized(layers[0], standardizer), *layers[1:])
     horizons = plan.options.forecast
@@ -75,7 +76,7 @@ def import_network(
         head = tell_standardized(head, standardizer) if is_raw else head
     else:
         head = _fitted_head(layers, plan, standardizer, horizons)
-        say(f"fitted a head for the newest row and the next {horizons}, on the data")
+        note(f"fitted a head for the newest row and the next {horizons}, on the data")
     network = Network(architecture_of(layers, channels=count, forecast=horizons), layers, *head)
     calibration = calibrate(
         network,
@@ -120,7 +121,9 @@ def _taken_head(foreign: ForeignNetwork, channels: int, forecast: int | None) ->
     return foreign.head, horizons
 
 
-def _fitted_head(layers: tuple[CellWeights, ...], plan: Plan, standardizer: Standardizer, forecast: int) -> Linear:
+def _fitted_head(
+    layers: tuple[CellWeights, ...], plan: CausalPlan, standardizer: Standardizer, forecast: int
+) -> Linear:
     parts = []
     for key, values in plan.series.items():
         first, second = plan.cuts[key]

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.kernels import adamw_update
+from streamlstm.training.options import TrainerOptions
 
-__all__ = ["SGD", "AdamW", "Optimizer", "clip_gradients"]
+__all__ = ["SGD", "AdamW", "Optimizer", "clip_gradients", "make_optimizer"]
 
 _Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -95,6 +96,13 @@ class SGD:
             velocity += gradients[name]
             velocity += self._weight_decay * parameter
             parameter -= learning_rate * velocity
+
+
+def make_optimizer(parameters: _Arrays, o: TrainerOptions) -> Optimizer:
+    """Return the optimizer that the options name, for these parameters."""
+    if o.optimizer == "sgd":
+        return SGD(parameters, momentum=o.momentum, weight_decay=o.weight_decay)
+    return AdamW(parameters, weight_decay=o.weight_decay)
 
 
 def clip_gradients(gradients: _Arrays, max_norm: float) -> float:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias, get_args
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias, get_args
 
 from streamlstm.errors import ShapeError, UsageError
 from streamlstm.model.network import Architecture
 
-__all__ = ["Loss", "Optimizer", "Schedule", "TrainerOptions", "choose_cells"]
+__all__ = [
+    "RENAMED",
+    "Loss",
+    "Optimizer",
+    "Schedule",
+    "TrainerOptions",
+    "as_first_named",
+    "check_names",
+    "choose_cells",
+    "stored_options",
+]
 
 Loss: TypeAlias = Literal["mse", "huber", "gaussian"]
 Optimizer: TypeAlias = Literal["adamw", "sgd"]
 Schedule: TypeAlias = Literal["cosine", "one_cycle", "plateau", "constant"]
+
+RENAMED = {"segment": "bptt_steps", "stretch": "reset_every"}
+"""Options that version 0.1.0 called by another name."""
 
 _NAMES = {"loss": get_args(Loss), "optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
 _MAY_BE_ZERO = frozenset(("burn_in", "seed", "weight_decay", "projection", "jitter", "scale", "time_warp"))
@@ -26,6 +40,7 @@ class TrainerOptions:
     """Sizes of the network and how it is trained."""
 
     hidden: int = 32
+    """Hidden units of each layer."""
     cells: tuple[str, ...] = ("lstm",)
     """The cell of each layer, the lowest first."""
     projection: int = 0
@@ -33,34 +48,40 @@ class TrainerOptions:
     mask_inputs: bool = False
     """The network is also told which values were observed: one input more a channel."""
     forecast: int = 16
+    """Samples ahead that are forecast."""
     reconstruct: int = 128
+    """Samples back that are rebuilt."""
 
-    segment: int = 128
-    """Rows a lane runs, and gradients reach back, at one update."""
+    bptt_steps: int = 128
+    """Rows that a sequence moves on, and gradients reach back, at one update."""
     batch: int = 16
-    """Lanes. In the same time, more updates of 16 lanes came to a lower loss than fewer of 32 or 64 (ECG, servers)."""
-    stretch: int = 1024
-    """Rows a lane runs over, its state carried from update to update, before the state starts again from zero. As many
-    as of a segment: no state is carried, and burn-in alone prepares it."""
+    """Sequences side by side. In the same time, more updates of 16 came to a lower loss than fewer of 32 or 64 (ECG,
+    servers)."""
+    reset_every: int = 1024
+    """Rows of a sequence: state is carried over them from update to update, then starts again from zero. As many as
+    bptt_steps: no state is carried, and burn-in alone prepares it."""
     burn_in: int = 16
-    """First rows of a stretch, whose state has seen too little to be judged."""
+    """First rows of a sequence, whose state has seen too little to be judged."""
 
     loss: Loss = "mse"
-    """huber grows linearly beyond `huber_delta`; gaussian learns a variance beside each output and weighs errors by
-    it."""
+    """mse, huber or gaussian. huber grows linearly beyond `huber_delta`; gaussian learns a variance beside each output
+    and weighs errors by it."""
     huber_delta: float = 1.0
     """In deviations of a channel."""
     trim: float = 0.0
     """Share of the rows of an update, those of the largest loss, that are left out: the data may hold anomalies."""
     optimizer: Optimizer = "adamw"
+    """adamw or sgd."""
     learning_rate: float = 2e-2
     """Peak of the schedule. 0.01 is slower, at 0.03 some seeds fail."""
     momentum: float = 0.9
     """Of sgd."""
     weight_decay: float = 1e-2
+    """Share that an update takes off the weights, times the learning rate. (sgd adds it to the gradient instead.)"""
     clip_norm: float = 1.0
     """Most that the gradient's Euclidean norm may be; it is scaled down to it."""
     schedule: Schedule = "cosine"
+    """cosine, one_cycle, plateau or constant: how the learning rate changes."""
 
     dropout: float = 0.0
     """Share of a layer's outputs that the layer above does not see, drawn anew for each row."""
@@ -69,20 +90,21 @@ class TrainerOptions:
     jitter: float = 0.0
     """Deviation of noise added to the inputs, not to what they are compared with."""
     scale: float = 0.0
-    """Deviation of the factor, about 1, by which a channel of a stretch is multiplied."""
+    """Deviation of the factor, about 1, by which a channel of a sequence is multiplied."""
     time_warp: float = 0.0
-    """Deviation of the speed, about 1, at which a stretch is played; it changes along the stretch."""
+    """Deviation of the speed, about 1, at which a sequence is played; it changes along the sequence."""
     channel_drop: float = 0.0
-    """Share of the channels of a stretch whose input is missing."""
+    """Share of the channels of a sequence whose input is missing."""
 
     max_updates: int = 1000
-    """Twice as many bring the validation loss down by another quarter but find no more: on ECG and servers the error of
-    the newest sample then told anomalies apart a little worse."""
+    """Most updates of the weights. Twice as many bring the validation loss down by another quarter but find no more: on
+    ECG and servers the error of the newest sample then told anomalies apart a little worse."""
     validate_every: int = 25
     """Updates between two validations."""
     patience: int = 10
-    """Looks in a row without a better validation loss after which training stops."""
+    """Validations in a row without a better validation loss after which training stops."""
     seed: int = 1
+    """The same seed gives the same weights, bit for bit, on one machine."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -103,6 +125,31 @@ class TrainerOptions:
             Architecture(1, self.hidden, self.cells, projection=self.projection)
         except ShapeError as error:
             raise UsageError(str(error)) from error
+
+
+def check_names(given: Collection[str], *, known: Collection[str], of: str) -> None:
+    """Refuse a name that is not known.
+
+    Raises: UsageError that says how it is called now, or names the nearest.
+    """
+    for name in sorted(set(given) - set(known)):
+        if name in RENAMED:
+            raise UsageError(f"{name} is called {RENAMED[name]} now")
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(sorted(known))}"
+        raise UsageError(f"{name}: not an option of {of}; {hint}")
+
+
+def stored_options(stored: Mapping[str, Any]) -> TrainerOptions:
+    """Return the options that a bundle or a file of this version or an earlier one keeps."""
+    values = {RENAMED.get(name, name): value for name, value in stored.items()}
+    return TrainerOptions(**values | {"cells": tuple(values.get("cells", ("lstm",)))})
+
+
+def as_first_named(o: TrainerOptions) -> dict[str, Any]:
+    """Return the options under the names of version 0.1.0, by which checkpoints and tables of trials are told apart."""
+    first = {name: earlier for earlier, name in RENAMED.items()}
+    return {first.get(name, name): value for name, value in asdict(o).items()}
 
 
 def choose_cells(cell: str | Sequence[str], layers: int | None) -> tuple[str, ...]:

@@ -1,36 +1,66 @@
-"""What training starts from: data checked and split by time, and the options that nobody gave chosen."""
+"""What training starts from: data that is checked and split by time, and options, given or chosen."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from streamlstm.errors import DataError, UsageError
-from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.model.network import Architecture
+from streamlstm.errors import DataError
+from streamlstm.model.bundles.base import BundleBase
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.training.choices import choose_options
-from streamlstm.training.options import TrainerOptions, choose_cells
+from streamlstm.training.options import TrainerOptions
 from streamlstm.training.periods import detect_period
+from streamlstm.training.trainable import Trainable
 
-__all__ = ["Plan", "fingerprint", "make_plan"]
+__all__ = ["BundleLabels", "Plan", "SplitData", "fingerprint", "split_data"]
+
+N = TypeVar("N")
+B = TypeVar("B", bound=BundleBase)
 
 _TRAINING, _VALIDATION = 0.6, 0.8
 _LEAST_ROWS = 100
-_FIXED = ("hidden", "cells", "projection", "mask_inputs", "forecast", "reconstruct")
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What training starts from: data split by time, options, and why they were chosen.
+class SplitData:
+    """Data that is checked and split by time.
 
     Shapes: series float32 [T, C] by stream, NaN = missing; cuts by stream, the first row of validation and of
-    calibration. `start` is the bundle whose weights are taken over.
+    calibration; training_values [N, C], the training parts of all streams. `period_rows` is 0 where none was found,
+    `notes` are sentences about the data.
+    """
+
+    series: dict[str, NDArray[np.float32]]
+    cuts: dict[str, tuple[int, int]]
+    channels: tuple[str, ...]
+    period_rows: int
+    training_values: NDArray[np.float32]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BundleLabels:
+    """What a bundle is called and says of its channels and its time. Units: period_s in seconds, 0 = unknown."""
+
+    period_s: float = 0.0
+    units: tuple[str, ...] = ()
+    name: str = "model"
+    version: int = 1
+    created_at: str = ""
+
+
+@dataclass(frozen=True)
+class Plan(ABC, Generic[N, B]):
+    """What training a network of kind N to a bundle of kind B starts from: split data, options, and why those.
+
+    Shapes: series float32 [T, C] by stream, NaN = missing; cuts by stream, the first row of validation and of
+    calibration.
     """
 
     series: dict[str, NDArray[np.float32]]
@@ -40,62 +70,58 @@ class Plan:
     period_rows: int
     options: TrainerOptions
     choices: tuple[str, ...]
-    start: ModelBundle | None = None
 
     @property
-    def architecture(self) -> Architecture:
-        """The network that will be trained."""
-        o = self.options
-        return Architecture(
-            len(self.channels), o.hidden, o.cells, o.forecast, o.reconstruct, o.projection, o.mask_inputs
-        )
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Return the options that apply, as a bundle keeps them."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this plan from others of the same data."""
+
+    @abstractmethod
+    def trainable(self, *, frozen: Sequence[str] = ()) -> Trainable[N]:
+        """Return the network in training, its data standardised; the rows that are to calibrate are not looked at."""
+
+    @abstractmethod
+    def bundle(self, network: N, labels: BundleLabels, training: dict[str, Any]) -> B:
+        """Calibrate the network on the last parts; `training` is what the bundle says of its training."""
+
+    def metadata(self, *, updates: int, validation_loss: float, frozen: Sequence[str]) -> dict[str, Any]:
+        """Return what a bundle says of its training."""
+        return {
+            "rows": sum(map(len, self.series.values())),
+            "streams": len(self.series),
+            "fingerprint": fingerprint(self.series),
+            "period_rows": self.period_rows,
+            "updates": updates,
+            "validation_loss": validation_loss,
+            "options": self.settings,
+        }
 
 
-def make_plan(
-    values: ArrayLike | Mapping[str, ArrayLike],
-    *,
-    channels: Sequence[str] | None = None,
-    start: ModelBundle | None = None,
-    cell: str | Sequence[str] | None = None,
-    layers: int | None = None,
-    **options: Any,
-) -> Plan:
-    """Check and split the data, and choose the options that are not given.
+def split_data(values: ArrayLike | Mapping[str, ArrayLike], *, channels: Sequence[str] | None) -> SplitData:
+    """Check the data and split it by time.
 
-    `cell` is lstm, peephole, gru, gru_reset_before or rnn, one for all layers or one for each, comma separated;
-    `options` are fields of TrainerOptions, None where one is to be chosen. With `start` its architecture is kept.
-    Raises: DataError when there are too few rows, or no numbers at all; UsageError for options that cannot be.
+    Shapes: values float [T, C], or {stream id: such an array}; rows in time order.
+    Raises: DataError when there are too few rows, or no numbers at all.
     """
-    said: list[str] = []
     series = _series(values)
     count = next(iter(series.values())).shape[1]
-    names = tuple(channels) if channels else start.channels if start else tuple(f"ch{c}" for c in range(count))
-    _check(series, names, said.append)
+    names = tuple(channels) if channels else tuple(f"ch{c}" for c in range(count))
+    notes = _check(series, names)
     cuts = {key: (int(len(v) * _TRAINING), int(len(v) * _VALIDATION)) for key, v in series.items()}
-    training_values = np.concatenate([v[: cuts[key][0]] for key, v in series.items()])
     longest = max(series.values(), key=len)
     period_rows = detect_period(longest[: int(len(longest) * _VALIDATION)])
-    given = {key: value for key, value in options.items() if value is not None}
-    unknown = sorted(set(given) - {field.name for field in fields(TrainerOptions)})
-    if unknown:
-        raise UsageError(f"{unknown[0]}: not an option of the trainer")
-    if cell is not None or layers is not None:
-        given["cells"] = choose_cells(cell or "lstm", layers)
-    if start is not None:
-        given = _like(start, names, given)
-    chosen, reasons = choose_options(
-        rows=len(training_values), channels=count, period_rows=period_rows, given=given, is_tuned=start is not None
-    )
-    said.append(f"period of {period_rows} rows" if period_rows else "no period found")
-    return Plan(
+    return SplitData(
         series=series,
         cuts=cuts,
         channels=names,
-        standardizer=start.standardizer if start else Standardizer.fit(training_values),
         period_rows=period_rows,
-        options=chosen,
-        choices=(*said, *reasons),
-        start=start,
+        training_values=np.concatenate([v[: cuts[key][0]] for key, v in series.items()]),
+        notes=(*notes, f"period of {period_rows} rows" if period_rows else "no period found"),
     )
 
 
@@ -106,18 +132,6 @@ def fingerprint(series: Mapping[str, NDArray[np.float32]]) -> str:
         sha.update(f"{key}\0{values.shape}\0".encode())
         sha.update(values.tobytes())
     return sha.hexdigest()
-
-
-def _like(start: ModelBundle, names: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
-    """Take the architecture of the bundle that is fine-tuned; options that contradict it are refused."""
-    if names != start.channels:
-        raise DataError(f"expected the channels of {start.label} {list(start.channels)}, got {list(names)}")
-    a = start.network.architecture
-    fixed = {name: getattr(a, name) for name in _FIXED}
-    for name in _FIXED:
-        if name in given and given[name] != fixed[name]:
-            raise UsageError(f"{name}: expected {fixed[name]!r} as {start.label} has, got {given[name]!r}")
-    return given | fixed
 
 
 def _series(values: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float32]]:
@@ -135,7 +149,8 @@ def _series(values: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray[np
     return series
 
 
-def _check(series: Mapping[str, NDArray[np.float32]], channels: Sequence[str], say: Callable[[str], None]) -> None:
+def _check(series: Mapping[str, NDArray[np.float32]], channels: Sequence[str]) -> list[str]:
+    """Refuse what cannot be trained on; return sentences about what is odd."""
     for key, values in series.items():
         if len(values) < _LEAST_ROWS:
             raise DataError(
@@ -151,6 +166,7 @@ def _check(series: Mapping[str, NDArray[np.float32]], channels: Sequence[str], s
         varies |= highest > lowest
     if not any(np.isfinite(values).any() for values in series.values()):
         raise DataError(f"expected numbers in at least one channel, got none: {list(channels)} are all missing")
-    if not varies.all():
-        constant = [name for name, moves in zip(channels, varies, strict=True) if not moves]
-        say(f"constant or missing in training, so any change will stand out: {', '.join(constant)}")
+    if varies.all():
+        return []
+    constant = [name for name, moves in zip(channels, varies, strict=True) if not moves]
+    return [f"constant or missing in training, so any change will stand out: {', '.join(constant)}"]

@@ -1,28 +1,31 @@
-"""The training loop: truncated backpropagation through time with carried state, early stopping on a validation part.
+"""The training loop, of every kind of network: early stopping on the validation parts, checkpoints, the best kept.
 
-Updates are made by `TrainingRun`; now and then the validation loss is taken, the best parameters are kept, and a
-checkpoint is written.
+Each update:  1 the trainable draws a batch and differentiates its loss; 2 the gradient's norm is clipped;
+              3 the optimizer updates the parameters; 4 now and then the validation loss is taken, the best parameters
+              are kept, and a checkpoint is written.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
+from streamlstm.errors import DataError
 from streamlstm.kernels import single_thread
-from streamlstm.model.network import Network
-from streamlstm.training.causal.trainable import TrainingRun
-from streamlstm.training.causal.validation import Validator
 from streamlstm.training.checkpoint import TrainingCheckpoint
+from streamlstm.training.optimizer import Optimizer, clip_gradients, make_optimizer
 from streamlstm.training.options import TrainerOptions
-from streamlstm.training.parameters import to_network
+from streamlstm.training.parameters import Parameters
 from streamlstm.training.schedules import is_better, learning_rate
-from streamlstm.training.segments import Segment
+from streamlstm.training.trainable import Trainable, TrainableState
 
-__all__ = ["FitResult", "TrainingProgress", "ValidationPoint", "fit_network"]
+__all__ = ["FitResult", "TrainingProgress", "ValidationPoint", "fit"]
+
+N = TypeVar("N")
 
 _SMOOTHING = 0.1  # of the training loss that is shown: the mean of about the last ten updates
 
@@ -54,88 +57,129 @@ class ValidationPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class FitResult:
+class FitResult(Generic[N]):
     """The best network and how training went. Losses are NaN where there was no validation part to measure on."""
 
-    network: Network
+    network: N
     history: tuple[ValidationPoint, ...]
     updates: int
     best_update: int
     best_validation_loss: float
 
 
-def fit_network(
-    training: Sequence[Segment],
-    validation: Sequence[Segment],
-    options: TrainerOptions,
+def fit(
+    trainable: Trainable[N],
     *,
-    start: Network | None = None,
-    frozen: Sequence[str] = (),
     checkpoint: Path | None = None,
     resume: bool = False,
-    progress: Callable[[TrainingProgress], None] | None = None,
+    on_progress: Callable[[TrainingProgress], None] | None = None,
     on_validation: Callable[[ValidationPoint], None] | None = None,
-) -> FitResult:
-    """Train a network on parts of one series or of many; return it as it was at its lowest validation loss.
+) -> FitResult[N]:
+    """Train, and return the network as it was at its lowest validation loss.
 
-    Training begins from `start` where it is given, and leaves the parameters named in `frozen` as they are. A
-    `checkpoint` is written at every validation; with `resume` training goes on from it, if it is there. `on_validation`
-    is told every validation point, after a resumption the earlier ones first.
-    State: the same parts, options and seed give the same bits on one machine, resumed or not: wall time is shown, and
-    decides nothing.
-    Raises: DataError when there is nothing to train on, the loss is no longer a number, or the checkpoint is not of
-    this training; UsageError when a frozen name is of no parameter.
+    A `checkpoint` is written at every validation; with `resume` training goes on from it, if it is there.
+    `on_validation` is told every validation point, after a resumption the earlier ones first.
+    State: the same trainable gives the same bits on one machine, resumed or not: wall time is shown, and decides
+    nothing.
+    Raises: DataError when the gradient is no longer a number, or the checkpoint is not of this training.
     """
-    o = options
+    o, parameters = trainable.options, trainable.parameters
     with single_thread():
-        run = TrainingRun(training, o, start=start, frozen=frozen)
-        judge = Validator(validation, o)
-        shown = best_loss = math.nan
-        best_update, best, history = 0, run.parameters, list[ValidationPoint]()
+        optimizer = make_optimizer({name: parameters[name] for name in trainable.trained}, o)
+        course = _Course(best=parameters)
         if checkpoint is not None and resume and checkpoint.exists():
-            saved = TrainingCheckpoint.load(checkpoint, training=run.identity)
-            run.restore(saved)
-            best = saved.arrays["best"]
-            shown, best_loss, best_update = (saved.progress[key] for key in ("shown", "best_loss", "best_update"))
-            history = [ValidationPoint(*values) for values in saved.progress["history"]]
-            for point in history:
+            course = _resume(checkpoint, trainable, optimizer)
+            for point in course.history:
                 if on_validation is not None:
                     on_validation(point)
-        began_s, began_at = time.perf_counter(), run.updates
-        while run.updates < o.max_updates:
-            if history and run.updates - best_update >= o.patience * o.validate_every:
-                break
-            rate = learning_rate(o, run.updates + 1, [point.validation_loss for point in history])
-            made = run.update(rate)
-            shown = made.loss if math.isnan(shown) else shown + _SMOOTHING * (made.loss - shown)
+        began_s, began_at, rows = time.perf_counter(), optimizer.updates, 0
+        while optimizer.updates < o.max_updates and not course.is_over(optimizer.updates, o):
+            update = optimizer.updates + 1
+            rate = learning_rate(o, update, [point.validation_loss for point in course.history])
+            loss, gradients, rows_of_batch = trainable.differentiate()
+            norm = clip_gradients(gradients, o.clip_norm)
+            if not math.isfinite(norm):
+                raise DataError(f"update {update}: expected a finite gradient, got {norm}; lower learning_rate")
+            optimizer.update(gradients, learning_rate=rate)
+            course.show(loss)
+            rows += rows_of_batch
 
-            if run.updates % o.validate_every == 0 or run.updates == o.max_updates:
-                measured = judge.measure(run.parameters)
-                history.append(ValidationPoint(run.updates, run.epochs, shown, measured, rate, made.gradient_norm))
-                if math.isnan(best_loss) or is_better(measured, best_loss):
-                    best_loss, best_update = measured, run.updates
-                    best = {name: array.copy() for name, array in run.parameters.items()}
+            if update % o.validate_every == 0 or update == o.max_updates:
+                validation_loss = trainable.validate()
+                point = ValidationPoint(update, trainable.epochs, course.shown, validation_loss, rate, norm)
+                course.add(point, parameters)
                 if checkpoint is not None:
-                    numbers = {"shown": shown, "best_loss": best_loss, "best_update": best_update}
-                    run.checkpoint(best, numbers | {"history": list(map(astuple, history))}).save(checkpoint)
+                    _checkpoint(trainable, optimizer, course).save(checkpoint)
                 if on_validation is not None:
-                    on_validation(history[-1])
-            if progress is not None:
-                an_update_s = (time.perf_counter() - began_s) / (run.updates - began_at)
-                progress(_progress(run, shown, history, an_update_s))
-    return FitResult(to_network(run.architecture, best), tuple(history), run.updates, best_update, best_loss)
+                    on_validation(point)
+            if on_progress is not None:
+                elapsed_s = max(time.perf_counter() - began_s, 1e-9)
+                on_progress(
+                    TrainingProgress(
+                        update=update,
+                        of=o.max_updates,
+                        epoch=trainable.epochs,
+                        loss=course.shown,
+                        validation_loss=course.history[-1].validation_loss if course.history else math.nan,
+                        rows_per_second=rows / elapsed_s,
+                        seconds_left=elapsed_s / (update - began_at) * (o.max_updates - update),
+                    )
+                )
+        network = trainable.network(course.best)
+    return FitResult(network, tuple(course.history), optimizer.updates, course.best_update, course.best_loss)
 
 
-def _progress(
-    run: TrainingRun, loss: float, history: Sequence[ValidationPoint], an_update_s: float
-) -> TrainingProgress:
-    o = run.options
-    return TrainingProgress(
-        update=run.updates,
-        of=o.max_updates,
-        epoch=run.epochs,
-        loss=loss,
-        validation_loss=history[-1].validation_loss if history else math.nan,
-        rows_per_second=o.batch * o.segment / max(an_update_s, 1e-9),
-        seconds_left=an_update_s * (o.max_updates - run.updates),
+@dataclass(slots=True)
+class _Course:
+    """How training has gone so far: the loss that is shown, and the parameters of the lowest validation loss."""
+
+    best: Parameters
+    shown: float = math.nan
+    best_loss: float = math.nan
+    best_update: int = 0
+    history: list[ValidationPoint] = field(default_factory=list)
+
+    def show(self, loss: float) -> None:
+        self.shown = loss if math.isnan(self.shown) else self.shown + _SMOOTHING * (loss - self.shown)
+
+    def add(self, point: ValidationPoint, parameters: Parameters) -> None:
+        """Take a validation point, and keep the parameters if it is the best."""
+        self.history.append(point)
+        if math.isnan(self.best_loss) or is_better(point.validation_loss, self.best_loss):
+            self.best_loss, self.best_update = point.validation_loss, point.update
+            self.best = {name: array.copy() for name, array in parameters.items()}
+
+    def is_over(self, updates: int, o: TrainerOptions) -> bool:
+        """Return whether patience is at its end."""
+        return bool(self.history) and updates - self.best_update >= o.patience * o.validate_every
+
+
+def _checkpoint(trainable: Trainable[N], optimizer: Optimizer, course: _Course) -> TrainingCheckpoint:
+    state = trainable.export()
+    own = {"parameters": dict(trainable.parameters), "best": dict(course.best), "moments": dict(optimizer.moments)}
+    progress = {
+        "shown": course.shown,
+        "best_loss": course.best_loss,
+        "best_update": course.best_update,
+        "history": [astuple(point) for point in course.history],
+        "updates": optimizer.updates,
+    }
+    return TrainingCheckpoint(trainable.identity, own | state.arrays, state.generators, progress)
+
+
+def _resume(checkpoint: Path, trainable: Trainable[N], optimizer: Optimizer) -> _Course:
+    """Set the trainable and the optimizer to where the checkpoint's training was; return how it had gone."""
+    saved = TrainingCheckpoint.load(checkpoint, training=trainable.identity)
+    arrays, progress = saved.arrays, saved.progress
+    for own, kept in ((trainable.parameters, arrays["parameters"]), (optimizer.moments, arrays["moments"])):
+        for name, array in own.items():
+            array[...] = kept[name]
+    optimizer.updates = progress["updates"]
+    trainable.restore(TrainableState(arrays, saved.generators))
+    return _Course(
+        best=arrays["best"],
+        shown=progress["shown"],
+        best_loss=progress["best_loss"],
+        best_update=progress["best_update"],
+        history=[ValidationPoint(*values) for values in progress["history"]],
     )

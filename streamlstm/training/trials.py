@@ -9,9 +9,9 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from streamlstm.errors import StreamLstmError
 from streamlstm.training.plan import Plan, fingerprint
@@ -53,9 +53,9 @@ class Trial:
     curve: tuple[tuple[int, float], ...]
 
 
-def identity_of(plan: Plan, *, seed: int) -> str:
+def identity_of(plan: Plan[Any, Any], *, seed: int) -> str:
     """Return what tells one search from another: a hash of its data, options and seed."""
-    told = json.dumps([asdict(plan.options), seed, plan.channels, fingerprint(plan.series)])
+    told = json.dumps([plan.identity, seed, plan.channels, fingerprint(plan.series)])
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamlstm.errors import DataError, UsageError
-from streamlstm.training.fit import fit_plan
 from streamlstm.training.plan import Plan
-from streamlstm.training.trainer import TrainingProgress, ValidationPoint
+from streamlstm.training.trainer import TrainingProgress, ValidationPoint, fit
 from streamlstm.training.trials import Choice, Option, Space, State, Trial
 
 __all__ = ["Search", "search"]
@@ -46,7 +45,7 @@ class _PrunedError(Exception):
 
 
 def search(
-    make: Callable[[dict[str, Option]], Plan],
+    make: Callable[[dict[str, Option]], Plan[Any, Any]],
     space: Space,
     *,
     trials: int,
@@ -75,7 +74,7 @@ def search(
     made: list[Trial] = []
     for number in range(trials):
         asked = study.ask()
-        options = _suggest(asked, space, layers=first.architecture.layers)
+        options = _suggest(asked, space, layers=len(first.options.cells))
         if number < len(known) and known[number].options == options:
             done = known[number]
             for update, loss in done.curve:
@@ -95,7 +94,7 @@ def search(
     return Search(tuple(made), is_interrupted=False)
 
 
-def _present(plan: Plan, space: Space) -> dict[str, Option]:
+def _present(plan: Plan[Any, Any], space: Space) -> dict[str, Option]:
     """Return what the plan has of the space's options, where the space holds it."""
     o = plan.options
     present: dict[str, Option] = {"hidden": o.hidden, "layers": len(o.cells), "cell": o.cells[0], "batch": o.batch}
@@ -125,7 +124,7 @@ def _train(
     asked: Any,
     number: int,
     options: dict[str, Option],
-    make: Callable[[dict[str, Option]], Plan],
+    make: Callable[[dict[str, Option]], Plan[Any, Any]],
     on_progress: Callable[[int, TrainingProgress], None] | None,
 ) -> Trial:
     curve: list[tuple[int, float]] = []
@@ -144,7 +143,7 @@ def _train(
     state: State = "failed"
     lowest = math.nan
     try:
-        lowest = fit_plan(make(options), on_progress=told, on_validation=on_validation).best_validation_loss
+        lowest = fit(make(options).trainable(), on_progress=told, on_validation=on_validation).best_validation_loss
         state = "complete" if curve else "failed"
     except _PrunedError:
         state, lowest = "pruned", min(loss for _, loss in curve)

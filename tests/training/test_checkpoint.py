@@ -12,12 +12,22 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
 from streamlstm.kernels import CELL_FIELDS
+from streamlstm.training import trainer
+from streamlstm.training.causal.trainable import CausalTraining
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import FitResult, ValidationPoint, fit_network
+from streamlstm.training.trainer import FitResult, ValidationPoint
 
 PLAIN = TrainerOptions(
-    hidden=9, forecast=3, reconstruct=8, segment=16, batch=5, stretch=64, burn_in=4, max_updates=30, validate_every=4
+    hidden=9,
+    forecast=3,
+    reconstruct=8,
+    bptt_steps=16,
+    batch=5,
+    reset_every=64,
+    burn_in=4,
+    max_updates=30,
+    validate_every=4,
 )
 EVERYTHING = dataclasses.replace(
     PLAIN,
@@ -53,7 +63,12 @@ def parts() -> tuple[list[Segment], list[Segment]]:
 
 
 def fit(
-    o: TrainerOptions, *, stop_at: int = 0, points: list[ValidationPoint] | None = None, **changes: object
+    o: TrainerOptions,
+    *,
+    stop_at: int = 0,
+    points: list[ValidationPoint] | None = None,
+    frozen: tuple[str, ...] = (),
+    **changes: object,
 ) -> FitResult:
     def on_validation(point: ValidationPoint) -> None:
         if points is not None:
@@ -61,7 +76,8 @@ def fit(
         if point.update == stop_at:
             raise Stopped
 
-    return fit_network(*parts(), o, on_validation=on_validation, **changes)  # type: ignore[arg-type]
+    training = CausalTraining(*parts(), o, frozen=frozen)
+    return trainer.fit(training, on_validation=on_validation, **changes)  # type: ignore[arg-type]
 
 
 def arrays(result: FitResult) -> list[NDArray[np.float32]]:

@@ -10,19 +10,21 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError, UsageError
 from streamlstm.kernels import CELL_FIELDS, state_size, unroll
 from streamlstm.model.network import Architecture, Network
+from streamlstm.training import trainer
+from streamlstm.training.causal.trainable import CausalTraining
 from streamlstm.training.choices import choose_options
 from streamlstm.training.options import TrainerOptions, choose_cells
 from streamlstm.training.parameters import initial_parameters, to_network
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import FitResult, TrainingProgress, fit_network
+from streamlstm.training.trainer import FitResult, TrainingProgress
 
 SMALL = TrainerOptions(
     hidden=16,
     forecast=4,
     reconstruct=12,
-    segment=24,
+    bptt_steps=24,
     batch=8,
-    stretch=120,
+    reset_every=120,
     burn_in=6,
     max_updates=60,
     validate_every=10,
@@ -50,7 +52,9 @@ def arrays(network: Network) -> list[NDArray[np.float32]]:
 def fit(seed: int, **changes: float) -> FitResult:
     values = mixture(1200, seed=5)
     options = dataclasses.replace(SMALL, seed=seed, **changes)  # type: ignore[arg-type]
-    return fit_network([segment(values[:700]), segment(values[700:900])], [segment(values[900:])], options)
+    return trainer.fit(
+        CausalTraining([segment(values[:700]), segment(values[700:900])], [segment(values[900:])], options)
+    )
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
@@ -64,7 +68,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
 def test_it_learns_a_mixture_of_sines_and_the_network_forecasts_it() -> None:
     values = mixture(4000, seed=1)
     options = dataclasses.replace(SMALL, hidden=24, max_updates=300, batch=16, validate_every=50)
-    result = fit_network([segment(values[:3000])], [segment(values[3000:])], options)
+    result = trainer.fit(CausalTraining([segment(values[:3000])], [segment(values[3000:])], options))
     assert result.best_validation_loss < 0.06  # the mean alone gives 0.54, the noise is 0.0025
     network = result.network
     x = values[3000:].astype(np.float32)
@@ -94,7 +98,7 @@ def test_every_cell_learns_a_sine_that_it_forecasts_better_than_the_mean(
     options = dataclasses.replace(
         SMALL, cells=cells, projection=projection, max_updates=120, learning_rate=1e-2, validate_every=30
     )
-    result = fit_network([segment(values[:1100])], [segment(values[1100:])], options)
+    result = trainer.fit(CausalTraining([segment(values[:1100])], [segment(values[1100:])], options))
     network, x = result.network, values[1100:].astype(np.float32)
     assert network.architecture.cells == cells
     assert result.best_validation_loss < 0.1  # the mean gives 0.37
@@ -147,14 +151,14 @@ def test_early_stopping_returns_the_best() -> None:
     train = segment(mixture(300, seed=2, noise=0.6))
     validation = segment(np.random.default_rng(9).normal(0.5, 1, (300, 2)))
     options = dataclasses.replace(SMALL, max_updates=400, validate_every=5, patience=3, batch=4, learning_rate=0.03)
-    result = fit_network([train], [validation], options)
+    result = trainer.fit(CausalTraining([train], [validation], options))
     assert result.updates < 400
     assert result.updates == result.best_update + 15
     losses = {point.update: point.validation_loss for point in result.history}
     assert losses[result.best_update] == result.best_validation_loss
     assert result.best_validation_loss <= min(losses.values()) * 1.002
     # With a longer patience the same run goes on, and must come back to the same parameters.
-    longer = fit_network([train], [validation], dataclasses.replace(options, patience=5))
+    longer = trainer.fit(CausalTraining([train], [validation], dataclasses.replace(options, patience=5)))
     assert longer.updates == result.updates + 10
     assert longer.best_update == result.best_update
     for a, b in zip(arrays(result.network), arrays(longer.network), strict=True):
@@ -162,7 +166,9 @@ def test_early_stopping_returns_the_best() -> None:
 
 
 def test_without_a_validation_part_it_runs_to_the_end() -> None:
-    result = fit_network([segment(mixture(300, seed=2))], [], dataclasses.replace(SMALL, max_updates=20))
+    result = trainer.fit(
+        CausalTraining([segment(mixture(300, seed=2))], [], dataclasses.replace(SMALL, max_updates=20))
+    )
     assert result.updates == result.best_update == 20
     assert math.isnan(result.best_validation_loss)
 
@@ -171,8 +177,10 @@ def test_progress_is_told_at_every_update_and_changes_nothing() -> None:
     told: list[TrainingProgress] = []
     values = mixture(600, seed=5)
     options = dataclasses.replace(SMALL, max_updates=20)
-    with_progress = fit_network([segment(values[:400])], [segment(values[400:])], options, progress=told.append)
-    without = fit_network([segment(values[:400])], [segment(values[400:])], options)
+    with_progress = trainer.fit(
+        CausalTraining([segment(values[:400])], [segment(values[400:])], options), on_progress=told.append
+    )
+    without = trainer.fit(CausalTraining([segment(values[:400])], [segment(values[400:])], options))
     np.testing.assert_array_equal(with_progress.network.head_weight, without.network.head_weight)
     assert [one.update for one in told] == list(range(1, 21))
     assert math.isnan(told[0].validation_loss) and told[-1].validation_loss == with_progress.history[-1].validation_loss
@@ -182,14 +190,16 @@ def test_progress_is_told_at_every_update_and_changes_nothing() -> None:
 
 def test_many_short_series_and_more_lanes_than_rows() -> None:
     parts = [segment(mixture(rows, seed=rows)) for rows in (30, 5, 41, 17)]
-    result = fit_network(parts, parts[:1], dataclasses.replace(SMALL, max_updates=10, batch=12, cells=("lstm", "lstm")))
+    result = trainer.fit(
+        CausalTraining(parts, parts[:1], dataclasses.replace(SMALL, max_updates=10, batch=12, cells=("lstm", "lstm")))
+    )
     assert result.network.architecture.layers == 2
     assert all(np.isfinite(array).all() for array in arrays(result.network))
 
 
 def test_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(DataError, match="expected rows to train on"):
-        fit_network([], [], SMALL)
+        CausalTraining([], [], SMALL)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +216,7 @@ def test_nothing_to_train_on_is_refused() -> None:
 def test_sizes_follow_from_the_data(rows: int, channels: int, period: int, reconstruct: int, forecast: int) -> None:
     options, said = choose_options(rows=rows, channels=channels, period_rows=period, given={})
     assert (options.reconstruct, options.forecast) == (reconstruct, forecast)
-    assert options.segment <= max(rows // 4, 8)
+    assert options.bptt_steps <= max(rows // 4, 8)
     assert any(f"last {reconstruct} rows" in sentence for sentence in said)
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from streamlstm.errors import StreamLstmError, UsageError
-from streamlstm.training.plan import Plan, make_plan
+from streamlstm.training.causal.plan import CausalPlan, make_plan
 from streamlstm.training.trials import Choice, Range, Space, Trial, identity_of, read_trials, write_trials
 from streamlstm.training.tuning import search
 
@@ -33,7 +33,7 @@ def series(seed: int = 3) -> NDArray[np.float32]:
 def maker(values: NDArray[np.float32]) -> Any:
     fixed = {"max_updates": 20, "validate_every": 2, "reconstruct": 6, "forecast": 2, "batch": 4}
 
-    def make(options: dict[str, Any]) -> Plan:
+    def make(options: dict[str, Any]) -> CausalPlan:
         return make_plan({"a": values}, **fixed | options)
 
     return make
@@ -109,7 +109,7 @@ def test_bad_trials_are_pruned_or_fail_and_the_search_goes_on() -> None:
     pruned = found.trials[states.index("pruned")]
     assert pruned.updates < 20 and pruned.validation_loss > found.best.validation_loss
 
-    def make(options: dict[str, Any]) -> Plan:
+    def make(options: dict[str, Any]) -> CausalPlan:
         plan = maker(series())(options)
         return plan if options.get("hidden") != 3 else replace(plan, options=replace(plan.options, clip_norm=-1))
 

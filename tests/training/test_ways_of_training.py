@@ -12,11 +12,13 @@ from streamlstm import Detector, train
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.forward import INPUT_LIMIT
+from streamlstm.training import trainer
+from streamlstm.training.causal.plan import make_plan
+from streamlstm.training.causal.trainable import CausalTraining
 from streamlstm.training.fit import run_plan
 from streamlstm.training.options import TrainerOptions
-from streamlstm.training.plan import make_plan
+from streamlstm.training.plan import BundleLabels
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import fit_network
 
 SMALL = {"hidden": 12, "reconstruct": 16, "forecast": 4, "max_updates": 60}
 
@@ -61,7 +63,7 @@ def test_what_does_not_fit_the_bundle_is_refused(bundle: ModelBundle) -> None:
         train(waves(900), start=bundle, cell="gru")
     with pytest.raises(DataError, match="expected the channels of model@1"):
         train(waves(900), start=bundle, channels=["a", "b"])
-    with pytest.raises(UsageError, match="learning_rat: not an option of the trainer"):
+    with pytest.raises(UsageError, match="learning_rat: not an option of train; did you mean .learning_rate"):
         train(waves(900), learning_rat=0.1)
 
 
@@ -98,13 +100,22 @@ def test_trimming_keeps_what_is_normal_when_the_data_hold_anomalies() -> None:
     for at in rng.choice(1900, 25, replace=False):
         dirty[at : at + 6] += rng.normal(0, 8, 2).astype(np.float32)
     o = TrainerOptions(
-        hidden=12, reconstruct=8, forecast=4, segment=64, batch=8, stretch=256, max_updates=200, validate_every=20
+        hidden=12,
+        reconstruct=8,
+        forecast=4,
+        bptt_steps=64,
+        batch=8,
+        reset_every=256,
+        max_updates=200,
+        validate_every=20,
     )
     test = [segment(waves(600, seed=9, noise=0.02))]
     losses = {}
     for name, values, trim in (("clean", clean, 0.0), ("dirty", dirty, 0.0), ("trimmed", dirty, 0.2)):
-        result = fit_network([segment(values)], test, dataclasses.replace(o, trim=trim))
-        judged = fit_network([segment(clean)], test, dataclasses.replace(o, max_updates=1), start=result.network)
+        result = trainer.fit(CausalTraining([segment(values)], test, dataclasses.replace(o, trim=trim)))
+        judged = trainer.fit(
+            CausalTraining([segment(clean)], test, dataclasses.replace(o, max_updates=1), start=result.network)
+        )
         losses[name] = judged.best_validation_loss
     assert losses["trimmed"] < 0.8 * losses["dirty"]
 
@@ -112,12 +123,12 @@ def test_trimming_keeps_what_is_normal_when_the_data_hold_anomalies() -> None:
 def test_dropout_is_of_training_alone() -> None:
     values = waves(1500, seed=4)
     o = TrainerOptions(
-        hidden=12, cells=("lstm", "gru"), reconstruct=8, forecast=4, segment=32, batch=8, stretch=128, max_updates=150,
-        validate_every=10,
+        hidden=12, cells=("lstm", "gru"), reconstruct=8, forecast=4, bptt_steps=32, batch=8, reset_every=128,
+        max_updates=150, validate_every=10,
     )  # fmt: skip
     parts = [segment(values[:1100])], [segment(values[1100:])]
-    plain = fit_network(*parts, o)
-    dropped = fit_network(*parts, dataclasses.replace(o, dropout=0.3, recurrent_dropout=0.2))
+    plain = trainer.fit(CausalTraining(*parts, o))
+    dropped = trainer.fit(CausalTraining(*parts, dataclasses.replace(o, dropout=0.3, recurrent_dropout=0.2)))
     assert dropped.history[-1].loss > 1.2 * plain.history[-1].loss  # what is dropped is missed in training
     assert dropped.history[-1].loss > 1.1 * dropped.history[-1].validation_loss  # and there in validation
     assert dropped.best_validation_loss < 0.5
@@ -129,7 +140,7 @@ def test_memory_grows_with_the_series_itself_and_no_more() -> None:
     for rows in (20_000, 120_000):
         plan = make_plan(waves(rows), max_updates=3, hidden=12, reconstruct=16, forecast=4)
         tracemalloc.start()
-        run_plan(plan)
+        run_plan(plan, BundleLabels())
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     values = (120_000 - 20_000) * 2

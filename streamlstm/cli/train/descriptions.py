@@ -10,7 +10,7 @@ from streamlstm.jobs.estimate import MEASURED_UPDATES, measure_cost, sizes_of
 from streamlstm.jobs.training import TrainingOptions, TrainingOutcome
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.series import Series
-from streamlstm.training.plan import Plan
+from streamlstm.training.causal.plan import CausalPlan
 
 __all__ = ["brief_lines", "data_line", "outcome_line", "plan_lines"]
 
@@ -70,7 +70,7 @@ def brief_lines(jobs: Sequence[TrainingOptions]) -> Iterator[str]:
     yield f"{len(jobs)} models, at most {total:,.0f} s together"
 
 
-def _subjects(job: TrainingOptions, plan: Plan) -> Iterator[tuple[str, str]]:
+def _subjects(job: TrainingOptions, plan: CausalPlan) -> Iterator[tuple[str, str]]:
     o, a = plan.options, plan.architecture
     sizes = sizes_of(plan, job.frozen)
     for key, values in list(plan.series.items())[:_STREAMS_LISTED]:
@@ -87,7 +87,7 @@ def _subjects(job: TrainingOptions, plan: Plan) -> Iterator[tuple[str, str]]:
     )
     for sentence in plan.choices:
         yield "chosen", sentence
-    yield "batch", f"{o.segment} rows x {o.batch} lanes x {a.inputs[0]} inputs an update"
+    yield "batch", f"{o.bptt_steps} rows x {o.batch} sequences x {a.inputs[0]} inputs an update"
     for index, (cell, inputs, outputs) in enumerate(zip(a.cells, a.inputs, a.outputs, strict=True)):
         yield f"layers.{index}", f"{cell}: {inputs} inputs, {a.hidden} hidden units, {outputs} outputs"
     in_training = f"{sizes.head_outputs:,} outputs in training"

@@ -35,8 +35,9 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.ports import HistoryReader
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
+from streamlstm.training.causal.plan import make_plan
 from streamlstm.training.fit import run_plan
-from streamlstm.training.plan import make_plan
+from streamlstm.training.plan import BundleLabels
 from streamlstm.training.trainer import TrainingProgress
 from streamlstm.types import GapPolicy
 
@@ -123,10 +124,12 @@ class _Run:
         if not dry_run:
             training = run_plan(
                 plan,
-                period_s=period_ms / 1000,
-                units=champion.units if champion else (),
-                name=o.name,
-                created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                BundleLabels(
+                    period_s=period_ms / 1000,
+                    units=champion.units if champion else (),
+                    name=o.name,
+                    created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                ),
                 on_progress=on_progress,
             )
             made = {"range": [_written(first_ms), _written(cut_ms)], _TRAINED_UNTIL: cut_ms - 1}

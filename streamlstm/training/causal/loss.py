@@ -8,8 +8,8 @@
     gaussian    l(e) = e^2 / v + log v          v = exp(y_t V' + a) + 1e-4, a variance learned beside each output
 
 Each mean is over what counts, so both heads weigh the same. What counts: observed values of the series, in rows past
-the burn-in of the lane's stretch; of the past only samples that the state has seen, those of the stretch. With `trim`
-the rows of the largest loss do not count either.
+the burn-in of the lane's sequence; of the past only samples that the state has seen, those of the sequence. With
+`trim` the rows of the largest loss do not count either.
 Sources: Huber, Robust Estimation of a Location Parameter (1964); Nix & Weigend, Estimating the mean and variance of the
 target probability distribution (1994); Rousseeuw, Least Median of Squares Regression (1984) for trimming.
 """
@@ -22,7 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.training.causal.padded_series import Batch, PaddedSeries
+from streamlstm.training.causal.batch_sampler import Batch
+from streamlstm.training.causal.padded_series import PaddedSeries
 from streamlstm.training.options import Loss, TrainerOptions
 from streamlstm.training.parameters import Parameters
 
@@ -64,7 +65,7 @@ class _Counted:
     start: NDArray[np.int64]
     """Number of the row's window."""
     first: NDArray[np.int64]
-    """First column of the window that lies in the stretch."""
+    """First column of the window that lies in the sequence."""
     is_live: NDArray[np.bool_]
     is_whole: NDArray[np.bool_]
     """Every value of the window counts."""
@@ -73,21 +74,21 @@ class _Counted:
 
 
 class HeadLoss:
-    """The loss against the windows of a track.
+    """The loss against the windows of padded series.
 
     W = C * (k + p) outputs: the last k samples, oldest first, then the next p. `parameters` hold head.weight [W, R] and
     head.bias [W]; for gaussian also spread.weight and spread.bias, shaped alike.
     """
 
-    def __init__(self, track: PaddedSeries, o: TrainerOptions) -> None:
-        self._track = track
+    def __init__(self, series: PaddedSeries, o: TrainerOptions) -> None:
+        self._series = series
         self._reconstruct = o.reconstruct
         self._forecast = o.forecast
         self._burn_in = o.burn_in
         self._trim = o.trim
         self._kind: Loss = o.loss
         self._delta = np.float32(o.huber_delta)
-        self._channels = track.values.shape[1]
+        self._channels = series.values.shape[1]
         self._parts = o.reconstruct * self._channels  # columns before are reconstruction, from here on forecast
         self._width = self._parts + o.forecast * self._channels
 
@@ -125,7 +126,7 @@ class HeadLoss:
             chunk = slice(at, at + step)
             error = rows[chunk] @ parameters["head.weight"].T
             error += parameters["head.bias"]
-            error -= self._track.windows[counted.start[chunk]]
+            error -= self._series.windows[counted.start[chunk]]
             self._mask(error, counted, chunk)
             if self._kind == "mse":
                 sums += np.einsum("nw,nw->w", error, error)
@@ -186,7 +187,7 @@ class HeadLoss:
         return self._count(batch, is_live & (losses <= most).reshape(rows.shape))
 
     def _count(self, batch: Batch, is_live: NDArray[np.bool_]) -> _Counted:
-        rows, before = batch.rows, self._track.observed_before
+        rows, before = batch.rows, self._series.observed_before
         oldest = rows - self._reconstruct + 1
         past = np.where(is_live, before[rows + 1] - before[np.maximum(oldest, batch.begin)], 0)
         future = np.where(is_live, before[rows + 1 + self._forecast] - before[rows + 1], 0)
@@ -206,7 +207,7 @@ class HeadLoss:
             return
         of_errors[~is_live] = 0
         parts = np.flatnonzero(is_live & ~is_whole)
-        counts = self._track.observed_windows[counted.start[chunk][parts]]
+        counts = self._series.observed_windows[counted.start[chunk][parts]]
         counts *= np.arange(self._width) >= counted.first[chunk][parts, None]
         of_errors[parts] *= counts
 

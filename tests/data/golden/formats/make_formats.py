@@ -34,10 +34,11 @@ from streamlstm.scoring.windows.detector import WindowDetector
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
+from streamlstm.training.causal.trainable import CausalTraining
 from streamlstm.training.fit import train
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import ValidationPoint, fit_network
+from streamlstm.training.trainer import ValidationPoint, fit
 from streamlstm.training.windows.fit import train_window_model
 from streamlstm.types import GapPolicy, Record, TopicPartition
 
@@ -62,9 +63,9 @@ CHECKPOINT = TrainerOptions(
     cells=("lstm", "gru"),
     forecast=2,
     reconstruct=4,
-    segment=16,
+    bptt_steps=16,
     batch=4,
-    stretch=64,
+    reset_every=64,
     burn_in=4,
     recurrent_dropout=0.1,
     max_updates=24,
@@ -163,7 +164,7 @@ def write_bundles(folder: Path) -> None:
     detector: Detector | WindowDetector
     for name, sizes in CAUSAL.items():
         bundle = train(
-            training, name=name, version=3, forecast=3, reconstruct=6, segment=32, max_updates=150, **sizes, **common
+            training, name=name, version=3, forecast=3, reconstruct=6, bptt_steps=32, max_updates=150, **sizes, **common
         )
         bundle.save(folder / f"{name}.safetensors")
         detector = Detector.load(folder / f"{name}.safetensors", gaps=GAPS)
@@ -236,10 +237,10 @@ def write_checkpoint(folder: Path) -> None:
             raise Stopped
 
     with suppress(Stopped):
-        fit_network(training, validation, CHECKPOINT, checkpoint=file, on_validation=stop)
+        fit(CausalTraining(training, validation, CHECKPOINT), checkpoint=file, on_validation=stop)
     resumed = folder / "resumed.checkpoint"
     shutil.copy(file, resumed)
-    result = fit_network(training, validation, CHECKPOINT, checkpoint=resumed, resume=True)
+    result = fit(CausalTraining(training, validation, CHECKPOINT), checkpoint=resumed, resume=True)
     resumed.unlink()
     data = {"x": np.concatenate([p.x for p in training + validation])}
     data["observed"] = np.concatenate([p.observed for p in training + validation])

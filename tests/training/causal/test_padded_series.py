@@ -1,4 +1,4 @@
-"""The track and its lanes: what a row is compared with, and what no lane ever sees."""
+"""Padded series and the lanes over them: what a row is compared with, and what no lane ever sees."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamlstm.errors import DataError, ShapeError
-from streamlstm.training.causal.padded_series import BatchSampler, PaddedSeries
+from streamlstm.training.causal.batch_sampler import BatchSampler
+from streamlstm.training.causal.padded_series import PaddedSeries
 from streamlstm.training.segments import Segment
 
 
-def series(index: int, rows: int, channels: int) -> Segment:
+def numbered(index: int, rows: int, channels: int) -> Segment:
     """Values that say where they come from: series, row, channel."""
     row, channel = np.meshgrid(np.arange(rows), np.arange(channels), indexing="ij")
     return Segment(((index + 1) * 10_000 + row * 10 + channel + 1).astype(np.float32), np.ones((rows, channels), bool))
@@ -21,37 +22,37 @@ def series(index: int, rows: int, channels: int) -> Segment:
     channels=st.integers(1, 3),
     k=st.integers(1, 9),
     p=st.integers(1, 5),
-    segment=st.integers(1, 12),
+    steps=st.integers(1, 12),
     batch=st.integers(1, 5),
     stretch=st.integers(1, 30),
     seed=st.integers(0, 9),
 )
 @settings(max_examples=80, deadline=None)
 def test_windows_are_the_rows_around_and_never_of_another_series(
-    lengths: list[int], channels: int, k: int, p: int, segment: int, batch: int, stretch: int, seed: int
+    lengths: list[int], channels: int, k: int, p: int, steps: int, batch: int, stretch: int, seed: int
 ) -> None:
-    parts = [series(index, rows, channels) for index, rows in enumerate(lengths)]
-    track = PaddedSeries(parts, reconstruct=k, forecast=p, segment=segment)
+    parts = [numbered(index, rows, channels) for index, rows in enumerate(lengths)]
+    series = PaddedSeries(parts, reconstruct=k, forecast=p, bptt_steps=steps)
     rng = np.random.default_rng(seed)
-    cut = track.cut(stretch=stretch, least=segment, phase=lambda: int(rng.integers(stretch)))
+    cut = series.cut(rows=stretch, least=steps, phase=lambda: int(rng.integers(stretch)))
     waiting = [cut]
-    lanes = BatchSampler(track, batch=batch, segment=segment, refill=lambda: waiting.pop() if waiting else [])
-    begins = [begin for begin, _ in track.series]
+    sampler = BatchSampler(series, batch=batch, bptt_steps=steps, refill=lambda: waiting.pop() if waiting else [])
+    begins = [begin for begin, _ in series.spans]
     seen: set[int] = set()
     before = None
-    while (step := lanes.advance()) is not None:
+    while (step := sampler.advance()) is not None:
         if before is not None:  # a lane goes on where it stopped unless it is fresh
             np.testing.assert_array_equal(step.rows[0][~step.fresh], before.rows[-1][~step.fresh] + 1)
         before = step
         for lane in range(batch):
-            index = next((i for i, (a, b) in enumerate(track.series) if a <= step.begin[lane] < b), None)
+            index = next((i for i, (a, b) in enumerate(series.spans) if a <= step.begin[lane] < b), None)
             if index is None:  # an idle lane
                 assert (step.rows[:, lane] >= step.end[lane]).all()
                 continue
-            assert step.end[lane] == track.series[index][1]
+            assert step.end[lane] == series.spans[index][1]
             for row in step.rows[:, lane]:
-                window = track.windows[row - k + 1].reshape(k + p, channels)
-                observed = track.observed_windows[row - k + 1].reshape(k + p, channels)
+                window = series.windows[row - k + 1].reshape(k + p, channels)
+                observed = series.observed_windows[row - k + 1].reshape(k + p, channels)
                 at = row - begins[index] + np.arange(-k + 1, p + 1)
                 inside = (at >= 0) & (at < lengths[index])
                 np.testing.assert_array_equal(observed, np.repeat(inside[:, None], channels, axis=1))
@@ -63,18 +64,20 @@ def test_windows_are_the_rows_around_and_never_of_another_series(
 
 
 def test_lanes_refill_for_ever_when_there_are_more_lanes_than_stretches() -> None:
-    track = PaddedSeries([series(0, 7, 2)], reconstruct=3, forecast=2, segment=4)
-    lanes = BatchSampler(track, batch=3, segment=4, refill=lambda: track.cut(stretch=100, least=4, phase=lambda: 50))
-    first, second, third = (lanes.advance() for _ in range(3))
+    series = PaddedSeries([numbered(0, 7, 2)], reconstruct=3, forecast=2, bptt_steps=4)
+    sampler = BatchSampler(
+        series, batch=3, bptt_steps=4, refill=lambda: series.cut(rows=100, least=4, phase=lambda: 50)
+    )
+    first, second, third = (sampler.advance() for _ in range(3))
     assert first is not None and second is not None and third is not None
     assert first.fresh.all() and not second.fresh.any() and third.fresh.all()
     np.testing.assert_array_equal(first.rows, third.rows)
 
 
 def test_windows_are_views() -> None:
-    track = PaddedSeries([series(0, 1000, 3)], reconstruct=40, forecast=4, segment=8)
-    assert np.shares_memory(track.windows, track.values)
-    assert track.windows.shape[1] == 3 * 44
+    series = PaddedSeries([numbered(0, 1000, 3)], reconstruct=40, forecast=4, bptt_steps=8)
+    assert np.shares_memory(series.windows, series.values)
+    assert series.windows.shape[1] == 3 * 44
 
 
 def test_segments_refuse_what_they_cannot_hold() -> None:

@@ -25,11 +25,12 @@ from streamlstm.scoring.windows.errors import Estimates, statistics_of, width_fo
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
 from streamlstm.training.segments import Segment
+from streamlstm.training.trainer import fit
 from streamlstm.training.windows.fit import train_window_model
-from streamlstm.training.windows.trainable import differentiate_windows, fit_window_network, initial_window_parameters
+from streamlstm.training.windows.trainable import WindowTraining, differentiate_windows, initial_window_parameters
 from streamlstm.types import GapPolicy, Status
 
-DATA = Path(os.environ.get("STREAMLSTM_SHARED", Path(__file__).parents[3] / "shared")) / "data"
+DATA = Path(os.environ.get("STREAMLSTM_SHARED", Path(__file__).parents[4] / "shared")) / "data"
 ARRANGEMENTS = ["bidirectional", "encoder_decoder"]
 ROWS, LIVE, FAULT = 2900, 2400, slice(2650, 2690)
 
@@ -119,14 +120,14 @@ OPTIONS = TrainerOptions(batch=8, max_updates=60, validate_every=10, seed=3)
 def test_the_same_seed_gives_the_same_bits_and_training_keeps_the_best(arrangement: str) -> None:
     a = WindowArchitecture(arrangement, 2, 12, ("lstm",), 24)
     parts, later = [sines(500), sines(90), sines(11)], [sines(200)]
-    one, same = (fit_window_network(parts, later, a, OPTIONS) for _ in range(2))
-    other = fit_window_network(parts, later, a, dataclasses.replace(OPTIONS, seed=4))
+    one, same = (fit(WindowTraining(parts, later, a, OPTIONS)) for _ in range(2))
+    other = fit(WindowTraining(parts, later, a, dataclasses.replace(OPTIONS, seed=4)))
     assert one.history == same.history
     assert one.network.head_weight.tobytes() == same.network.head_weight.tobytes()
     assert one.network.layers[0].w_hh.tobytes() == same.network.layers[0].w_hh.tobytes()
     assert one.network.head_weight.tobytes() != other.network.head_weight.tobytes()
     assert one.best_validation_loss == min(point.validation_loss for point in one.history)
-    long = fit_window_network(parts, later, a, dataclasses.replace(OPTIONS, max_updates=300, validate_every=30))
+    long = fit(WindowTraining(parts, later, a, dataclasses.replace(OPTIONS, max_updates=300, validate_every=30)))
     assert long.best_validation_loss < 0.1  # the mean alone gives 0.37
 
 
@@ -135,7 +136,7 @@ def test_training_has_met_missing_values(arrangement: str) -> None:
     """Each third value missing costs little, beside a network that was shown everything and scores everything."""
     a = WindowArchitecture(arrangement, 2, 16, ("lstm",), 24)
     options = dataclasses.replace(OPTIONS, max_updates=400, validate_every=40)
-    network = fit_window_network([sines(900)], [sines(200)], a, options).network
+    network = fit(WindowTraining([sines(900)], [sines(200)], a, options)).network
     x = np.repeat(sines(24).x[:, None], 2, axis=1)
     batch = WindowBatch(x, np.ones_like(x), np.array([24, 24]))
     batch.observed[:, 1] = np.random.default_rng(2).random((24, 2)) > 1 / 3
@@ -149,7 +150,7 @@ def test_without_a_value_there_is_nothing_to_train_on() -> None:
     a = WindowArchitecture("bidirectional", 2, 4, ("lstm",), 8)
     empty = Segment(np.zeros((40, 2), np.float32), np.zeros((40, 2), bool))
     with pytest.raises(DataError, match="expected observed values to train on, got none"):
-        fit_window_network([empty], [], a, OPTIONS)
+        WindowTraining([empty], [], a, OPTIONS)
 
 
 @pytest.fixture(scope="module", params=ARRANGEMENTS)

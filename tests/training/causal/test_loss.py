@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from streamlstm.kernels import backward, unroll
 from streamlstm.model.network import Architecture
+from streamlstm.training.causal.batch_sampler import Batch, BatchSampler
 from streamlstm.training.causal.loss import HeadLoss
-from streamlstm.training.causal.padded_series import Batch, BatchSampler, PaddedSeries
+from streamlstm.training.causal.padded_series import PaddedSeries
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters, cell_gradients, cell_weights, initial_parameters
 from streamlstm.training.segments import Segment
@@ -91,21 +92,21 @@ def setting(o: TrainerOptions = OPTIONS) -> tuple[list[Segment], PaddedSeries, H
     for rows in (9, 14):
         observed = rng.random((rows, C)) > 0.2
         parts.append(Segment(rng.normal(0.3, 1, (rows, C)).astype(np.float32), observed))
-    track = PaddedSeries(parts, reconstruct=K, forecast=P, segment=T)
-    loss = HeadLoss(track, o)
+    series = PaddedSeries(parts, reconstruct=K, forecast=P, bptt_steps=T)
+    loss = HeadLoss(series, o)
     parameters = initial_parameters(Architecture(C, H, CELLS, P, K), rng, has_spread=o.loss == "gaussian")
     for array in parameters.values():
         array += rng.normal(0, 0.2, array.shape).astype(np.float32)
-    return parts, track, loss, parameters
+    return parts, series, loss, parameters
 
 
-def batch_at(track: PaddedSeries, lanes: list[tuple[int, int, int]]) -> Batch:
-    first = np.array([track.series[index][0] for index, _, _ in lanes])
+def batch_at(series: PaddedSeries, lanes: list[tuple[int, int, int]]) -> Batch:
+    first = np.array([series.spans[index][0] for index, _, _ in lanes])
     begin = first + [lane[1] for lane in lanes]
     return Batch(
         rows=first + [lane[2] for lane in lanes] + np.arange(T)[:, None],
         begin=begin,
-        end=np.array([track.series[index][1] for index, _, _ in lanes]),
+        end=np.array([series.spans[index][1] for index, _, _ in lanes]),
         fresh=np.zeros(B, bool),
     )
 
@@ -128,12 +129,12 @@ LANES = [(0, 1, 1), (1, 0, 5), (1, 3, 11)]
 )
 def test_loss_and_gradient_of_every_parameter_equal_the_oracle(changes: dict[str, Any]) -> None:
     o = dataclasses.replace(OPTIONS, **changes)
-    parts, track, loss, parameters = setting(o)
-    batch = batch_at(track, LANES)
+    parts, series, loss, parameters = setting(o)
+    batch = batch_at(series, LANES)
     state = np.random.default_rng(8).normal(0, 0.4, (2, L, B, H)).astype(np.float32)
     layers = cell_weights(CELLS, parameters)
     rows = state.transpose(2, 1, 0, 3).reshape(B, -1).copy()  # of a lane by layer h, then c
-    trace = unroll(layers, track.values[batch.rows], state=rows)
+    trace = unroll(layers, series.values[batch.rows], state=rows)
     sums, d_y, gradients = loss.differentiate(trace.y, parameters, batch)
     gradients |= cell_gradients(backward(layers, trace, d_y).layers)
 
@@ -159,12 +160,12 @@ def test_loss_and_gradient_of_every_parameter_equal_the_oracle(changes: dict[str
 
 def test_a_missing_value_changes_nothing() -> None:
     """What stands where nothing was observed is no target. (As an input it would count: it is carried forward.)"""
-    parts, track, loss, parameters = setting()
-    batch = batch_at(track, LANES)
+    parts, series, loss, parameters = setting()
+    batch = batch_at(series, LANES)
     y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
     squares, d_y, gradients = loss.differentiate(y, parameters, batch)
     changed = [Segment(np.where(part.observed, part.x, np.float32(1e4)), part.observed) for part in parts]
-    other_track = PaddedSeries(changed, reconstruct=K, forecast=P, segment=T)
+    other_track = PaddedSeries(changed, reconstruct=K, forecast=P, bptt_steps=T)
     other_loss = HeadLoss(other_track, OPTIONS)
     again, other_d_y, others = other_loss.differentiate(y, parameters, batch)
     assert again == squares
@@ -177,7 +178,7 @@ def test_a_missing_value_changes_nothing() -> None:
 def test_nothing_observed_is_no_loss_and_exactly_no_gradient() -> None:
     parts, _, _, parameters = setting()
     blind = PaddedSeries(
-        [Segment(part.x, np.zeros_like(part.observed)) for part in parts], reconstruct=K, forecast=P, segment=T
+        [Segment(part.x, np.zeros_like(part.observed)) for part in parts], reconstruct=K, forecast=P, bptt_steps=T
     )
     loss = HeadLoss(blind, OPTIONS)
     y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
@@ -191,16 +192,16 @@ def test_sums_do_not_depend_on_how_the_rows_are_batched() -> None:
     """The validation loss of one lane over everything equals that of the stretches side by side."""
     parts, _, _, parameters = setting()
     totals = []
-    for segment in (3, 7):
-        track = PaddedSeries(parts, reconstruct=K, forecast=P, segment=segment)
-        loss = HeadLoss(track, OPTIONS)
-        waiting = [track.cut(stretch=100, least=1, phase=lambda: 50)]
-        lanes = BatchSampler(track, batch=2, segment=segment, refill=lambda w=waiting: w.pop() if w else [])  # type: ignore[misc]
+    for steps in (3, 7):
+        series = PaddedSeries(parts, reconstruct=K, forecast=P, bptt_steps=steps)
+        loss = HeadLoss(series, OPTIONS)
+        waiting = [series.cut(rows=100, least=1, phase=lambda: 50)]
+        sampler = BatchSampler(series, batch=2, bptt_steps=steps, refill=lambda w=waiting: w.pop() if w else [])  # type: ignore[misc]
         state = np.zeros((2, L * 2 * H), np.float32)
         total = 0.0
         count = 0
-        for batch in iter(lanes.advance, None):
-            trace = unroll(cell_weights(CELLS, parameters), track.values[batch.rows], state=state)
+        for batch in iter(sampler.advance, None):
+            trace = unroll(cell_weights(CELLS, parameters), series.values[batch.rows], state=state)
             state = trace.state
             squares = loss.measure(trace.y, parameters, batch)
             total += squares.reconstruction + squares.forecast
