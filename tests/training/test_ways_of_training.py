@@ -63,7 +63,7 @@ def test_what_does_not_fit_the_bundle_is_refused(bundle: ModelBundle) -> None:
         train(waves(900), start=bundle, cell="gru")
     with pytest.raises(DataError, match="expected the channels of model@1"):
         train(waves(900), start=bundle, channels=["a", "b"])
-    with pytest.raises(UsageError, match="learning_rat: not an option of train; did you mean .learning_rate"):
+    with pytest.raises(UsageError, match="learning_rat: not an option of train; did you mean"):
         train(waves(900), learning_rat=0.1)
 
 
