@@ -30,7 +30,7 @@ def test_what_the_keys_allow_the_trainer_allows() -> None:
     """The schema's bounds are the trainer's own."""
     for name, good, bad in (
         ("burn_in", 0, -1),
-        ("segment", 1, 0),
+        ("bptt_steps", 1, 0),
         ("momentum", 0.0, 1.0),
         ("weight_decay", 0.0, -0.1),
         ("clip_norm", 0.1, 0.0),
