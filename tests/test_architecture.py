@@ -25,6 +25,7 @@ FLOORS = {
             ("model",),
             ("scoring",),
             ("streaming", "training", "simulation"),
+            ("evaluation",),
             ("reporting",),
             ("service",),
             ("jobs", "adapters", "config"),  # they meet in wiring alone

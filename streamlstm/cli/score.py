@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
 from streamlstm.cli.console.options import milliseconds
 from streamlstm.cli.console.output import OutputStream, check_target, open_output
 from streamlstm.cli.console.progress import ProgressBar
-from streamlstm.errors import DataError, UsageError
+from streamlstm.errors import UsageError
+from streamlstm.evaluation.recording import Recording
+from streamlstm.evaluation.replay import ScoredChunk, replay
+from streamlstm.model.bundles.base import BundleBase
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle, is_window_bundle
-from streamlstm.recordings.reading import Series, TimeUnit, read_series
-from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
+from streamlstm.recordings.reading import TimeUnit, read_series
+from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.windows.detector import WindowDetector
 from streamlstm.streaming.encoders import alert_record, encode, rfc3339, score_records
-from streamlstm.types import GapPolicy, Position, Scores, Status
+from streamlstm.types import GapPolicy, Status
 
 __all__ = ["ScoreFormat", "score"]
-
-_CHUNK = 16_384
 
 
 class ScoreFormat(StrEnum):
@@ -85,11 +84,11 @@ def score(
             check_target(option, target, inputs={"model bundle": bundle, "data": Path(file)})
     if out and alerts and out.absolute() == alerts.absolute():
         raise UsageError(f"--alerts: {alerts} is the file of --out; choose another")
-    detector, rows_together = _detector(bundle, gaps, Threshold(false_alarms))
+    detector = _detector(bundle, gaps, Threshold(false_alarms))
     model = detector.bundle
-    table = _Table.of(read_series(file, ts_unit=ts_unit), model.channels, source=file)
-    tracker = AlertTracker(policy, model=model.label, channels=model.channels)
+    recording = Recording.of_series(read_series(file, ts_unit=ts_unit), model.channels, source=file)
     opened = 0
+    alerting: set[str] = set()
     with (
         open_output(out) as scores_out,
         open_output(alerts) if alerts else nullcontext() as alerts_out,
@@ -97,97 +96,48 @@ def score(
     ):
         if score_format is ScoreFormat.CSV:
             scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")
-        for part in table.chunks(rows_together or max(len(table.rows), 1)):
-            was_open = {stream_id: tracker.is_open(stream_id) for stream_id in set(part.stream_ids)}
-            scores = detector.score(part.stream_ids, part.event_time_ms, part.values)
-            positions = [Position(file, 0, int(row)) for row in part.rows]
-            changes = list(tracker.update(part.stream_ids, part.event_time_ms, part.values, scores, positions))
-            opened += sum(1 for _, alert in changes if alert.revision == 1)
+        for chunk in replay(detector, recording, alerts=policy):
+            opened += len(chunk.opened)
             if score_format is ScoreFormat.CSV:
-                _write_csv(scores_out, part, scores, _alert_column(part.stream_ids, was_open, changes))
+                _write_csv(scores_out, chunk, _alert_column(chunk, alerting))
             else:
-                every = np.arange(len(part.rows))
-                for record in score_records(
-                    every, part.stream_ids, part.event_time_ms, scores, model.channels, model.label, positions
-                ):
-                    scores_out.write(encode(record).decode() + "\n")
+                _write_records(scores_out, chunk, model)
             if alerts_out:
-                for _, alert in changes:
+                for _, alert in chunk.alerts:
                     alerts_out.write(encode(alert_record(alert)).decode() + "\n")
-            progress.update(part.end, len(table.rows), f"{opened} alerts")
+            progress.update(chunk.end, len(recording), f"{opened} alerts")
 
 
-def _detector(
-    bundle: Path, gaps: GapPolicy, threshold: Threshold
-) -> tuple[Detector, int] | tuple[WindowDetector, None]:
-    """Load a bundle of either kind; also say how many rows are scored at a time, None = all, for whole windows."""
+def _detector(bundle: Path, gaps: GapPolicy, threshold: Threshold) -> Detector | WindowDetector:
+    """Load a bundle of either kind."""
     if is_window_bundle(bundle):
-        return WindowDetector(WindowBundle.load(bundle), gaps=gaps, threshold=threshold), None
-    return Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold), _CHUNK
+        return WindowDetector(WindowBundle.load(bundle), gaps=gaps, threshold=threshold)
+    return Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold)
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Rows of a file in their order there, with the model's channels."""
+def _alert_column(chunk: ScoredChunk, alerting: set[str]) -> list[bool]:
+    """Say by row whether its stream has an open alert, the row that opens it included.
 
-    rows: NDArray[np.int64]
-    stream_ids: list[str]
-    event_time_ms: NDArray[np.int64]
-    values: NDArray[np.float32]
-    end: int = 0
-
-    @classmethod
-    def of(cls, series: Sequence[Series], channels: Sequence[str], *, source: str) -> _Table:
-        columns = []
-        for one in series:
-            known = [one.channels.index(c) if c in one.channels else None for c in channels]
-            if all(index is None for index in known):
-                raise DataError(f"{source}: expected channels {list(channels)}, got {list(one.channels)}")
-            values = np.full((len(one.values), len(channels)), np.nan, np.float32)
-            for c, index in enumerate(known):
-                if index is not None:
-                    values[:, c] = one.values[:, index]
-            columns.append(values)
-        rows = np.concatenate([one.rows for one in series])
-        order = np.argsort(rows, kind="stable")
-        ids = np.repeat(np.arange(len(series)), [len(one.values) for one in series])[order]
-        names = [one.stream_id for one in series]
-        return cls(
-            rows=rows[order],
-            stream_ids=[names[i] for i in ids.tolist()],
-            event_time_ms=np.concatenate([one.event_time_ms for one in series])[order],
-            values=np.concatenate(columns)[order],
-        )
-
-    def chunks(self, size: int) -> Iterator[_Table]:
-        for begin in range(0, len(self.rows), size):
-            part = slice(begin, begin + size)
-            end = min(begin + size, len(self.rows))
-            yield _Table(self.rows[part], self.stream_ids[part], self.event_time_ms[part], self.values[part], end)
-
-
-def _alert_column(
-    stream_ids: Sequence[str], was_open: dict[str, bool], changes: Sequence[tuple[int, Alert]]
-) -> list[bool]:
-    """Say by row whether its stream has an open alert, the row that opens it included."""
-    changed = {row: alert.state == "open" for row, alert in changes}
+    `alerting` are the streams that have one, before the chunk and, on return, after it.
+    """
+    changed = {row: alert.state == "open" for row, alert in chunk.alerts}
     column = []
-    for row, stream_id in enumerate(stream_ids):
+    for row, stream_id in enumerate(chunk.samples.stream_ids):
         if row in changed:
-            was_open[stream_id] = changed[row]
-        column.append(was_open[stream_id])
+            (alerting.add if changed[row] else alerting.discard)(stream_id)
+        column.append(stream_id in alerting)
     return column
 
 
-def _write_csv(out: OutputStream, part: _Table, scores: Scores, is_open: Sequence[bool]) -> None:
+def _write_csv(out: OutputStream, chunk: ScoredChunk, is_open: Sequence[bool]) -> None:
     labels = [status.label for status in Status]
     columns = zip(
-        part.rows.tolist(),
-        part.stream_ids,
-        rfc3339(part.event_time_ms),
-        scores.score.tolist(),
-        scores.p_value.tolist(),
-        scores.status.tolist(),
+        chunk.samples.rows.tolist(),
+        chunk.samples.stream_ids,
+        rfc3339(chunk.samples.event_time_ms),
+        chunk.scores.score.tolist(),
+        chunk.scores.p_value.tolist(),
+        chunk.scores.status.tolist(),
         is_open,
         strict=True,
     )
@@ -198,6 +148,14 @@ def _write_csv(out: OutputStream, part: _Table, scores: Scores, is_open: Sequenc
         for row, stream, ts, score, p_value, status, alert in columns
     )
     out.write("".join(lines))
+
+
+def _write_records(out: OutputStream, chunk: ScoredChunk, model: BundleBase) -> None:
+    samples, every = chunk.samples, np.arange(len(chunk.samples))
+    for record in score_records(
+        every, samples.stream_ids, samples.event_time_ms, chunk.scores, model.channels, model.label, chunk.positions
+    ):
+        out.write(encode(record).decode() + "\n")
 
 
 def _quoted(text: str) -> str:

@@ -13,20 +13,28 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
 
-__all__ = ["Series", "align_channels", "join_series", "make_series"]
+__all__ = ["Series", "StreamSamples", "align_channels", "join_series", "make_series"]
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class StreamSamples:
     """A stream's samples in time order.
 
-    Shapes: values float32 [T, C], NaN = missing; event_time_ms int64 [T], never falling; rows int64 [T], where each
-    sample stood in the input, from 0.
+    Shapes: values float32 [T, C] in the channels' own units, NaN = missing; event_time_ms int64 [T], never falling.
     """
 
     stream_id: str
     values: NDArray[np.float32]
     event_time_ms: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Series(StreamSamples):
+    """A stream's recording: its samples, and what the file says of them.
+
+    Shapes: rows int64 [T], where each sample stood in the input, from 0.
+    """
+
     channels: tuple[str, ...]
     period_s: float
     train_len: int | None

@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.evaluation.recording import Recording
+from streamlstm.evaluation.replay import ScoredChunk, replay
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.recordings.series import StreamSamples
 from streamlstm.reporting.report import TrainingReport
-from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
+from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
-from streamlstm.scoring.forward import Forward
-from streamlstm.scoring.state import StreamStates
-from streamlstm.types import GapPolicy, Position, Scores
+from streamlstm.scoring.forward import Forward, run_series
 
-__all__ = ["BINS", "Errors", "Measurements", "PartScores", "event_times", "measure", "run_network"]
+__all__ = ["BINS", "Errors", "Measurements", "PartScores", "event_times", "measure"]
 
 BINS = 2048
 """Of an error's histogram, over eight times its root mean square to either side."""
 _SPAN = 8.0
-_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +99,13 @@ def measure(report: TrainingReport) -> Measurements:
         errors.add(forward, values, max(second, bundle.calibration.burn_in))
         scores[stream_id] = np.full(len(values), np.nan)
         detector = Detector(bundle, max_streams=16)
-        times = event_times(bundle, len(values))
-        trackers = [AlertTracker(AlertPolicy(), model=bundle.label, channels=bundle.channels) for _ in parts]
-        edges = sorted({*range(0, len(values), _CHUNK), first, second, len(values)})
-        for begin, end in pairwise(edges):
-            scored = detector.score(["s"] * (end - begin), times[begin:end], values[begin:end])
-            if begin < first:
-                continue
-            which = int(begin >= second)
-            scores[stream_id][begin:end] = scored.score
-            parts[which].add(trackers[which], scored, times[begin:end], values[begin:end])
+        recording = Recording.of_stream(StreamSamples(stream_id, values, event_times(bundle, len(values))))
+        for _ in replay(detector, recording, end=first, alerts=None):
+            pass
+        for part, begin, end in ((parts[0], first, second), (parts[1], second, len(values))):
+            for chunk in replay(detector, recording, begin=begin, end=end, alerts=AlertPolicy()):
+                scores[stream_id][chunk.begin : chunk.end] = chunk.scores.score
+                part.add(chunk)
     return Measurements(
         errors=errors.total(),
         validation=parts[0].total(),
@@ -125,20 +121,6 @@ def event_times(bundle: ModelBundle, rows: int) -> NDArray[np.int64]:
     return times
 
 
-def run_network(
-    forward: Forward, states: StreamStates, values: NDArray[np.float32], begin: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
-    """Advance one stream; return its standardised input, what of it was observed, reconstruction, and next forecast.
-
-    Shapes: values [N, C], rows from `begin` on; each result [N, C]; the forecast of a row is for the row after it.
-    """
-    channels = values.shape[1]
-    slots = np.repeat(states.slots_of(["s"]), len(values))
-    times = np.arange(begin, begin + len(values), dtype=np.int64)
-    passed = forward.run(states, slots, times, np.ascontiguousarray(values, np.float32), GapPolicy())
-    return passed.x, passed.observed.astype(bool), passed.head[:, :channels], passed.head[:, channels : 2 * channels]
-
-
 class _ErrorSums:
     def __init__(self, bundle: ModelBundle) -> None:
         channels = len(bundle.channels)
@@ -151,17 +133,14 @@ class _ErrorSums:
 
     def add(self, forward: Forward, values: NDArray[np.float32], start: int) -> None:
         """Add the errors of the rows from `start` on."""
-        states = StreamStates(forward.network.architecture, forward.weights, max_streams=16)
-        channels = values.shape[1]
-        last_x = expected = np.zeros((1, channels), np.float32)
-        for begin in range(0, len(values), _CHUNK):
-            x, seen, rebuilt, ahead = run_network(forward, states, values[begin : begin + _CHUNK], begin)
-            forecast = np.concatenate([expected, ahead[:-1]])
+        last_x = np.zeros((1, values.shape[1]), np.float32)
+        for chunk in run_series(forward, values):
+            x, seen = chunk.result.x, chunk.result.observed.astype(bool)
             before = np.concatenate([last_x, x[:-1]])
-            last_x, expected = x[-1:], ahead[-1:]
-            if begin + len(x) > start:
-                rows = slice(max(start - begin, 0), None)
-                kinds = (x - rebuilt, x - forecast, x, x - before)
+            last_x = x[-1:]
+            if chunk.begin + len(x) > start:
+                rows = slice(max(start - chunk.begin, 0), None)
+                kinds = (x - chunk.reconstruction(), x - chunk.forecast(1), x, x - before)
                 self._add_rows([kind[rows].astype(np.float64) for kind in kinds], seen[rows])
 
     def _add_rows(self, kinds: list[NDArray[np.float64]], seen: NDArray[np.bool_]) -> None:
@@ -194,10 +173,9 @@ class _Part:
         self._alerts = 0
         self._alarm_p = 0.0
 
-    def add(self, tracker: AlertTracker, scored: Scores, times: NDArray[np.int64], values: NDArray[np.float32]) -> None:
-        positions = [Position("", 0, row) for row in times.tolist()]
-        changes = tracker.update(["s"] * len(times), times, values, scored, positions)
-        self._alerts += sum(alert.revision == 1 for _, alert in changes)
+    def add(self, chunk: ScoredChunk) -> None:
+        scored = chunk.scores
+        self._alerts += len(chunk.opened)
         has_score = np.isfinite(scored.score)
         self._p_values.append(scored.p_value[has_score])
         # The score is ln p / ln p_alarm, so the scores say at which p each row would have been an alarm.

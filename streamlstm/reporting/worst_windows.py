@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
-from streamlstm.reporting.measurements import event_times, run_network
+from streamlstm.evaluation.recording import Recording
+from streamlstm.evaluation.replay import CHUNK_ROWS, replay
+from streamlstm.recordings.series import StreamSamples
+from streamlstm.reporting.measurements import event_times
 from streamlstm.reporting.report import TrainingReport
 from streamlstm.scoring.detector import Detector
-from streamlstm.scoring.forward import Forward
-from streamlstm.scoring.state import StreamStates
+from streamlstm.scoring.forward import Forward, run_series
 
 __all__ = ["WorstWindow", "find_peaks", "trace_windows", "window_rows"]
 
-_CHUNK = 4096
 _PEAK_AT = 0.7
 """Where in the window the peak lies: a score is a mean over the rows before it."""
 
@@ -81,12 +82,12 @@ def trace_windows(report: TrainingReport, peaks: list[tuple[str, int, int]], *, 
 
 
 def _trace_stream(report: TrainingReport, stream_id: str, spans: list[tuple[int, int]], rows: int) -> list[WorstWindow]:
-    bundle, values = report.bundle, report.series[stream_id]
-    end = min(max(begin for begin, _ in spans) + rows, len(values))
-    times = event_times(bundle, end)
-    detector = Detector(bundle, max_streams=16)
-    forward = Forward(bundle.network, bundle.standardizer)
-    states = StreamStates(bundle.network.architecture, forward.weights, max_streams=16)
+    bundle = report.bundle
+    end = min(max(begin for begin, _ in spans) + rows, len(report.series[stream_id]))
+    values = report.series[stream_id][:end]
+    recording = Recording.of_stream(StreamSamples(stream_id, values, event_times(bundle, end)))
+    scored = replay(Detector(bundle, max_streams=16), recording, alerts=None)
+    run = run_series(Forward(bundle.network, bundle.standardizer), values, chunk_rows=CHUNK_ROWS)
     drafts = [
         WorstWindow(
             stream_id=stream_id,
@@ -101,17 +102,15 @@ def _trace_stream(report: TrainingReport, stream_id: str, spans: list[tuple[int,
         for begin, peak in spans
     ]
     scale, mean = bundle.standardizer.scale, bundle.standardizer.mean
-    for start in range(0, end, _CHUNK):
-        stop = min(start + _CHUNK, end)
-        scored = detector.score(["s"] * (stop - start), times[start:stop], values[start:stop])
-        _, _, rebuilt, _ = run_network(forward, states, values[start:stop], start)
+    for chunk, made in zip(scored, run, strict=True):
+        start, stop = chunk.begin, chunk.end
         for draft in drafts:
             a, b = max(start, draft.begin), min(stop, draft.begin + len(draft.score))
             if a < b:
                 to, of = slice(a - draft.begin, b - draft.begin), slice(a - start, b - start)
-                draft.expected[to] = scored.expected[of]
-                draft.rebuilt[to] = rebuilt[of] * scale + mean
-                draft.score[to] = scored.score[of]
+                draft.expected[to] = chunk.scores.expected[of]
+                draft.rebuilt[to] = made.reconstruction()[of] * scale + mean
+                draft.score[to] = chunk.scores.score[of]
             if start <= draft.peak < stop:
-                draft.contribution[:] = scored.contribution[draft.peak - start]
+                draft.contribution[:] = chunk.scores.contribution[draft.peak - start]
     return drafts

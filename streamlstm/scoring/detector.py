@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,6 +41,8 @@ class Detector:
 
     A score depends on the stream's own samples alone: not on other streams, nor on how samples were batched.
     """
+
+    needs_whole_series: ClassVar[bool] = False
 
     def __init__(
         self,

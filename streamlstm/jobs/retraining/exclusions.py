@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from streamlstm.errors import DataError
-from streamlstm.jobs.retraining.telemetry import Piece
+from streamlstm.recordings.series import StreamSamples
 from streamlstm.types import Record
 
 __all__ = ["Margins", "Span", "alerted_spans", "labelled_spans", "leave_out"]
@@ -113,7 +113,7 @@ def labelled_spans(path: Path) -> list[Span]:
     return spans
 
 
-def leave_out(pieces: Sequence[Piece], spans: Iterable[Span]) -> tuple[list[Piece], int]:
+def leave_out(pieces: Sequence[StreamSamples], spans: Iterable[Span]) -> tuple[list[StreamSamples], int]:
     """Return the pieces with the values in spans made missing, and how many rows that concerned."""
     by_stream: dict[str, list[Span]] = {}
     for span in spans:
@@ -130,7 +130,7 @@ def leave_out(pieces: Sequence[Piece], spans: Iterable[Span]) -> tuple[list[Piec
         values = piece.values.copy()
         values[is_out] = np.nan
         rows += int(is_out.sum())
-        result.append(Piece(piece.stream_id, piece.event_time_ms, values))
+        result.append(replace(piece, values=values))
     return result, rows
 
 

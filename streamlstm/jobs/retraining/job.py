@@ -26,14 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError, TransportError
-from streamlstm.jobs.retraining.comparison import Errors, Later, false_alarms, forecast_errors, later_part
+from streamlstm.evaluation.comparison import ForecastErrors, LaterPart, false_alarms, forecast_errors, later_part
 from streamlstm.jobs.retraining.exclusions import Span, alerted_spans, labelled_spans, leave_out
 from streamlstm.jobs.retraining.options import RetrainingOptions
 from streamlstm.jobs.retraining.outcome import FalseAlarms, LeftOut, Losses, Outcome, decide
-from streamlstm.jobs.retraining.telemetry import Collector, Piece, Telemetry, cut_at_silences, period_of
+from streamlstm.jobs.retraining.telemetry import Collector, Telemetry, cut_at_silences, period_of
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.ports import HistoryReader
+from streamlstm.recordings.series import StreamSamples
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.training.causal.plan import make_plan
 from streamlstm.training.fit import run_plan
@@ -225,11 +226,11 @@ class _Run:
             cut_ms = seen_ms + 1
         return cut_ms
 
-    def _compare(self, bundle: ModelBundle, parts: Sequence[Later], period_ms: float) -> tuple[Losses, FalseAlarms]:
+    def _compare(self, bundle: ModelBundle, parts: Sequence[LaterPart], period_ms: float) -> tuple[Losses, FalseAlarms]:
         o, champion = self._options, self._champion
         scale = (champion or bundle).standardizer.scale
         new = forecast_errors(bundle, parts, scale)
-        old = forecast_errors(champion, parts, scale) if champion else Errors({}, 0)
+        old = forecast_errors(champion, parts, scale) if champion else ForecastErrors({}, 0)
 
         def alarms(of: ModelBundle) -> float | None:
             gaps = GapPolicy(reset_after_ms=o.reset_after_ms)
@@ -248,7 +249,7 @@ class _Run:
         return losses, FalseAlarms(alarms(champion) if champion else None, alarms(bundle))
 
 
-def _training_values(pieces: Sequence[Piece], cut_ms: int) -> tuple[dict[str, NDArray[np.float32]], int]:
+def _training_values(pieces: Sequence[StreamSamples], cut_ms: int) -> tuple[dict[str, NDArray[np.float32]], int]:
     """Return what lies before the cut, piece by piece, and how many rows are in pieces too short to train on."""
     values: dict[str, NDArray[np.float32]] = {}
     short = number = 0

@@ -16,26 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
+from streamlstm.recordings.series import StreamSamples
 from streamlstm.streaming.decoding.columns import to_columns
 from streamlstm.streaming.decoding.json_fast import DecodedSample, JsonDecoder, Reason
 from streamlstm.types import Record, TopicPartition
 
-__all__ = ["Collector", "Piece", "Telemetry", "cut_at_silences", "period_of"]
+__all__ = ["Collector", "Telemetry", "cut_at_silences", "period_of"]
 
 _BATCH = 5000
 _OFFSETS = 1 << 40  # of a partition: its number and an offset make one int64
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Consecutive samples of one stream.
-
-    Shapes: event_time_ms int64 [T], rising; values float32 [T, C] in the channels' own units, NaN = missing.
-    """
-
-    stream_id: str
-    event_time_ms: NDArray[np.int64]
-    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +34,7 @@ class Telemetry:
     `rejected` counts bad records by reason; `duplicates` are samples whose stream had one at that time already.
     """
 
-    streams: tuple[Piece, ...]
+    streams: tuple[StreamSamples, ...]
     channels: tuple[str, ...]
     records: int
     rejected: dict[str, int] = field(default_factory=dict)
@@ -119,7 +108,7 @@ class Collector:
         stream, time_ms, values = stream[~is_repeat], time_ms[~is_repeat], values[keep]
         edges = np.searchsorted(stream, np.arange(len(self._streams) + 1))
         pieces = [
-            Piece(name, time_ms[edges[n] : edges[n + 1]], values[edges[n] : edges[n + 1]])
+            StreamSamples(name, values[edges[n] : edges[n + 1]], time_ms[edges[n] : edges[n + 1]])
             for n, name in enumerate(self._streams)
         ]
         return Telemetry(
@@ -177,18 +166,18 @@ class _Chunk:
     values: NDArray[np.float32]
 
 
-def period_of(streams: Iterable[Piece]) -> float:
+def period_of(streams: Iterable[StreamSamples]) -> float:
     """Return the median distance of samples in ms, over all streams; 1000 when no stream has two."""
     steps = [np.diff(one.event_time_ms) for one in streams if len(one.event_time_ms) > 1]
     return float(np.median(np.concatenate(steps))) if steps else 1000.0
 
 
-def cut_at_silences(streams: Iterable[Piece], *, longest_ms: float) -> list[Piece]:
+def cut_at_silences(streams: Iterable[StreamSamples], *, longest_ms: float) -> list[StreamSamples]:
     """Cut each stream where it was silent for longer than `longest_ms`."""
     pieces = []
     for one in streams:
         cuts = np.flatnonzero(np.diff(one.event_time_ms) > longest_ms) + 1
         for begin, end in zip([0, *cuts], [*cuts, len(one.event_time_ms)], strict=True):
             if end > begin:
-                pieces.append(Piece(one.stream_id, one.event_time_ms[begin:end], one.values[begin:end]))
+                pieces.append(StreamSamples(one.stream_id, one.values[begin:end], one.event_time_ms[begin:end]))
     return pieces

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,8 @@ class WindowDetector:
     A score depends on the stream's own samples alone. A silence longer than `gaps.reset_after_ms`, or an eighth of a
     window without a value, parts a stream in two, and a part shorter than half a window has no scores.
     """
+
+    needs_whole_series: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from kernels.oracle import run
 from numpy.typing import NDArray
 
-from streamlstm.jobs.retraining.comparison import false_alarms, forecast_errors, later_part
+from streamlstm.evaluation.comparison import false_alarms, forecast_errors, later_part
 from streamlstm.jobs.retraining.outcome import decide
-from streamlstm.jobs.retraining.telemetry import Piece
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.standardizer import Standardizer
+from streamlstm.recordings.series import StreamSamples
 from streamlstm.scoring.alerts import AlertPolicy
+from streamlstm.scoring.forward import run_series
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.types import GapPolicy
 
@@ -30,8 +32,8 @@ def values(seed: int, rows: int) -> NDArray[np.float32]:
     return noisy.astype(np.float32)
 
 
-def piece(array: NDArray[np.float32], name: str = "hall/pump1") -> Piece:
-    return Piece(name, np.arange(len(array), dtype=np.int64) * 1000, array)
+def stream(array: NDArray[np.float32], name: str = "hall/pump1") -> StreamSamples:
+    return StreamSamples(name, array, np.arange(len(array), dtype=np.int64) * 1000)
 
 
 def test_errors_are_those_of_the_definition(tiny_bundle: ModelBundle) -> None:
@@ -42,7 +44,7 @@ def test_errors_are_those_of_the_definition(tiny_bundle: ModelBundle) -> None:
     bundle = dataclasses.replace(
         tiny_bundle, standardizer=Standardizer(np.array([47.0, 3.3], np.float32), np.array([6.5, 0.3], np.float32))
     )
-    errors = forecast_errors(bundle, later_part([piece(array)], 140_000), SCALE)
+    errors = forecast_errors(bundle, later_part([stream(array)], 140_000), SCALE)
     mean, scale = bundle.standardizer.mean.astype(float), bundle.standardizer.scale.astype(float)
     x, last = np.zeros((len(array), 2)), np.zeros(2)
     for row, sample in enumerate(array):
@@ -64,22 +66,24 @@ def test_errors_are_those_of_the_definition(tiny_bundle: ModelBundle) -> None:
     assert errors.mean == pytest.approx(np.mean([np.mean(one) for one in squares]), rel=1e-4)
 
 
-def test_the_warm_up_is_not_judged_and_pieces_that_begin_later_give_theirs() -> None:
-    early, late = piece(values(1, 3000)), piece(values(2, 500), "hall/pump2")
-    late = Piece(late.stream_id, late.event_time_ms + 2_900_000, late.values)
-    parts = later_part([early, late, piece(values(1, 200), "hall/short")], 2_800_000)
-    assert [(part.piece.stream_id, part.first, len(part.piece.values)) for part in parts] == [
+def test_the_warm_up_is_not_judged_and_series_that_begin_later_give_theirs() -> None:
+    early, late = stream(values(1, 3000)), stream(values(2, 500), "hall/pump2")
+    late = StreamSamples(late.stream_id, late.values, late.event_time_ms + 2_900_000)
+    parts = later_part([early, late, stream(values(1, 200), "hall/short")], 2_800_000)
+    assert [(part.samples.stream_id, part.first, len(part.samples.values)) for part in parts] == [
         ("hall/pump1", 1024, 1224),
         ("hall/pump2", 128, 500),
     ]
-    assert parts[0].piece.event_time_ms[parts[0].first] == 2_800_000
+    assert parts[0].samples.event_time_ms[parts[0].first] == 2_800_000
 
 
 def test_chunks_do_not_change_the_errors(tiny_bundle: ModelBundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = later_part([piece(values(5, 700))], 300_000)
+    parts = later_part([stream(values(5, 700))], 300_000)
     whole = forecast_errors(tiny_bundle, parts, SCALE)
-    monkeypatch.setattr("streamlstm.jobs.retraining.comparison._CHUNK", 37)
-    assert forecast_errors(tiny_bundle, parts, SCALE).by_channel == pytest.approx(whole.by_channel, rel=1e-5)
+    monkeypatch.setattr("streamlstm.evaluation.comparison.run_series", partial(run_series, chunk_rows=37))
+    in_chunks = forecast_errors(tiny_bundle, parts, SCALE)
+    assert in_chunks.values == whole.values == 800
+    assert in_chunks.by_channel == pytest.approx(whole.by_channel, rel=1e-9)
 
 
 def test_alerts_of_the_compared_part_are_counted(tiny_bundle: ModelBundle) -> None:
@@ -87,7 +91,7 @@ def test_alerts_of_the_compared_part_are_counted(tiny_bundle: ModelBundle) -> No
     array[1900:1930] += np.array([15, -0.8], np.float32)  # before the part
     array[2500:2530] += np.array([15, -0.8], np.float32)
     array[3200:3230] += np.array([-15, 0.8], np.float32)
-    parts = later_part([piece(array)], 2_160_000)
+    parts = later_part([stream(array)], 2_160_000)
     rate = false_alarms(
         tiny_bundle,
         parts,
