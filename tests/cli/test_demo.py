@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it, and the judgement it prints."""
+"""The demo as a newcomer runs it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 from waiting import PATIENCE_S
-
-from streamlstm.cli.demo.report import Episode, judge
-from streamlstm.scoring.alerts import Alert, Peak
-from streamlstm.streaming.encoders import AlertRecord, alert_record
 
 
 def run_demo(folder: Path, *arguments: str) -> str:
@@ -46,44 +41,3 @@ def test_the_demo_runs_on_a_real_broker_and_on_a_recording(tmp_path: Path, kafka
     assert "through the Kafka log" in report
     assert re.search(r"pump +labelled +yes", report)
     assert {path.name for path in (tmp_path / "kept").iterdir()} == {"recorded.safetensors", "streamlstm.yaml"}
-
-
-def alert(name: str, start: int, end: int | None) -> AlertRecord:
-    return alert_record(
-        Alert(
-            alert_id=name,
-            revision=2,
-            state="open" if end is None else "resolved",
-            kind="residual",
-            severity="low",
-            stream_id="s",
-            started_at=start - 100,
-            detected_at=start,
-            resolved_at=end,
-            peak=Peak(2.0, start),
-            samples=3,
-            channels=(),
-            model="m@1",
-            summary="",
-        )
-    )
-
-
-@pytest.mark.parametrize(
-    ("alerts", "delay_s", "is_covered", "false_alarms"),
-    [
-        ([], None, False, 0),
-        ([alert("a", 12_000, 13_000)], 2.0, True, 0),
-        ([alert("a", 20_900, 30_000)], 10.9, True, 0),
-        ([alert("a", 8_000, 11_000)], None, True, 0),
-        ([alert("a", 5_000, 6_000), alert("b", 30_000, None)], None, False, 2),
-        ([alert("a", 15_000, 16_000), alert("b", 11_000, 12_000)], 1.0, True, 0),
-    ],
-)
-def test_an_episode_is_found_by_an_alert_that_opens_in_it(
-    alerts: list[AlertRecord], delay_s: float | None, is_covered: bool, false_alarms: int
-) -> None:
-    outcome = judge("s", alerts, [Episode("e", 10_000, 20_000)], begin_ms=0, end_ms=86_400_000, tolerance_ms=1_000)
-    (verdict,) = outcome.verdicts
-    assert (verdict.delay_s, verdict.is_covered, outcome.false_alarms) == (delay_s, is_covered, false_alarms)
-    assert outcome.days == 1.0

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.cli.demo.report import Episode
 from streamlstm.errors import DataError
+from streamlstm.evaluation.episodes import Episode
 from streamlstm.recordings.reading import Series, read_series
 from streamlstm.recordings.series import make_series
 from streamlstm.simulation import Fault, Telemetry, load_ecg_excerpt, simulate_ecg, simulate_pumps, simulate_vitals

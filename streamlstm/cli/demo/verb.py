@@ -18,11 +18,12 @@ from rich.console import Console
 from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
 from streamlstm.cli.console.progress import ProgressBar
-from streamlstm.cli.demo.report import Outcome, judge, print_outcome
+from streamlstm.cli.demo.report import print_verdict
 from streamlstm.cli.demo.scenario import Scenario, recorded_scenario, simulated_scenarios
 from streamlstm.cli.replay import publish_series
 from streamlstm.config import Config, parse_config
 from streamlstm.errors import StreamLstmError, TransportError
+from streamlstm.evaluation.episodes import AlertSpan, GroupVerdict, judge
 from streamlstm.streaming.encoders import AlertRecord
 from streamlstm.training.fit import train
 from streamlstm.wiring.transports import open_publisher, open_reader
@@ -63,7 +64,7 @@ def demo(
         soft_wrap=True,
     )
     for scenario in scenarios:
-        print_outcome(_outcome(scenario, alerts), console, counts_only=scenario.counts_beats)
+        print_verdict(_verdict(scenario, alerts), console, counts_only=scenario.counts_beats)
     if keep:
         console.print(f"bundles, log and configuration: {keep}")
 
@@ -169,11 +170,12 @@ def _open(service: Service) -> int:
     return sum(len(pipeline.open_alerts) for pipeline in list(service.pipelines.values()))
 
 
-def _outcome(scenario: Scenario, alerts: Sequence[AlertRecord]) -> Outcome:
+def _verdict(scenario: Scenario, alerts: Sequence[AlertRecord]) -> GroupVerdict:
+    spans = [AlertSpan.of_record(alert) for alert in alerts]
     streams = tuple(
         judge(
             one.stream_id,
-            alerts,
+            spans,
             scenario.episodes[one.stream_id],
             begin_ms=int(one.event_time_ms[0]),
             end_ms=int(one.event_time_ms[-1]),
@@ -181,4 +183,4 @@ def _outcome(scenario: Scenario, alerts: Sequence[AlertRecord]) -> Outcome:
         )
         for one in scenario.live
     )
-    return Outcome(scenario.title, streams)
+    return GroupVerdict(scenario.title, streams)
