@@ -1,5 +1,7 @@
 """States of streams, one a slot: by layer h, then c. Rows stay where they are; the arena grows by whole chunks."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,14 +10,21 @@ from streamlstm.kernels.weights import NetworkWeights
 class StateArena:
     """The states of S streams of a network, zero at first; every value is finite, always.
 
-    With is_half they are float16, rounded after every step. With `threads` above 1 the step shards streams over as
-    many. Not for two threads at once.
+    With state_dtype "float16" they are rounded to it after every step. With `threads` above 1 the step shards streams
+    over as many. Not for two threads at once.
     """
 
     capacity: int
     state_size: int
-    is_half: bool
-    def __init__(self, weights: NetworkWeights, capacity: int, *, is_half: bool = False, threads: int = 1) -> None: ...
+    state_dtype: Literal["float32", "float16"]
+    def __init__(
+        self,
+        weights: NetworkWeights,
+        capacity: int,
+        *,
+        state_dtype: Literal["float32", "float16"] = "float32",
+        threads: int = 1,
+    ) -> None: ...
     def grow(self, capacity: int) -> None:
         """Make room for more slots; what exists is not moved. Raises: MemoryError, and nothing has changed."""
 

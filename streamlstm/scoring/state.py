@@ -44,7 +44,7 @@ class StreamStates:
         self._free: list[int] = []
         self._memory: dict[str, mmap.mmap] = {}
         self._capacity = 0
-        self.arena = StateArena(weights, _FIRST_CAPACITY, threads=threads, is_half=state_dtype == "float16")
+        self.arena = StateArena(weights, _FIRST_CAPACITY, threads=threads, state_dtype=state_dtype)
         self.last_time: NDArray[np.int64]
         self.last: NDArray[np.float32]
         self.rows: NDArray[np.float32]

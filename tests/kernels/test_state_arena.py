@@ -37,7 +37,7 @@ def test_gives_back_what_it_was_given_and_grows_around_it(name: str, isa: str) -
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_half_rounds_as_numpy_does_and_never_to_infinity(value: float) -> None:
     weights = NetworkWeights(stack("lstm"))
-    arena, size = StateArena(weights, 1, is_half=True), weights.state_size
+    arena, size = StateArena(weights, 1, state_dtype="float16"), weights.state_size
     arena.load(np.zeros(1, np.int64), np.full((1, size), value, np.float32))
     limited = np.clip(np.float32(value), -65504, 65504)
     assert np.array_equal(arena.export(np.zeros(1, np.int64))[0], np.full(size, np.float16(limited), np.float32))
@@ -46,7 +46,7 @@ def test_half_rounds_as_numpy_does_and_never_to_infinity(value: float) -> None:
 @pytest.mark.parametrize("isa", isas())
 def test_half_follows_float32_closely(isa: str) -> None:
     weights = NetworkWeights(stack("lstm x 2"), isa=isa)
-    whole, half = StateArena(weights, 3), StateArena(weights, 3, is_half=True)
+    whole, half = StateArena(weights, 3), StateArena(weights, 3, state_dtype="float16")
     rng, slots = np.random.default_rng(4), np.arange(3)
     out = np.empty((2, 3, weights.output_size), np.float32)
     for _ in range(300):
@@ -103,7 +103,9 @@ def test_what_cannot_be_kept_is_refused() -> None:
     assert np.array_equal(arena.export(slots), state) and arena.capacity == 4
 
 
-def test_unknown_paths_are_refused() -> None:
+def test_unknown_paths_and_types_are_refused() -> None:
+    with pytest.raises(UsageError, match="state_dtype: expected 'float32' or 'float16', got 'int8'"):
+        StateArena(NetworkWeights(stack("lstm")), 4, state_dtype="int8")  # type: ignore[arg-type]  # not of the type
     with pytest.raises(UsageError, match="backend: expected 'fused', 'blas' or 'bfloat16'"):
         NetworkWeights(stack("lstm"), backend="mkl")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="isa: expected one of"):

@@ -12,6 +12,7 @@ from kernels.oracle import run as run_oracle
 from numpy.typing import NDArray
 
 from streamlstm.kernels import NetworkWeights, StateArena, advance, backends, isas, run, step
+from streamlstm.scoring.state import StateDtype
 
 Floats = NDArray[np.float32]
 EXACT = [(isa, backend) for isa in isas() for backend in ("fused", "blas")]
@@ -29,9 +30,9 @@ def weights_of(name: str, isa: str, backend: str) -> NetworkWeights:
 WEIGHTS = {(name, *path): weights_of(name, *path) for name in STACKS for path in PATHS}
 
 
-def alone(weights: NetworkWeights, x: Floats, *, is_half: bool = False) -> tuple[Floats, Floats]:
+def alone(weights: NetworkWeights, x: Floats, *, state_dtype: StateDtype = "float32") -> tuple[Floats, Floats]:
     """Outputs [T, D] of one stream stepped on its own, in a fresh arena; and its state in the end."""
-    arena, slot = StateArena(weights, 1, is_half=is_half), np.zeros(1, np.int64)
+    arena, slot = StateArena(weights, 1, state_dtype=state_dtype), np.zeros(1, np.int64)
     out = np.empty((len(x), weights.output_size), np.float32)
     for t in range(len(x)):
         step(weights, arena, slot, x[t : t + 1], out[t : t + 1])
@@ -86,11 +87,12 @@ def test_bits_depend_on_the_stream_alone(
 ) -> None:
     """However samples are cut into batches: in steps, in order of arrival, in ragged blocks; on how many threads."""
     weights, rng = WEIGHTS[key], np.random.default_rng(seed)
-    is_half, threads = data.draw(st.booleans()), data.draw(st.sampled_from([1, 1, 2, 3]))
+    state_dtype: StateDtype = data.draw(st.sampled_from(["float32", "float16"]))
+    threads = data.draw(st.sampled_from([1, 1, 2, 3]))
     lengths = rng.integers(1, 12, streams)
     samples = [rng.normal(0, 2, (n, weights.input_size)).astype(np.float32) for n in lengths]
     slots = rng.permutation(streams + 9)[:streams]
-    arena = StateArena(weights, streams + 9, is_half=is_half, threads=threads)
+    arena = StateArena(weights, streams + 9, state_dtype=state_dtype, threads=threads)
     strangers = np.setdiff1d(np.arange(streams + 9), slots)
     arena.load(strangers, rng.normal(0, 0.5, (len(strangers), weights.state_size)).astype(np.float32))
     noise = arena.export(strangers)
@@ -122,7 +124,7 @@ def test_bits_depend_on_the_stream_alone(
                 out[s][t] = y[n]
         done[part] += take
     for s in range(streams):
-        own, state = alone(weights, samples[s], is_half=is_half)
+        own, state = alone(weights, samples[s], state_dtype=state_dtype)
         assert np.array_equal(out[s], own)
         assert np.array_equal(arena.export(slots[s : s + 1])[0], state)
     assert np.array_equal(arena.export(strangers), noise)

@@ -7,7 +7,8 @@ from streamlstm.kernels.worker_pool cimport WorkerPool, pool_choice
 
 cdef class StateArena:
     cdef readonly Py_ssize_t capacity, state_size
-    cdef readonly bint is_half
+    cdef readonly str state_dtype
+    cdef bint is_half              # state_dtype is float16
     cdef list segments             # of a row: (offset, size) by layer h, then c
     cdef Py_ssize_t row            # values of a row, with what is between the segments
     cdef Py_ssize_t row_bytes, chunk_bytes, chunks_count

@@ -35,17 +35,20 @@ cdef bint _are_finite(const float* values, Py_ssize_t count) noexcept nogil:
 cdef class StateArena:
     """The states of S streams of a network, zero at first. Every value is finite, always.
 
-    With is_half they are kept as float16 and rounded after every step: half the memory, for an error of about 5e-4 of
+    With state_dtype "float16" they are rounded to it after every step: half the memory, for an error of about 5e-4 of
     a value. With `threads` above 1 the step shards streams over as many.
     Not for two threads at once: the kernels' scratch belongs to the arena.
     """
 
-    def __init__(self, NetworkWeights weights not None, Py_ssize_t capacity, *, bint is_half=False, int threads=1):
+    def __init__(self, NetworkWeights weights not None, Py_ssize_t capacity, *, str state_dtype="float32",
+                 int threads=1):
         if capacity < 1 or threads < 1:
             raise ShapeError(f"expected capacity and threads above 0, got {capacity} and {threads}")
+        if state_dtype not in ("float32", "float16"):
+            raise UsageError(f"state_dtype: expected 'float32' or 'float16', got {state_dtype!r}")
         self.segments, self.row, self.state_size = weights.segments, weights.network.row, weights.state_size
-        self.is_half = is_half
-        self.row_bytes = self.row * (2 if is_half else 4)
+        self.state_dtype, self.is_half = state_dtype, state_dtype == "float16"
+        self.row_bytes = self.row * (2 if self.is_half else 4)
         self.shift = 0
         while self.row_bytes << (self.shift + 1) <= CHUNK:
             self.shift += 1
