@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ __all__ = [
     "GapPolicy",
     "Output",
     "Position",
+    "Positions",
     "Record",
     "Scores",
     "Status",
@@ -37,6 +39,29 @@ class Position(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+class Positions(Sequence[Position]):
+    """Where the samples of one partition lie: a `Position` is made for the rows that are looked at only.
+
+    Shapes: offsets int64 [N].
+    """
+
+    def __init__(self, partition: TopicPartition, offsets: NDArray[np.int64]) -> None:
+        self._partition = partition
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @overload
+    def __getitem__(self, row: int) -> Position: ...
+    @overload
+    def __getitem__(self, row: slice) -> Positions: ...
+    def __getitem__(self, row: int | slice) -> Position | Positions:
+        if isinstance(row, slice):
+            return Positions(self._partition, self._offsets[row])
+        return Position(*self._partition, int(self._offsets[row]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.scoring.alerts import Alert, ChannelPart
+from streamlstm.streaming.rounding import decimals, significant
 from streamlstm.types import Position, Scores, Status
 
 __all__ = ["AlertRecord", "ScoreRecord", "alert_record", "encode", "rfc3339", "score_records"]
@@ -77,31 +78,40 @@ def score_records(
     positions: Sequence[Position],
 ) -> list[ScoreRecord]:
     """Make the score records of the given rows. `score` has 6 decimals, other numbers 6 significant digits."""
-    times = rfc3339(event_time_ms[rows])
-    score, p_value = scores.score[rows].tolist(), scores.p_value[rows].tolist()
-    expected, contribution = scores.expected[rows].tolist(), scores.contribution[rows].tolist()
-    labels = [Status(code).label for code in range(len(Status))]
-    records = []
-    for i, row in enumerate(rows.tolist()):
-        has_score = score[i] == score[i]
-        is_late = scores.status[row] == Status.LATE
-        records.append(
-            ScoreRecord(
-                schema="streamlstm.score/1",
-                stream_id=stream_ids[row],
-                ts=times[i],
-                score=round(score[i], 6) if has_score else None,
-                p_value=float(f"{p_value[i]:.6g}") if has_score else None,
-                status=labels[scores.status[row]],
-                expected={} if is_late else {c: float(f"{v:.6g}") for c, v in zip(channels, expected[i], strict=True)},
-                contribution={}
-                if is_late
-                else {c: round(v, 4) for c, v in zip(channels, contribution[i], strict=True)},
-                model=model,
-                source=positions[row],
-            )
+    status = scores.status[rows]
+    labels = [_LABELS[code] for code in status.tolist()]
+    is_late = (status == Status.LATE).tolist()
+    has_score = (~np.isnan(scores.score[rows])).tolist()
+    columns = zip(
+        rows.tolist(),
+        rfc3339(event_time_ms[rows]),
+        decimals(scores.score[rows], 6).tolist(),
+        significant(scores.p_value[rows], 6).tolist(),
+        significant(scores.expected[rows], 6).tolist(),
+        decimals(scores.contribution[rows], 4).tolist(),
+        labels,
+        is_late,
+        has_score,
+        strict=True,
+    )
+    return [
+        ScoreRecord(
+            schema="streamlstm.score/1",
+            stream_id=stream_ids[row],
+            ts=ts,
+            score=score if is_scored else None,
+            p_value=p_value if is_scored else None,
+            status=label,
+            expected={} if late else dict(zip(channels, expected, strict=True)),
+            contribution={} if late else dict(zip(channels, contribution, strict=True)),
+            model=model,
+            source=positions[row],
         )
-    return records
+        for row, ts, score, p_value, expected, contribution, label, late, is_scored in columns
+    ]
+
+
+_LABELS = tuple(Status(code).label for code in range(len(Status)))
 
 
 def alert_record(alert: Alert) -> AlertRecord:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import BundleError, SnapshotError
+from streamlstm.kernels import NEVER
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.loaded import LoadedModel, find_model, read_model
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
@@ -32,7 +33,7 @@ from streamlstm.scoring.detector import Detector
 from streamlstm.streaming.state_format import ModelState
 from streamlstm.types import Scores
 
-__all__ = ["RouteStreams", "ScoredRows"]
+__all__ = ["RouteStreams", "ScoredSamples"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +41,38 @@ _BUNDLE = "bundle"
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredRows:
-    """Rows of a batch that one model scored. Shapes: rows int64 [K], ascending; scores of K rows."""
+class ScoredSamples:
+    """Samples that one model scored; `rows` says which of those that were to be scored.
+
+    Shapes: rows int64 [K], ascending; stream_ids [K]; event_time_ms int64 [K]; values float32 [K, C]; scores of K rows.
+    """
 
     bundle: ModelBundle
     rows: NDArray[np.int64]
+    stream_ids: Sequence[str]
+    event_time_ms: NDArray[np.int64]
+    values: NDArray[np.float32]
     scores: Scores
+
+    def take(self, rows: NDArray[np.int64]) -> ScoredSamples:
+        """Return some of them. Shapes: rows int64 [M], ascending."""
+        if len(rows) == len(self.rows):
+            return self
+        scores = self.scores
+        return ScoredSamples(
+            self.bundle,
+            self.rows[rows],
+            [self.stream_ids[row] for row in rows.tolist()],
+            self.event_time_ms[rows],
+            self.values[rows],
+            Scores(
+                scores.score[rows],
+                scores.p_value[rows],
+                scores.status[rows],
+                scores.expected[rows],
+                scores.contribution[rows],
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +99,7 @@ class RouteStreams:
         self.detector = make_detector(model.bundle)
         self.tracker = AlertTracker(policy, model=model.label, channels=model.bundle.channels)
         self._draining: list[_Draining] = []
+        self._oldest_ms = NEVER
 
     @property
     def draining(self) -> dict[str, int]:
@@ -80,36 +108,42 @@ class RouteStreams:
 
     def score(
         self, stream_ids: Sequence[str], event_time_ms: NDArray[np.int64], values: NDArray[np.float32]
-    ) -> Iterator[ScoredRows]:
+    ) -> Iterator[ScoredSamples]:
         """Score samples in arrival order; yield each row once, older models first.
 
         Shapes: stream_ids [N]; event_time_ms int64 [N]; values float32 [N, C].
         """
-        newest = self.detector.score(stream_ids, event_time_ms, values)
+        self._oldest_ms = min(self._oldest_ms, int(event_time_ms.min()))
+        newest = _scored(self.detector, np.arange(len(stream_ids)), stream_ids, event_time_ms, values)
+        has_score = ~np.isnan(newest.scores.score)
         rest = np.ones(len(stream_ids), bool)
         for old in list(self._draining):
             known = old.detector.states.slots
             rows = np.array([row for row, stream_id in enumerate(stream_ids) if stream_id in known], np.int64)
             if not len(rows):
                 continue
-            scores = old.detector.score([stream_ids[row] for row in rows], event_time_ms[rows], values[rows])
-            gone = _gone_over([stream_ids[row] for row in rows], ~np.isnan(newest.score[rows]))
-            stays = np.flatnonzero([place < gone.get(stream_ids[row], len(rows)) for place, row in enumerate(rows)])
+            its_ids = [stream_ids[row] for row in rows.tolist()]
+            scored = _scored(old.detector, rows, its_ids, event_time_ms[rows], values[rows])
+            gone = _gone_over(its_ids, has_score[rows])
+            stays = np.flatnonzero([place < gone.get(stream_id, len(rows)) for place, stream_id in enumerate(its_ids)])
             rest[rows[stays]] = False
             old.detector.states.release(gone)
             if not old.detector.states.slots:
                 self._draining.remove(old)
                 _log.info("%s: every stream of %s has gone over to %s", self.pattern, old.model.label, self.model.label)
             if len(stays):
-                yield ScoredRows(old.model.bundle, rows[stays], _rows_of(scores, stays))
-        rows = np.flatnonzero(rest)
-        if len(rows) == len(rest):
-            yield ScoredRows(self.model.bundle, rows, newest)
-        elif len(rows):
-            yield ScoredRows(self.model.bundle, rows, _rows_of(newest, rows))
+                yield scored.take(stays)
+        if rest.any():
+            yield newest.take(np.flatnonzero(rest))
+
+    @property
+    def oldest_ms(self) -> int:
+        """No stream's last sample is older than this; that of some may be much newer."""
+        return self._oldest_ms
 
     def release_older_than(self, event_time_ms: int) -> int:
         """Forget the streams whose last sample is older; return how many."""
+        self._oldest_ms = max(self._oldest_ms, event_time_ms)
         for old in self._draining:
             old.detector.states.release_older_than(event_time_ms)
         self._draining = [old for old in self._draining if old.detector.states.slots]
@@ -148,7 +182,7 @@ class RouteStreams:
         return states
 
     def restore(self, states: Sequence[ModelState], known: Mapping[str, LoadedModel], *, max_streams: int) -> None:
-        """Take over what `export` returned, in empty state, under the models it names.
+        """Restore what `export` returned, into empty state, under the models it names.
 
         `known` are models that are at hand already, by digest.
         Raises: SnapshotError when a model is nowhere, or a state does not fit its model.
@@ -221,14 +255,15 @@ def _gone_over(stream_ids: Sequence[str], has_score: NDArray[np.bool_]) -> dict[
     return first
 
 
-def _rows_of(scores: Scores, rows: NDArray[np.int64]) -> Scores:
-    return Scores(
-        scores.score[rows],
-        scores.p_value[rows],
-        scores.status[rows],
-        scores.expected[rows],
-        scores.contribution[rows],
-    )
+def _scored(
+    detector: Detector,
+    rows: NDArray[np.int64],
+    stream_ids: Sequence[str],
+    event_time_ms: NDArray[np.int64],
+    values: NDArray[np.float32],
+) -> ScoredSamples:
+    scores = detector.score(stream_ids, event_time_ms, values)
+    return ScoredSamples(detector.bundle, rows, stream_ids, event_time_ms, values, scores)
 
 
 def _listed(model: LoadedModel) -> str:

@@ -1,14 +1,24 @@
-"""One input partition, from records to outputs: decode, route, score, alert, encode.
+"""One input partition, from records to outputs.
 
-Outputs come in the order of the samples that caused them, so they do not depend on how records were batched: this is
-what replay rests on.
+`PartitionPipeline.process` takes a batch through these steps:
+
+1. decode: the bytes of records become columns of samples (`decoding`); bad ones are rejected.
+2. route: the id of a stream says which model's it is (`routing`).
+3. admit: a new stream needs room (`admission`).
+4. score: values are laid out in the model's channels, the network advances by them (`model_handover`, `Detector`).
+5. alert: scores above the threshold open alerts, later ones resolve them (`AlertTracker`).
+6. encode: scores, alerts and dead letters become records (`encoders`, `rejections`), in the order of the samples that
+   caused them (`batch`).
+
+What comes of a sample depends on the samples before it alone, not on how records were batched: this is what replay
+rests on.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,18 +26,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.scoring.alerts import Alert, AlertPolicy
+from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Backend
 from streamlstm.scoring.state import StateDtype
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.streaming.decoding.columns import to_columns
-from streamlstm.streaming.decoding.json_fast import DecodedSample, JsonDecoder, Reason, Rejection, dead_letter
+from streamlstm.streaming.admission import admitted_runs
+from streamlstm.streaming.batch import Batch
+from streamlstm.streaming.decoding.rejections import Reason
+from streamlstm.streaming.decoding.samples import Decoder
 from streamlstm.streaming.encoders import alert_record, encode, score_records
-from streamlstm.streaming.model_handover import RouteStreams, ScoredRows
-from streamlstm.streaming.routing import Router
+from streamlstm.streaming.model_handover import RouteStreams, ScoredSamples
+from streamlstm.streaming.routing import NO_ROUTE, Router
 from streamlstm.streaming.state_format import decode_state, encode_state
-from streamlstm.types import GapPolicy, Output, Position, Record, Scores, Status, TopicPartition
+from streamlstm.types import GapPolicy, Output, Record, Scores, Status, TopicPartition
 
 __all__ = ["PartitionPipeline", "PipelineOptions", "ScoresPublished"]
 
@@ -62,16 +74,13 @@ class PipelineOptions:
 class PartitionPipeline:
     """The state of one partition's streams and what advances it. Implements `PartitionProcessor`."""
 
-    def __init__(
-        self, partition: TopicPartition, router: Router, decoder: JsonDecoder, options: PipelineOptions
-    ) -> None:
+    def __init__(self, partition: TopicPartition, router: Router, decoder: Decoder, options: PipelineOptions) -> None:
         self.partition = partition
         self.counts: Counter[str] = Counter()
         self._router = router
         self._decoder = decoder
         self._options = options
-        self._routes: dict[str, int | None] = {}
-        self._models = [
+        self._routes = [
             RouteStreams(route.pattern, route.model, self._make_detector, options.alerts) for route in router.routes
         ]
         self._opened_alert = False
@@ -97,145 +106,125 @@ class PartitionPipeline:
     @property
     def open_alerts(self) -> list[Alert]:
         """Alerts of this partition that are open now."""
-        return [alert for model in self._models for alert in model.tracker.open_alerts]
+        return [alert for streams in self._routes for alert in streams.tracker.open_alerts]
 
     @property
     def streams(self) -> int:
         """Streams held."""
-        return sum(len(model.detector.states) for model in self._models)
+        return sum(len(streams.detector.states) for streams in self._routes)
 
     def process(self, records: Sequence[Record]) -> list[Output]:
         """Advance by records in offset order; return scores, alerts and dead letters in the samples' order."""
         self._opened_alert = False
-        decoded = self._decoder.decode(records)
+        batch = Batch(self.partition, records, self._decoder.decode(records))
+        for streams, routed in self._route(batch):
+            for admitted in self._admit(streams, batch, routed):
+                self._score(streams, batch, admitted)
         self.counts["records"] += len(records)
-        rejections = list(decoded.rejected)
-        groups: list[list[DecodedSample]] = [[] for _ in self._models]
-        for sample in decoded.samples:
-            route = self._route(sample.stream_id)
-            if route is None:
-                rejections.append(
-                    _rejection(sample, Reason.NO_MODEL, f"no model's pattern matches {sample.stream_id!r}")
-                )
-            else:
-                groups[route].append(sample)
-        placed: list[tuple[int, int, Output]] = []  # offset, order within the record, output
-        for model, samples in zip(self._models, groups, strict=True):
-            if samples:
-                self._score(model, samples, placed, rejections)
-        for rejection in _first_of_each_record(rejections):
+        for rejection in batch.rejections:
             self.counts[f"dead_letters_{rejection.reason}"] += 1
-            letter = dead_letter(rejection, f"{self._options.prefix}dlq")
-            placed.append((rejection.record.offset, _LAST, letter))
-        placed.sort(key=lambda item: item[:2])
-        return [output for _, _, output in placed]
+        return batch.outputs(dead_letter_topic=f"{self._options.prefix}dlq")
 
-    def _score(
-        self,
-        model: RouteStreams,
-        samples: list[DecodedSample],
-        placed: list[tuple[int, int, Output]],
-        rejections: list[Rejection],
-    ) -> None:
-        samples = self._admit_streams(model, samples, rejections)
-        if not samples:
-            return
-        channels = model.detector.bundle.channels
-        values, unknown = to_columns([sample.values for sample in samples], channels)
-        for row, names in unknown:
-            error = f"expected channels among {list(channels)}, got {names[0]!r}; the known channels were scored"
-            rejections.append(_rejection(samples[row], Reason.UNKNOWN_CHANNEL, error))
-        stream_ids = [sample.stream_id for sample in samples]
-        times = np.array([sample.event_time_ms for sample in samples], np.int64)
-        positions = [Position(sample.record.topic, sample.record.partition, sample.record.offset) for sample in samples]
-        for part in model.score(stream_ids, times, values):
-            self._count(part.scores)
-            rows = part.rows
-            if len(rows) == len(samples):
-                ids, its_times, its_values, its_positions = stream_ids, times, values, positions
-            else:
-                ids, its_positions = [stream_ids[row] for row in rows], [positions[row] for row in rows]
-                its_times, its_values = times[rows], values[rows]
-            for place, record in self._published_scores(part, ids, its_times, its_positions):
-                sample = samples[rows[place]]
-                output = Output(f"{self._options.prefix}scores", ids[place].encode(), record)
-                placed.append((sample.record.offset, 2 * sample.index, output))
-            label = part.bundle.label
-            changes = model.tracker.update(ids, its_times, its_values, part.scores, its_positions, model=label)
-            for place, alert in changes:
-                sample = samples[rows[place]]
-                self._opened_alert |= alert.revision == 1
-                self.counts[f"alerts_{alert.state}"] += alert.revision == 1 or alert.state == "resolved"
-                output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), encode(alert_record(alert)))
-                placed.append((sample.record.offset, 2 * sample.index + 1, output))
+    def _route(self, batch: Batch) -> Iterator[tuple[RouteStreams, NDArray[np.int64]]]:
+        """Yield the streams of each route and the rows that it has samples in; what matches no route is rejected."""
+        stream_ids = batch.samples.stream_ids
+        routes = self._router.routes_of(stream_ids)
+        for row in np.flatnonzero(routes == NO_ROUTE).tolist():
+            batch.reject(row, Reason.NO_MODEL, f"no model's pattern matches {stream_ids[row]!r}")
+        for number, streams in enumerate(self._routes):
+            rows = np.flatnonzero(routes == number)
+            if len(rows):
+                yield streams, rows
 
-    def _admit_streams(
-        self, model: RouteStreams, samples: list[DecodedSample], rejections: list[Rejection]
-    ) -> list[DecodedSample]:
-        """Leave out the samples of new streams that have no room, after forgetting streams long gone."""
-        states, forget_after = model.detector.states, self._options.gaps.forget_after_ms
-        new = {sample.stream_id for sample in samples} - states.slots.keys()
-        if states.has_room(len(new)):
-            return samples
-        if forget_after:
-            self.counts["streams_released"] += model.release_older_than(samples[0].event_time_ms - forget_after)
-        admitted, room = [], states.max_streams - len(states)
-        taken: set[str] = set()
-        for sample in samples:
-            if sample.stream_id not in states.slots and sample.stream_id not in taken:
-                if len(taken) >= room:
-                    error = f"{states.max_streams} streams are held already; raise state.max_streams to take more"
-                    rejections.append(_rejection(sample, Reason.TOO_MANY_STREAMS, error))
-                    continue
-                taken.add(sample.stream_id)
-            admitted.append(sample)
-        return admitted
+    def _admit(self, streams: RouteStreams, batch: Batch, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Yield the rows to score, run by run; samples of new streams that find no room are rejected."""
+        options, samples = self._options, batch.samples.take(rows)
 
-    def _published_scores(
-        self, part: ScoredRows, stream_ids: list[str], times: NDArray[np.int64], positions: list[Position]
-    ) -> list[tuple[int, bytes]]:
-        scores, bundle = part.scores, part.bundle
-        match self._options.scores:
-            case ScoresPublished.OFF:
-                return []
-            case ScoresPublished.ANOMALOUS:
-                rows = np.flatnonzero(scores.score >= 1.0)
-            case ScoresPublished.ALL:
-                rows = np.arange(len(stream_ids))
-        records = score_records(rows, stream_ids, times, scores, bundle.channels, bundle.label, positions)
-        return [(int(row), encode(record)) for row, record in zip(rows, records, strict=True)]
+        def refuse(row: int) -> None:
+            error = f"{options.max_streams} streams are held already; raise state.max_streams to take more"
+            batch.reject(int(rows[row]), Reason.TOO_MANY_STREAMS, error)
+
+        for run in admitted_runs(
+            streams,
+            samples.stream_ids,
+            samples.event_time_ms,
+            forget_after_ms=options.gaps.forget_after_ms,
+            refuse=refuse,
+            counts=self.counts,
+        ):
+            yield rows[run]
+
+    def _score(self, streams: RouteStreams, batch: Batch, rows: NDArray[np.int64]) -> None:
+        """Score samples, and add what is to be published of them to the batch."""
+        samples = batch.samples.take(rows)
+        channels = streams.model.bundle.channels
+        values, strangers = samples.aligned(channels)
+        for row, name in strangers:
+            error = f"expected channels among {list(channels)}, got {name!r}; the known channels were scored"
+            batch.reject(int(rows[row]), Reason.UNKNOWN_CHANNEL, error)
+        for scored in streams.score(samples.stream_ids, samples.event_time_ms, values):
+            self._count(scored.scores)
+            self._add_scores(batch, rows[scored.rows], scored)
+            self._add_alerts(batch, rows[scored.rows], scored, streams.tracker)
 
     def _count(self, scores: Scores) -> None:
         by_status = np.bincount(scores.status, minlength=len(Status))
         for status in Status:
             self.counts[f"samples_{status.label}"] += int(by_status[status])
 
-    def _route(self, stream_id: str) -> int | None:
-        try:
-            return self._routes[stream_id]
-        except KeyError:
-            if len(self._routes) > 2 * self._options.max_streams:  # ids that match nothing must not fill the memory
-                self._routes.clear()
-            route = self._routes[stream_id] = self._router.route_of(stream_id)
-            return route
+    def _add_scores(self, batch: Batch, rows: NDArray[np.int64], scored: ScoredSamples) -> None:
+        """Encode the score records that are wanted. Shapes: rows int64 [K], those of the samples in the batch."""
+        match self._options.scores:
+            case ScoresPublished.OFF:
+                return
+            case ScoresPublished.ANOMALOUS:
+                wanted = np.flatnonzero(scored.scores.score >= 1.0)
+            case ScoresPublished.ALL:
+                wanted = np.arange(len(rows))
+        bundle, stream_ids, topic = scored.bundle, scored.stream_ids, f"{self._options.prefix}scores"
+        positions = batch.positions(rows)
+        records = score_records(
+            wanted, stream_ids, scored.event_time_ms, scored.scores, bundle.channels, bundle.label, positions
+        )
+        outputs = [
+            Output(topic, stream_ids[place].encode(), encode(record))
+            for place, record in zip(wanted.tolist(), records, strict=True)
+        ]
+        batch.add_scores(rows[wanted], outputs)
+
+    def _add_alerts(self, batch: Batch, rows: NDArray[np.int64], scored: ScoredSamples, tracker: AlertTracker) -> None:
+        """Let the alerts of the streams advance, and encode those that changed."""
+        changes = tracker.update(
+            scored.stream_ids,
+            scored.event_time_ms,
+            scored.values,
+            scored.scores,
+            batch.positions(rows),
+            model=scored.bundle.label,
+        )
+        for place, alert in changes:
+            self._opened_alert |= alert.revision == 1
+            self.counts[f"alerts_{alert.state}"] += alert.revision == 1 or alert.state == "resolved"
+            record = encode(alert_record(alert))
+            batch.add_alert(int(rows[place]), Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), record))
 
     @property
     def is_outdated(self) -> bool:
         """Whether a route has another model by now than the one that runs here."""
-        routes = zip(self._models, self._router.routes, strict=True)
-        return any(model.model.digest != route.model.digest for model, route in routes)
+        routes = zip(self._routes, self._router.routes, strict=True)
+        return any(own.model.digest != route.model.digest for own, route in routes)
 
     def switch_models(self) -> list[str]:
         """Go over to the models that the routes have by now; return a sentence for each."""
-        routes = zip(self._models, self._router.routes, strict=True)
-        return [m.switch_model(route.model) for m, route in routes if m.model.digest != route.model.digest]
+        routes = zip(self._routes, self._router.routes, strict=True)
+        return [own.switch_model(route.model) for own, route in routes if own.model.digest != route.model.digest]
 
     def export_state(self) -> bytes:
         """Return the state of every stream as bytes, with the models that it is the state of."""
-        return encode_state([state for model in self._models for state in model.export()], self.counts)
+        return encode_state([state for streams in self._routes for state in streams.export()], self.counts)
 
     def import_state(self, payload: bytes) -> None:
-        """Take over a state, route by route, and go on under the models that it names (see `is_outdated`).
+        """Restore a state, route by route, and go on under the models that it names (see `is_outdated`).
 
         A route is found by its pattern, or else by its model. One that is new starts with empty state, and says so.
         Raises: SnapshotError when the bytes are truncated, altered or of another version, or a model is nowhere.
@@ -245,28 +234,15 @@ class PartitionPipeline:
         known = {route.model.digest: route.model for route in self._router.routes}
         by_pattern = {state.match: state for state in states if state.rank == 0}
         by_digest = {state.digest: state for state in states if state.rank == 0}
-        for model in self._models:
-            newest = by_pattern.get(model.pattern) or by_digest.get(model.model.digest)
+        for streams in self._routes:
+            newest = by_pattern.get(streams.pattern) or by_digest.get(streams.model.digest)
             if newest is None:
                 if states:
                     _log.warning(
                         "%s: no state of model %s in the snapshot; its streams warm up",
                         self.partition,
-                        model.model.label,
+                        streams.model.label,
                     )
                 continue
             own = [state for state in states if state.match == newest.match]
-            model.restore(own, known, max_streams=self._options.max_streams)
-
-
-_LAST = 1 << 62
-"""Dead letters of a record follow its scores."""
-
-
-def _first_of_each_record(rejections: list[Rejection]) -> list[Rejection]:
-    """Keep one dead letter a record, whatever is wrong with its samples."""
-    return list({rejection.record.offset: rejection for rejection in reversed(rejections)}.values())
-
-
-def _rejection(sample: DecodedSample, reason: Reason, error: str) -> Rejection:
-    return Rejection(sample.record, reason, error)
+            streams.restore(own, known, max_streams=self._options.max_streams)

@@ -13,6 +13,7 @@ from streamlstm.scoring.thresholds import Threshold
 from streamlstm.service.model_watch import ModelWatch
 from streamlstm.service.worker import Worker, WorkerOptions
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
+from streamlstm.streaming.decoding.samples import Decoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
 from streamlstm.streaming.routing import ModelRoute, Router
 from streamlstm.types import GapPolicy, TopicPartition
@@ -32,7 +33,9 @@ class Service:
 def load_routes(config: Config) -> Router:
     """Load every bundle. Raises: BundleError."""
     loaded = [(model.match, load_model(model.bundle)) for model in config.models]
-    return Router([ModelRoute(match, model) for match, model in loaded])
+    return Router(
+        [ModelRoute(match, model) for match, model in loaded], remembered_streams=2 * config.state.max_streams
+    )
 
 
 def build_service(config: Config) -> Service:
@@ -83,7 +86,7 @@ def _source_of(config: Config, topic: str) -> Source:
     return next(source for source in config.sources if any(fnmatchcase(topic, t) for t in source.topics))
 
 
-def decoder_of(source: Source) -> JsonDecoder:
+def decoder_of(source: Source) -> Decoder:
     """Build what reads the records of a source."""
     return JsonDecoder(
         stream_id=source.stream_id,

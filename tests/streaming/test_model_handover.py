@@ -204,7 +204,7 @@ def test_a_draining_model_is_dropped_when_no_stream_needs_it(
     running.process(came[:SWITCH])
     router.switch_model(0, ModelRoute.of("", successors["wider"]).model)
     running.switch_models()
-    (streams,) = running._models
+    (streams,) = running._routes
     assert streams.draining == {"tiny@1": 4}
     sizes = [len(running.export_state())]
     running.process(came[SWITCH:])

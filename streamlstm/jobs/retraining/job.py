@@ -35,7 +35,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.ports import HistoryReader
 from streamlstm.recordings.series import StreamSamples
-from streamlstm.streaming.decoding.json_fast import JsonDecoder
+from streamlstm.streaming.decoding.samples import Decoder
 from streamlstm.training.causal.plan import make_plan
 from streamlstm.training.fit import run_plan
 from streamlstm.training.plan import BundleLabels
@@ -192,13 +192,13 @@ class _Run:
             )
         return telemetry
 
-    def _topics(self) -> list[tuple[list[str], JsonDecoder]]:
+    def _topics(self) -> list[tuple[list[str], Decoder]]:
         """Return the topics that are there, each with the decoder of the first source that it matches.
 
         Raises: TransportError when a source has none.
         """
         there = [topic for topic in self._reader.topics() if topic not in self._options.own_topics]
-        found: list[tuple[list[str], JsonDecoder]] = []
+        found: list[tuple[list[str], Decoder]] = []
         taken: set[str] = set()
         for source in self._options.sources:
             topics = [t for t in there if t not in taken and any(fnmatchcase(t, p) for p in source.patterns)]

@@ -10,7 +10,7 @@ from typing import Any
 from streamlstm.jobs.retraining.exclusions import Margins
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.streaming.decoding.json_fast import JsonDecoder
+from streamlstm.streaming.decoding.samples import Decoder
 
 __all__ = ["RetrainingOptions", "SourceTopics"]
 
@@ -20,7 +20,7 @@ class SourceTopics:
     """Topics (names or patterns) and how their records are read."""
 
     patterns: tuple[str, ...]
-    decoder: JsonDecoder
+    decoder: Decoder
 
 
 @dataclass(frozen=True, slots=True)

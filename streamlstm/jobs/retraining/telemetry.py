@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
 from streamlstm.recordings.series import StreamSamples
-from streamlstm.streaming.decoding.columns import to_columns
-from streamlstm.streaming.decoding.json_fast import DecodedSample, JsonDecoder, Reason
+from streamlstm.streaming.decoding.rejections import Reason
+from streamlstm.streaming.decoding.samples import Decoder, SampleColumns
 from streamlstm.types import Record, TopicPartition
 
 __all__ = ["Collector", "Telemetry", "cut_at_silences", "period_of"]
@@ -64,7 +64,7 @@ class Collector:
         self._records = self.rows = 0
         self._rejected: Counter[str] = Counter()
 
-    def read(self, records: Iterable[Record], decoder: JsonDecoder) -> Iterator[int]:
+    def read(self, records: Iterable[Record], decoder: Decoder) -> Iterator[int]:
         """Take records until they end; yield how many were read, batch by batch.
 
         Raises: DataError when there are more samples than `max_rows`.
@@ -74,7 +74,9 @@ class Collector:
             decoded = decoder.decode(batch)
             self._records += len(batch)
             self._rejected.update(rejection.reason.value for rejection in decoded.rejected)
-            self._add([sample for sample in decoded.samples if self._number(sample.stream_id) is not None])
+            numbers = [self._number(stream_id) for stream_id in decoded.samples.stream_ids]
+            wanted = np.array([row for row, number in enumerate(numbers) if number is not None], np.int64)
+            self._add(decoded.samples.take(wanted), batch)
             yield self._records
 
     def finish(self) -> Telemetry:
@@ -119,8 +121,8 @@ class Collector:
             duplicates=int(is_repeat.sum()),
         )
 
-    def _add(self, samples: list[DecodedSample]) -> None:
-        if not samples:
+    def _add(self, samples: SampleColumns, records: Sequence[Record]) -> None:
+        if not len(samples):
             return
         self.rows += len(samples)
         if self.rows > self._max_rows:
@@ -129,16 +131,16 @@ class Collector:
                 "shorten it (retrain.from), match fewer streams, or raise retrain.max_rows"
             )
         if self._is_open:
-            named = {name for sample in samples if isinstance(sample.values, dict) for name in sample.values}
+            named = {name for block in samples.blocks for name in block.channels or ()}
             self._channels += sorted(named - set(self._channels))
-        values, unknown = to_columns([sample.values for sample in samples], self._channels)
-        if unknown:
-            self._rejected[Reason.UNKNOWN_CHANNEL.value] += len(unknown)
+        values, strangers = samples.aligned(self._channels)
+        if strangers:
+            self._rejected[Reason.UNKNOWN_CHANNEL.value] += len(strangers)
         self._chunks.append(
             _Chunk(
-                stream=np.array([self._numbers[sample.stream_id] for sample in samples], np.int32),
-                time_ms=np.array([sample.event_time_ms for sample in samples], np.int64),
-                place=np.array([self._place(sample.record) for sample in samples], np.int64),
+                stream=np.array([self._numbers[stream_id] for stream_id in samples.stream_ids], np.int32),
+                time_ms=samples.event_time_ms,
+                place=np.array([self._place(record) for record in records], np.int64)[samples.record],
                 values=values,
             )
         )

@@ -1,70 +1,93 @@
-"""Values by name, sample by sample, to one array in a model's channel order."""
+"""Values sample by sample, as text formats hold them, to blocks of columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.streaming.decoding.json_strict import Values
+from streamlstm.streaming.decoding.samples import ValueBlock
 
-__all__ = ["to_columns"]
+__all__ = ["Values", "block_of_columns", "blocks_of", "merged"]
+
+Values: TypeAlias = dict[str, float | None] | list[float | None]
+"""A sample's values by channel, or in the model's channel order; None and absent mean missing."""
 
 
-def to_columns(
-    values: Sequence[Values], channels: Sequence[str]
-) -> tuple[NDArray[np.float32], list[tuple[int, tuple[str, ...]]]]:
-    """Return the values as columns, and the rows that name channels the model does not have.
+def blocks_of(values: Sequence[Values | None]) -> tuple[ValueBlock, ...]:
+    """Return the values of each sample, whose row is its place; None: a sample without values.
 
-    What is missing, or no finite float32, is NaN. An array of another length than the model's channels says nothing
-    about which channel is which: its row is all NaN and listed, with its length in place of a name.
+    What is no finite float32 is missing. A block's channels stand as its samples name them: samples that name the same
+    channels in another order lie in another block, so that what is made of a sample is no matter of its neighbours.
+    """
+    if not values:
+        return ()
+    if isinstance(values[0], dict) and (block := _of_one_kind(values, tuple(values[0]))):
+        return (block,)
+    kinds: dict[tuple[str, ...] | int, list[int]] = {}
+    for row, sample in enumerate(values):
+        if isinstance(sample, dict):
+            if sample:
+                kinds.setdefault(tuple(sample), []).append(row)
+        elif sample is not None:
+            kinds.setdefault(len(sample), []).append(row)
+    blocks = []
+    for kind, rows in kinds.items():
+        own: list[Any] = [values[row] for row in rows]
+        if isinstance(kind, int):
+            blocks.append(ValueBlock(None, np.array(rows), _floats(own, len(own), kind)))
+        else:
+            blocks.append(ValueBlock(kind, np.array(rows), _floats(map(dict.values, own), len(own), len(kind))))
+    return tuple(blocks)
 
-    Shapes: float32 [N, C]; the list holds (row, names).
+
+def block_of_columns(columns: Mapping[str, Sequence[float | None]]) -> tuple[ValueBlock, ...]:
+    """Return values that came channel by channel, all of one length, as a block; none where there are no channels."""
+    if not columns:
+        return ()
+    width = len(next(iter(columns.values())))
+    array = _floats(columns.values(), len(columns), width)
+    return (ValueBlock(tuple(columns), np.arange(width), array.T),)
+
+
+def merged(blocks: Iterable[ValueBlock]) -> tuple[ValueBlock, ...]:
+    """Return the same values with one block for all that have the same channels."""
+    kinds: dict[tuple[str, ...] | int, list[ValueBlock]] = {}
+    for block in blocks:
+        kinds.setdefault(block.values.shape[1] if block.channels is None else block.channels, []).append(block)
+    return tuple(
+        ValueBlock(
+            same[0].channels,
+            np.concatenate([block.rows for block in same]),
+            np.concatenate([block.values for block in same]),
+        )
+        for same in kinds.values()
+    )
+
+
+def _of_one_kind(values: Sequence[Any], channels: tuple[str, ...]) -> ValueBlock | None:
+    """Return one block if every sample names exactly these channels in this order.
+
+    Names are compared in one sweep: no sample can name a channel twice, so if all names in a row are the channels over
+    and over, each sample has each once.
     """
     try:
-        array = _of_complete_rows(values, channels)
-        unknown: list[tuple[int, tuple[str, ...]]] = []
-    except (KeyError, IndexError, TypeError):
-        array, unknown = _row_by_row(values, channels)
+        names = list(chain.from_iterable(values))
+    except TypeError:  # a sample without values
+        return None
+    if not channels or names != list(channels) * len(values):
+        return None
+    array = _floats(map(dict.values, values), len(values), len(channels))
+    return ValueBlock(channels, np.arange(len(values)), array)
+
+
+def _floats(rows: Iterable[Iterable[float | None]], count: int, width: int) -> NDArray[np.float32]:
+    """Return rows of numbers as an array. Shapes: float32 [count, width]; NumPy reads None as NaN."""
+    with np.errstate(over="ignore"):
+        flat: Iterable[Any] = chain.from_iterable(rows)
+        array = np.fromiter(flat, np.float32, count=count * width).reshape(count, width)
     array[np.isinf(array)] = np.nan
-    return array, unknown
-
-
-def _of_complete_rows(values: Sequence[Values], channels: Sequence[str]) -> NDArray[np.float32]:
-    """Build the array when every row is a mapping of exactly the channels. Raises: KeyError, TypeError otherwise."""
-    width = len(channels)
-    if any(len(row) != width for row in values):
-        raise KeyError
-    row_of: Callable[[Any], Sequence[float | None]] = itemgetter(*channels)
-    rows = map(row_of, values)
-    flat = rows if width == 1 else chain.from_iterable(rows)
-    with np.errstate(over="ignore"):
-        # NumPy reads None as NaN.
-        return np.fromiter(flat, np.float32, count=width * len(values)).reshape(len(values), width)
-
-
-def _row_by_row(
-    values: Sequence[Values], channels: Sequence[str]
-) -> tuple[NDArray[np.float32], list[tuple[int, tuple[str, ...]]]]:
-    known = {channel: index for index, channel in enumerate(channels)}
-    array = np.full((len(values), len(channels)), np.nan, np.float32)
-    unknown: list[tuple[int, tuple[str, ...]]] = []
-    with np.errstate(over="ignore"):
-        for row, sample in enumerate(values):
-            if isinstance(sample, dict):
-                strangers = tuple(name for name in sample if name not in known)
-                for name, value in sample.items():
-                    if value is not None and name in known:
-                        array[row, known[name]] = value
-            elif len(sample) == len(channels):
-                strangers = ()
-                array[row] = sample
-            else:
-                strangers = (f"an array of {len(sample)} values",)
-            if strangers:
-                unknown.append((row, strangers))
-    return array, unknown
+    return array

@@ -1,48 +1,52 @@
-"""JSON records to samples: a typed fast path, and the explaining path for the records it gives up on."""
+"""JSON records to columns: a typed fast path, and the strict path for the records that it gives up on.
+
+1. Each record is read by msgspec: one sample, an array of samples, or a packed frame. What does not fit is given up.
+2. The samples of the whole batch become columns at once. A record with a time that cannot be is given up as well.
+3. What was given up goes through `json_strict`, which keeps the good samples and says what is wrong with the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from streamlstm.streaming.decoding.json_strict import (
-    END_MS,
-    UNITS_PER_MS,
-    DecodedSample,
-    Layout,
-    Rfc3339,
-    TimeUnit,
-    Values,
-    explain,
-)
-from streamlstm.streaming.decoding.rejections import Reason, Rejection, dead_letter
+from streamlstm.streaming.decoding.columns import Values, block_of_columns, blocks_of, merged
+from streamlstm.streaming.decoding.json_strict import END_MS, UNITS_PER_MS, Layout, Rfc3339, TimeUnit, explain_all
+from streamlstm.streaming.decoding.samples import NO_SAMPLES, Decoded, SampleColumns, ValueBlock, joined
 from streamlstm.types import MISSING_TIME_MS, Record
 
-__all__ = ["Decoded", "DecodedSample", "JsonDecoder", "Reason", "Rejection", "Values", "dead_letter"]
+__all__ = ["JsonDecoder"]
 
 _OPEN_BRACKET = ord("[")
 
 
 class _GiveUp(Exception):
-    """A record that the fast path leaves to the explaining one."""
+    """A record that the fast path leaves to the strict one."""
 
 
-_GIVES_UP = (_GiveUp, msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+_GIVES_UP = (_GiveUp, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Good samples in arrival order, and the records that held a bad one."""
+@dataclass(slots=True)
+class _Read:
+    """What msgspec read of a batch: samples and frames, each with the place of its record, and those given up."""
 
-    samples: list[DecodedSample]
-    rejected: list[Rejection]
+    samples: list[Any] = field(default_factory=list)
+    sample_record: list[int] = field(default_factory=list)
+    sample_index: list[int] = field(default_factory=list)
+    frames: list[tuple[int, Any, Sequence[ValueBlock]]] = field(default_factory=list)
+    stream_id_of: dict[int, str] = field(default_factory=dict)
+    """Of a record, where the stream id is its key."""
+    given_up: list[int] = field(default_factory=list)
 
 
 class JsonDecoder:
-    """Decode telemetry records: one sample, an array of samples, or a packed frame.
+    """Decode telemetry records: one sample, an array of samples, or a packed frame. Implements `Decoder`.
 
     `stream_id` is a field (`$.stream_id`) or `key`; `ts_path` is a field (`$.ts`) or `record`, the record's time stamp.
     """
@@ -65,10 +69,7 @@ class JsonDecoder:
         )
         self._has_id = self.layout.stream_id_field is not None
         self._has_time = self.layout.ts_field is not None
-        self._max_record_bytes = max_record_bytes
-        self._max_ahead_ms = max_ahead_ms
         self._is_text = self.layout.ts_unit == "rfc3339"
-        self._units_per_ms = UNITS_PER_MS.get(self.layout.ts_unit, 1.0)
         time: Any = Rfc3339 if self._is_text else float
         numbers = list[float | None]
         one: Any = self._shape("Sample", time, dict[str, float | None] | numbers)
@@ -89,78 +90,126 @@ class JsonDecoder:
 
     def decode(self, records: Sequence[Record]) -> Decoded:
         """Decode a batch. Never raises on what a record holds: what cannot be used is in `rejected`."""
-        samples: list[DecodedSample] = []
-        rejected: list[Rejection] = []
-        for record in records:
-            before = len(samples)
+        read = self._read(records)
+        samples, untimely = self._samples(read, records)
+        frames, untimely_frames = self._frames(read, records)
+        given_up = sorted({*read.given_up, *untimely, *untimely_frames})
+        if not given_up:
+            return Decoded(joined([samples, frames]), [])
+        strict, rejected = explain_all(records, given_up, self.layout)
+        return Decoded(joined([samples, frames, strict]), rejected)
+
+    def _read(self, records: Sequence[Record]) -> _Read:
+        read, max_bytes = _Read(), self.layout.max_record_bytes
+        for number, record in enumerate(records):
+            value = record.value
             try:
-                self._append(record, samples)
+                if not value or len(value) > max_bytes:
+                    raise _GiveUp
+                if not self._has_id:
+                    read.stream_id_of[number] = _key(record)
+                if value[0] == _OPEN_BRACKET:
+                    array = self._decode_array(value)
+                    if not array:
+                        raise _GiveUp
+                    read.samples += array
+                    read.sample_record += [number] * len(array)
+                    read.sample_index += range(len(array))
+                    continue
+                try:
+                    sample = self._decode_one(value)
+                except msgspec.ValidationError:
+                    frame = self._decode_frame(value)
+                    read.frames.append((number, frame, self._frame_blocks(frame)))
+                else:
+                    read.samples.append(sample)
+                    read.sample_record.append(number)
+                    read.sample_index.append(0)
             except _GIVES_UP:
-                del samples[before:]
-                good, rejection = explain(record, self.layout)
-                samples += good
-                if rejection is not None:
-                    rejected.append(rejection)
-        return Decoded(samples, rejected)
+                read.given_up.append(number)
+        return read
 
-    def _append(self, record: Record, samples: list[DecodedSample]) -> None:
-        value = record.value
-        if not value or len(value) > self._max_record_bytes:
+    def _samples(self, read: _Read, records: Sequence[Record]) -> tuple[SampleColumns, list[int]]:
+        """Return the samples that came one by one or in arrays, and the records whose times cannot be."""
+        samples = read.samples
+        if not samples:
+            return NO_SAMPLES, []
+        record = np.array(read.sample_record)
+        if self._has_id:
+            stream_ids = [sample.stream_id for sample in samples]
+        else:
+            stream_ids = [read.stream_id_of[number] for number in read.sample_record]
+        values: list[Values | None] = [None if one.quality == "bad" else one.values for one in samples]
+        times = [sample.ts for sample in samples] if self._has_time else None
+        return self._timely(stream_ids, times, record, np.array(read.sample_index), blocks_of(values), records)
+
+    def _frames(self, read: _Read, records: Sequence[Record]) -> tuple[SampleColumns, list[int]]:
+        """Return the samples of packed frames, and the records whose times cannot be."""
+        if not read.frames:
+            return NO_SAMPLES, []
+        stream_ids: list[str] = []
+        times: list[Any] = []
+        blocks: list[ValueBlock] = []
+        for number, frame, own in read.frames:
+            blocks += [ValueBlock(block.channels, len(times) + block.rows, block.values) for block in own]
+            stream_ids += [frame.stream_id if self._has_id else read.stream_id_of[number]] * len(frame.ts)
+            times += frame.ts
+        counts = [len(frame.ts) for _, frame, _ in read.frames]
+        record = np.repeat([number for number, _, _ in read.frames], counts)
+        index = np.concatenate([np.arange(count) for count in counts])
+        return self._timely(stream_ids, times, record, index, merged(blocks), records)
+
+    def _frame_blocks(self, frame: Any) -> Sequence[ValueBlock]:
+        """Return a frame's values, a row a sample. Raises: _GiveUp when they are not as many as its times."""
+        if not self._has_time or not frame.ts:
             raise _GiveUp
-        if value[0] == _OPEN_BRACKET:
-            shapes = self._decode_array(value)
-            if not shapes:
+        count, values = len(frame.ts), frame.values
+        if isinstance(values, list):
+            columns = None
+            if len(values) != count:
                 raise _GiveUp
-            samples += [self._sample(shape, record, index) for index, shape in enumerate(shapes)]
-            return
-        try:
-            shape = self._decode_one(value)
-        except msgspec.ValidationError:
-            self._append_frame(self._decode_frame(value), record, samples)
         else:
-            samples.append(self._sample(shape, record, 0))
-
-    def _sample(self, shape: Any, record: Record, index: int) -> DecodedSample:
-        record_ms = record.timestamp_ms
-        return DecodedSample(
-            shape.stream_id if self._has_id else self._key(record),
-            self._event_time(shape.ts if self._has_time else record_ms, record_ms),
-            {} if shape.quality == "bad" else shape.values,
-            record,
-            index,
-        )
-
-    def _append_frame(self, shape: Any, record: Record, samples: list[DecodedSample]) -> None:
-        if not self._has_time or not shape.ts:
-            raise _GiveUp
-        count = len(shape.ts)
-        stream_id = shape.stream_id if self._has_id else self._key(record)
-        rows: list[Any]
-        if isinstance(shape.values, list):
-            rows = shape.values
-        else:
-            columns = {channel: column for channel, column in shape.values.items() if column is not None}
+            columns = {channel: column for channel, column in values.items() if column is not None}
             if any(len(column) != count for column in columns.values()):
                 raise _GiveUp
-            names = list(columns)
-            rows = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)] or [{}] * count
-        if len(rows) != count:
-            raise _GiveUp
-        is_bad = shape.quality == "bad"
-        for index, (time, values) in enumerate(zip(shape.ts, rows, strict=True)):
-            event_time_ms = self._event_time(time, record.timestamp_ms)
-            samples.append(DecodedSample(stream_id, event_time_ms, {} if is_bad else values, record, index))
+        if frame.quality == "bad":
+            return ()
+        return blocks_of(values) if columns is None else block_of_columns(columns)
 
-    def _key(self, record: Record) -> str:
-        if not record.key:
-            raise _GiveUp
-        return record.key.decode("utf-8")
+    def _timely(
+        self,
+        stream_ids: list[str],
+        times: Sequence[Any] | None,
+        record: NDArray[np.int64],
+        index: NDArray[np.int64],
+        blocks: tuple[ValueBlock, ...],
+        records: Sequence[Record],
+    ) -> tuple[SampleColumns, list[int]]:
+        """Return the samples of the records all of whose times can be, and the other records.
 
-    def _event_time(self, time: Any, record_ms: int) -> int:
-        """Read an event time. `time` is a datetime or a number in the source's unit."""
-        event_time_ms: int = round(time.timestamp() * 1000 if self._is_text else time / self._units_per_ms)
-        if not 0 <= event_time_ms < END_MS:
-            raise _GiveUp
-        if event_time_ms - record_ms > self._max_ahead_ms and record_ms != MISSING_TIME_MS:
-            raise _GiveUp
-        return event_time_ms
+        `times` are datetimes or numbers in the source's unit; None: the records' own time stamps.
+        """
+        count = len(stream_ids)
+        record_ms = np.fromiter((one.timestamp_ms for one in records), np.int64, count=len(records))[record]
+        if times is None:
+            milliseconds = record_ms.astype(np.float64)
+        elif self._is_text:
+            milliseconds = np.fromiter((time.timestamp() for time in times), np.float64, count=count) * 1000
+        else:
+            milliseconds = np.array(times, np.float64) / UNITS_PER_MS[self.layout.ts_unit]
+        milliseconds = np.rint(milliseconds)
+        is_time = (milliseconds >= 0) & (milliseconds < END_MS)
+        event_time_ms = np.where(is_time, milliseconds, 0).astype(np.int64)
+        is_ahead = (event_time_ms - record_ms > self.layout.max_ahead_ms) & (record_ms != MISSING_TIME_MS)
+        samples = SampleColumns(stream_ids, event_time_ms, record, index, blocks)
+        is_good = is_time & ~is_ahead
+        if is_good.all():
+            return samples, []
+        untimely = np.unique(record[~is_good])
+        return samples.take(np.flatnonzero(~np.isin(record, untimely))), untimely.tolist()
+
+
+def _key(record: Record) -> str:
+    if not record.key:
+        raise _GiveUp
+    return record.key.decode("utf-8")

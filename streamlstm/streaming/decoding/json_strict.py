@@ -1,26 +1,27 @@
-"""The slow path of decoding: keeps every good sample of a record and says what is wrong with the first bad one.
+"""The strict path of JSON: keeps every good sample of a record and says what is wrong with the first bad one.
 
-It is the authority on what a record means; the fast path in `decoders` gives up on a record rather than judge it.
+It is the authority on what a record means; the fast path in `json_fast` gives up on a record rather than judge it.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 
+from streamlstm.streaming.decoding.columns import Values, blocks_of
 from streamlstm.streaming.decoding.rejections import Reason, Rejection
+from streamlstm.streaming.decoding.samples import SampleColumns
 from streamlstm.types import MISSING_TIME_MS, Record
 
-__all__ = ["END_MS", "UNITS_PER_MS", "DecodedSample", "Layout", "Rfc3339", "TimeUnit", "Values", "explain"]
+__all__ = ["END_MS", "UNITS_PER_MS", "Layout", "Rfc3339", "TimeUnit", "explain_all"]
 
-Values: TypeAlias = dict[str, float | None] | list[float | None]
-"""A sample's values by channel, or in the model's channel order; None and absent mean missing."""
 TimeUnit: TypeAlias = Literal["rfc3339", "s", "ms", "us", "ns"]
 Rfc3339 = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -42,13 +43,13 @@ class Layout:
     max_ahead_ms: int
 
 
-class DecodedSample(msgspec.Struct, frozen=True, gc=False):
-    """One sample as it stood in a record; `index` counts the record's samples from 0."""
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """One sample as it stood in a record; `index` counts the record's samples from 0. Values None: of bad quality."""
 
     stream_id: str
     event_time_ms: int
-    values: Values
-    record: Record
+    values: Values | None
     index: int
 
 
@@ -60,9 +61,32 @@ class _Fault(Exception):
         self.reason = reason
 
 
-def explain(record: Record, layout: Layout) -> tuple[list[DecodedSample], Rejection | None]:
+def explain_all(
+    records: Sequence[Record], chosen: Iterable[int], layout: Layout
+) -> tuple[SampleColumns, list[Rejection]]:
+    """Return the good samples of the chosen records of a batch, and the rejections of those that hold a bad one."""
+    samples: list[_Sample] = []
+    numbers: list[int] = []
+    rejected: list[Rejection] = []
+    for number in chosen:
+        good, rejection = _explain(records[number], layout)
+        samples += good
+        numbers += [number] * len(good)
+        if rejection is not None:
+            rejected.append(rejection)
+    columns = SampleColumns(
+        [sample.stream_id for sample in samples],
+        np.array([sample.event_time_ms for sample in samples], np.int64),
+        np.array(numbers, np.int64),
+        np.array([sample.index for sample in samples], np.int64),
+        blocks_of([sample.values for sample in samples]),
+    )
+    return columns, rejected
+
+
+def _explain(record: Record, layout: Layout) -> tuple[list[_Sample], Rejection | None]:
     """Return the good samples of a record in their order, and its rejection if any sample is bad."""
-    samples: list[DecodedSample] = []
+    samples: list[_Sample] = []
     faults: list[_Fault] = []
     try:
         for item in _samples(record, layout):
@@ -78,7 +102,7 @@ def explain(record: Record, layout: Layout) -> tuple[list[DecodedSample], Reject
     return samples, Rejection(record, faults[0].reason, f"{faults[0]}{more}")
 
 
-def _samples(record: Record, layout: Layout) -> Iterator[DecodedSample | _Fault]:
+def _samples(record: Record, layout: Layout) -> Iterator[_Sample | _Fault]:
     if not record.value:
         raise _Fault(Reason.EMPTY, "Expected a telemetry record, got no value")
     if len(record.value) > layout.max_record_bytes:
@@ -103,14 +127,14 @@ def _samples(record: Record, layout: Layout) -> Iterator[DecodedSample | _Fault]
         yield _sample(document, "$", record, layout, 0)
 
 
-def _sample(item: object, path: str, record: Record, layout: Layout, index: int) -> DecodedSample:
+def _sample(item: object, path: str, record: Record, layout: Layout, index: int) -> _Sample:
     fields = _object(item, path)
     stream_id = _stream_id(fields, path, record, layout)
     event_time_ms = _event_time(fields.get(layout.ts_field), f"{path}.{layout.ts_field}", record, layout)
-    return DecodedSample(stream_id, event_time_ms, _values(fields, path), record, index)
+    return _Sample(stream_id, event_time_ms, _values(fields, path), index)
 
 
-def _frame(fields: Mapping[Any, Any], record: Record, layout: Layout) -> Iterator[DecodedSample | _Fault]:
+def _frame(fields: Mapping[Any, Any], record: Record, layout: Layout) -> Iterator[_Sample | _Fault]:
     """Yield the samples of a packed frame: `ts` [N], values {channel: [N]} or N rows."""
     stream_id = _stream_id(fields, "$", record, layout)
     times: list[object] = fields[layout.ts_field]
@@ -136,7 +160,7 @@ def _frame(fields: Mapping[Any, Any], record: Record, layout: Layout) -> Iterato
                 values = [_number(value, f"$.values[{index}][{c}]") for c, value in enumerate(row)]
             else:
                 values = {c: _number(column[index], f"$.values.{c}[{index}]") for c, column in columns.items()}
-            yield DecodedSample(stream_id, event_time_ms, {} if is_bad else values, record, index)
+            yield _Sample(stream_id, event_time_ms, None if is_bad else values, index)
         except _Fault as fault:
             yield fault
 
@@ -189,7 +213,7 @@ def _event_time(value: object, path: str, record: Record, layout: Layout) -> int
     return event_time_ms
 
 
-def _values(fields: Mapping[Any, Any], path: str) -> Values:
+def _values(fields: Mapping[Any, Any], path: str) -> Values | None:
     is_bad = _is_bad(fields, path)
     values = fields.get("values")
     path = f"{path}.values"
@@ -200,7 +224,7 @@ def _values(fields: Mapping[Any, Any], path: str) -> Values:
         read = [_number(value, f"{path}[{index}]") for index, value in enumerate(values)]
     else:
         raise _Fault(Reason.WRONG_TYPE, f"Expected `object | array`, got `{_kind(values)}`", path)
-    return {} if is_bad else read
+    return None if is_bad else read
 
 
 def _is_bad(fields: Mapping[Any, Any], path: str) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamlstm.streaming.decoding.columns import to_columns
-from streamlstm.streaming.decoding.json_fast import JsonDecoder, Reason, Rejection, dead_letter
-from streamlstm.streaming.decoding.json_strict import explain
+from streamlstm.streaming.decoding.json_fast import JsonDecoder
+from streamlstm.streaming.decoding.json_strict import explain_all
+from streamlstm.streaming.decoding.rejections import Reason, Rejection, dead_letter
+from streamlstm.streaming.decoding.samples import SampleColumns
 from streamlstm.types import Record
 
 NOON_MS = 1_795_262_400_000
@@ -33,10 +33,24 @@ def sample(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (fields | changes).items() if value is not ...}
 
 
+def samples_of(columns: SampleColumns) -> list[tuple[str, int, int, int, Any]]:
+    """Return sample by sample what columns hold: stream, time, record, index, values as a record would name them."""
+    values: list[Any] = [{} for _ in columns.stream_ids]
+    for block in columns.blocks:
+        for row, numbers in zip(block.rows.tolist(), block.values.tolist(), strict=True):
+            own = [None if number != number else float(f"{number:.6g}") for number in numbers]
+            assert values[row] == {}
+            values[row] = own if block.channels is None else dict(zip(block.channels, own, strict=True))
+    fields = (columns.event_time_ms, columns.record, columns.index)
+    return list(zip(columns.stream_ids, *(field.tolist() for field in fields), values, strict=True))
+
+
 def rows(value: object, decoder: JsonDecoder | None = None, **of_record: Any) -> list[tuple[str, int, Any]]:
     decoded = (decoder or JsonDecoder()).decode([record(value, **of_record)])
     assert decoded.rejected == []
-    return [(each.stream_id, each.event_time_ms - NOON_MS, each.values) for each in decoded.samples]
+    samples = samples_of(decoded.samples)
+    assert [index for *_, index, _ in samples] == list(range(len(samples)))
+    return [(stream_id, time_ms - NOON_MS, values) for stream_id, time_ms, _, _, values in samples]
 
 
 def rejected(value: object, decoder: JsonDecoder | None = None, **of_record: Any) -> tuple[str, str]:
@@ -71,12 +85,11 @@ def test_arrays_and_packed_frames() -> None:
 def test_order_and_source_of_samples() -> None:
     records = [record([sample(), sample(values={"hr": "x"}), sample(stream_id="b")]), record(b"{"), record(sample())]
     decoded = JsonDecoder().decode(records)
-    assert [(each.stream_id, each.index) for each in decoded.samples] == [
-        ("ward3/bed7", 0),
-        ("b", 2),
-        ("ward3/bed7", 0),
+    assert [(stream_id, record, index) for stream_id, _, record, index, _ in samples_of(decoded.samples)] == [
+        ("ward3/bed7", 0, 0),
+        ("b", 0, 2),
+        ("ward3/bed7", 2, 0),
     ]
-    assert [each.record for each in decoded.samples] == [records[0], records[0], records[2]]
     assert [rejection.record for rejection in decoded.rejected] == records[:2]
 
 
@@ -166,13 +179,13 @@ def test_what_no_float_holds_is_missing() -> None:
 def test_a_bad_sample_leaves_its_neighbours() -> None:
     array = [sample(), sample(values={"hr": "x"}), sample(stream_id="b"), 7, sample(ts="soon"), sample(stream_id="c")]
     decoded = JsonDecoder().decode([record(array)])
-    assert [each.stream_id for each in decoded.samples] == ["ward3/bed7", "b", "c"]
+    assert decoded.samples.stream_ids == ["ward3/bed7", "b", "c"]
     [rejection] = decoded.rejected
     assert rejection.reason is Reason.WRONG_TYPE
     assert rejection.error == "Expected `float | null`, got `str` - at `$[1].values.hr` (and 2 more)"
     times = ["2026-11-21T12:00:00Z", "2300-01-01T00:00:00Z", "2026-11-21T12:00:02Z"]
     decoded = JsonDecoder().decode([record(sample(ts=times, values={"hr": [1, 2, "x"], "spo2": [4, 5, 6]}))])
-    assert [each.values for each in decoded.samples] == [{"hr": 1.0, "spo2": 4.0}]
+    assert [values for *_, values in samples_of(decoded.samples)] == [{"hr": 1.0, "spo2": 4.0}]
     assert decoded.rejected[0].error.endswith("at `$.ts[1]` (and 1 more)")
 
 
@@ -190,28 +203,6 @@ def test_dead_letter() -> None:
     long = dead_letter(Rejection(record(b"ab" * 600_000), Reason.OVERSIZED, "long"), "dlq")
     assert long.value == b"ab" * 450_000 and dict(long.headers)["slstm.bytes"] == b"1200000"
     assert dead_letter(Rejection(record(None), Reason.EMPTY, "none"), "dlq").value is None
-
-
-def test_columns() -> None:
-    array, unknown = to_columns([{"b": 2.5, "a": 1.5}, {"a": 3.5, "b": None}], ("a", "b"))
-    np.testing.assert_array_equal(array, np.array([[1.5, 2.5], [3.5, np.nan]], np.float32))
-    assert array.dtype == np.float32 and unknown == []
-    mixed: list[Any] = [
-        {"a": 1.5, "z": 9.0},
-        [7.0, None],
-        {},
-        [1.0, 2.0, 3.0],
-        {"a": 1e300, "b": 4},
-        {"a": 1.0, "c": 2.0},
-    ]
-    array, unknown = to_columns(mixed, ("a", "b"))
-    nan = np.nan
-    expected = [[1.5, nan], [7, nan], [nan, nan], [nan, nan], [nan, 4], [1, nan]]
-    np.testing.assert_array_equal(array, np.array(expected, np.float32))
-    assert unknown == [(0, ("z",)), (3, ("an array of 3 values",)), (5, ("c",))]
-    single, _ = to_columns([{"x": 1.0}, {"x": None}], ("x",))
-    np.testing.assert_array_equal(single, np.array([[1], [nan]], np.float32))
-    assert to_columns([], ("a", "b"))[0].shape == (0, 2)
 
 
 NUMBERS = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-(10**30), 10**30))
@@ -233,12 +224,51 @@ JSON = st.recursive(
 
 
 @given(st.lists(GOOD, min_size=1, max_size=4))
-def test_fast_path_agrees_with_the_explaining_one(samples: list[dict[str, Any]]) -> None:
+def test_fast_path_agrees_with_the_strict_one(samples: list[dict[str, Any]]) -> None:
     for value in (samples, samples[0]):
         decoder, source = JsonDecoder(), record(value)
-        expected, rejection = explain(source, decoder.layout)
-        assert rejection is None and len(expected) >= 1
-        assert decoder.decode([source]).samples == expected
+        expected, rejected = explain_all([source], [0], decoder.layout)
+        assert rejected == [] and len(expected) >= 1
+        assert samples_of(decoder.decode([source]).samples) == samples_of(expected)
+
+
+FRAMES = st.builds(
+    lambda stream, columns, is_rows, quality: sample(
+        stream_id=stream,
+        ts=["2026-11-21T12:00:00Z", "2026-11-21T12:00:01Z"],
+        values=list(map(list, zip(*columns.values(), strict=True))) or [[], []] if is_rows else columns,
+        quality=quality,
+    ),
+    st.sampled_from("abc"),
+    st.dictionaries(NAMES, st.tuples(NUMBERS, NUMBERS).map(list), max_size=3),
+    st.booleans(),
+    st.sampled_from([..., "bad"]),
+)
+
+
+@given(FRAMES)
+def test_fast_path_agrees_with_the_strict_one_on_frames(frame: dict[str, Any]) -> None:
+    decoder, source = JsonDecoder(), record(frame)
+    expected, rejected = explain_all([source], [0], decoder.layout)
+    assert rejected == [] and len(expected) == 2
+    assert samples_of(decoder.decode([source]).samples) == samples_of(expected)
+
+
+ODD = st.sampled_from([b"{", b"[]", None, sample(values={"hr": "x"}), sample(ts="2300-01-01T00:00:00Z")])
+MIXED = st.one_of(GOOD, st.lists(st.one_of(GOOD, ODD.filter(lambda v: isinstance(v, dict))), max_size=3), FRAMES, ODD)
+
+
+@given(st.lists(MIXED, max_size=6))
+def test_what_a_record_gives_does_not_depend_on_its_batch(values: list[Any]) -> None:
+    records, decoder = [record(value) for value in values], JsonDecoder()
+    together = decoder.decode(records)
+    alone = [decoder.decode([one]) for one in records]
+    assert samples_of(together.samples) == [
+        (stream_id, time_ms, number, index, own)
+        for number, decoded in enumerate(alone)
+        for stream_id, time_ms, _, index, own in samples_of(decoded.samples)
+    ]
+    assert together.rejected == [rejection for decoded in alone for rejection in decoded.rejected]
 
 
 @given(st.binary(max_size=40))
@@ -259,8 +289,8 @@ def test_mutated_records_never_raise_and_neighbours_survive(data: st.DataObject)
         good = sample() if decoder.layout.ts_unit == "rfc3339" else sample(ts=NOON_MS * 1_000_000)
         for odd in (changed, data.draw(JSON)):
             decoded = decoder.decode([record([good, odd, good])])
-            assert [each.index for each in decoded.samples if each.index != 1] == [0, 2]
+            assert [index for index in decoded.samples.index.tolist() if index != 1] == [0, 2]
             assert len(decoded.samples) + len(decoded.rejected) == 3
-            for each in decoded.samples:
-                each.stream_id.encode()
+            for stream_id in decoded.samples.stream_ids:
+                stream_id.encode()
             decoder.decode([record(odd)])
