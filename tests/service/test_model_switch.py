@@ -388,9 +388,9 @@ def test_what_cannot_be_used_is_said_once_and_the_old_model_goes_on(
     for _ in range(20):
         watch.look()
     assert len(caplog.messages) == 3 and all("tiny@1 goes on" in message for message in caplog.messages)
-    assert router.routes[0].bundle.label == "tiny@1"
+    assert router.routes[0].model.label == "tiny@1"
     successors["wider"].save(file)
-    _look_until(watch, lambda: router.routes[0].bundle.label == "tiny@2")
+    _look_until(watch, lambda: router.routes[0].model.label == "tiny@2")
 
 
 def test_a_path_is_looked_at_once_in_an_interval_and_at_once_when_a_partition_comes(
