@@ -405,7 +405,7 @@ def test_a_path_is_looked_at_once_in_an_interval_and_at_once_when_a_partition_co
     watch.look()
     assert not watch._loadings
     watch.look_now()
-    assert [route.bundle.label for route in router.routes] == ["tiny@2", "tiny@2"]
+    assert [route.model.label for route in router.routes] == ["tiny@2", "tiny@2"]
     assert [route.pattern for route in router.routes] == ["a", "b"]
 
 
