@@ -10,7 +10,7 @@ PYTEST := env -u PYTHONPATH STREAMLSTM_TEST_INSTALLED=1 $(BIN)/pytest -n 3 --dis
 SOURCES := setup.py pyproject.toml LICENSE README.md \
 	$(shell find streamlstm src_cython -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
 
-.PHONY: help demo test test-all sanitize lint schema bench bench-full kafka inplace clean
+.PHONY: help demo test test-all mutants sanitize lint schema bench bench-full kafka inplace clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -25,6 +25,10 @@ test: .venv/.dev ## install into .venv and run the tests against what was instal
 
 test-all: .venv/.dev ## the same with the long forms, which continuous integration runs
 	$(PYTEST) -m "slow or not slow" $(PYTEST_ARGS)
+
+mutants: .venv/.dev ## change the sources a little, again and again, and list what no test notices; an hour and more
+	$(BIN)/python setup.py -q build_ext --inplace
+	$(BIN)/python tests/mutation/mutants.py $(ROOMS)
 
 # What is interpreted beside the kernels is not instrumented, hence the preloaded libraries; CPython leaks by design.
 # Twice: as it is shipped, and for this processor, where headers choose other code.

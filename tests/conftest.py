@@ -25,6 +25,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 BROKER = Path(__file__).parents[1] / "deploy" / "kafka" / "broker"
 START_TIMEOUT_S = 480  # the first start fetches 43 MB; a busy machine takes a minute to start Java
 
+_is_owner = pytest.StashKey[bool]()
 _FOLDER = "STREAMLSTM_TEST_BROKER"
 """Names the folder of the one broker that the test processes of a run share."""
 
@@ -117,13 +118,14 @@ def topic_prefix() -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Let kafka-python be imported where warnings are errors, and choose the folder of the broker that is shared."""
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
-    if not hasattr(config, "workerinput"):  # the process that the others of the run inherit it from
+    if _FOLDER not in os.environ:  # else the process that started this one has made it, and stops the broker
         os.environ[_FOLDER] = tempfile.mkdtemp(prefix="streamlstm-tests-")
+        config.stash[_is_owner] = True
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the shared broker when the run is over."""
-    if not hasattr(config, "workerinput"):
+    if config.stash.get(_is_owner, False):
         folder = Path(os.environ.pop(_FOLDER))
         Broker(folder / "broker").stop()
         shutil.rmtree(folder)

@@ -1,0 +1,225 @@
+"""Whether the tests notice: changes modules a little, one change at a time, and runs the tests that reach it.
+
+    python tests/mutation/mutants.py scoring service       # folders of streamlstm/
+    python tests/mutation/mutants.py scoring --of 0.2      # a fifth of the mutants, drawn with --seed
+    python tests/mutation/mutants.py --only streamlstm/scoring/alerts.py
+
+1. The tests of the rooms run once, and `coverage` says which test reaches which line.
+2. For each mutant a process is forked in which the module is the changed one; the tests that reach the changed line run
+   there, the quick ones first, until one fails. A mutant under which they take far too long counts as found.
+3. Mutants that no test finds are listed. Those that cannot be found, because they change nothing that can be seen,
+   stand in equivalent.txt with the reason, and are not counted.
+
+Tests that start `streamlstm` in a process of its own see nothing of a mutant, so they do not count here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+# What tests import at any rate is imported once, before the forks.
+import coverage
+import hypothesis  # noqa: F401
+import kafka  # noqa: F401
+import msgspec
+import numpy  # noqa: F401
+import pydantic  # noqa: F401
+import pytest
+import scipy.linalg  # noqa: F401
+from mutate import Mutant, mutants
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "streamlstm"
+EQUIVALENT = Path(__file__).with_name("equivalent.txt")
+TESTS = {
+    "scoring": ["tests/scoring", "tests/streaming", "tests/evaluation"],
+    "streaming": ["tests/streaming", "tests/service", "tests/test_formats.py"],
+    "service": ["tests/service"],
+    "adapters": ["tests/adapters", "tests/service/test_recovery.py"],
+    "training": ["tests/training", "tests/test_formats.py"],
+    "evaluation": ["tests/evaluation", "tests/jobs"],
+    "jobs": ["tests/jobs"],
+}
+SLOWEST_S = 6.0
+"""A test that takes longer is left out: it would run for every mutant that it does not find."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which tests reach which line, and the seconds that each takes."""
+
+    by_line: dict[tuple[str, int], set[str]]
+    seconds: dict[str, float]
+
+    def of(self, path: Path, line: int) -> list[str]:
+        tests = self.by_line.get((str(path), line), set())
+        return sorted((test for test in tests if self.seconds[test] < SLOWEST_S), key=self.seconds.__getitem__)
+
+
+class _Contexts:
+    """A plugin that tells coverage which test runs, and notes how long it takes."""
+
+    def __init__(self, cover: coverage.Coverage) -> None:
+        self.cover = cover
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self.cover.switch_context(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
+
+
+def measure(rooms: list[str]) -> Reach:
+    """Run the rooms' tests once, in a process of their own."""
+    folder = Path(tempfile.mkdtemp(prefix="streamlstm-mutants-"))
+
+    def run() -> int:
+        cover = coverage.Coverage(data_file=str(folder / "data"), source=[str(PACKAGE)])
+        cover.start()
+        contexts = _Contexts(cover)
+        tests = dict.fromkeys(test for room in rooms for test in TESTS[room] if (ROOT / test).exists())
+        code = int(pytest.main([*_options(), *tests], [contexts]))
+        cover.stop()
+        cover.save()
+        (folder / "seconds").write_bytes(msgspec.json.encode(contexts.seconds))
+        return code
+
+    if (code := _forked(run, 3600.0, is_quiet=False)) != 0:
+        sys.exit(f"the tests must pass before anything is changed; pytest ended with {code}")
+    data = coverage.CoverageData(str(folder / "data"))
+    data.read()
+    by_line = {
+        (file, line): set(contexts) - {""}
+        for file in data.measured_files()
+        for line, contexts in data.contexts_by_lineno(file).items()
+    }
+    return Reach(by_line, msgspec.json.decode((folder / "seconds").read_bytes()))
+
+
+def is_found(path: Path, mutant: Mutant, tests: list[str], seconds: float) -> bool:
+    """Say whether a test fails under the mutant."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+    def run() -> int:
+        original = SourceFileLoader.get_code
+
+        def get_code(loader: SourceFileLoader, name: str) -> Any:
+            return compile(mutant.tree, str(path), "exec") if name == module else original(loader, name)
+
+        SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+        return int(pytest.main([*_options(), "-x", *tests]))
+
+    return bool(tests) and _forked(run, 10 * seconds + 30, is_quiet=True) != 0
+
+
+def _options() -> list[str]:
+    return [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-seed=1",
+        "--no-header",
+        "--tb=no",
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+    ]
+
+
+def _forked(run: Any, limit_s: float, *, is_quiet: bool) -> int:
+    """Run in a forked process group; return its exit code, or -1 where it took too long."""
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        code = 99
+        try:
+            with redirect_stdout(io.StringIO()) if is_quiet else redirect_stdout(sys.stderr):
+                if is_quiet:
+                    devnull = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(devnull, 1)
+                    os.dup2(devnull, 2)
+                with redirect_stderr(io.StringIO()) if is_quiet else redirect_stderr(sys.stderr):
+                    code = run()
+        except BaseException as error:  # noqa: BLE001 (a fork must never go on as its parent)
+            if not is_quiet:
+                print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return -1
+
+
+def equivalents() -> set[tuple[str, str, str]]:
+    """Read file, before and after of the mutants that cannot be found."""
+    lines = [line for line in EQUIVALENT.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    return {tuple(line.split("  ##")[0].split("  ")[:3]) for line in lines}  # type: ignore[misc]
+
+
+def main() -> None:
+    """Print a line a mutant that was not found, then how many were."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("rooms", nargs="*", choices=[[], *TESTS], help="default: all but evaluation and jobs")
+    parser.add_argument("--only", action="append", default=[], metavar="FILE", help="mutants of these files alone")
+    parser.add_argument("--of", type=float, default=1.0, metavar="SHARE", help="the share of the mutants that is tried")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    given = parser.parse_args()
+    only = [Path(one).resolve() for one in given.only]
+    rooms = given.rooms or list(dict.fromkeys(one.relative_to(PACKAGE).parts[0] for one in only))
+    rooms = rooms or ["scoring", "streaming", "service", "adapters", "training"]
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    reach = measure(rooms)
+    known, draw = equivalents(), random.Random(given.seed)
+    files = only or [path for room in rooms for path in sorted((PACKAGE / room).rglob("*.py"))]
+    chosen = []
+    for path in files:
+        for mutant in mutants(path.read_text("utf-8")):
+            key = (str(path.relative_to(PACKAGE)), mutant.before, mutant.after)
+            if draw.random() < given.of and key not in known:
+                chosen.append((path, mutant))
+    found, began = defaultdict(list), time.monotonic()
+
+    def judge(path: Path, mutant: Mutant) -> tuple[Path, Mutant, bool]:
+        tests = reach.of(path, mutant.line)
+        return path, mutant, is_found(path, mutant, tests, sum(reach.seconds[test] for test in tests))
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        for number, (path, mutant, is_dead) in enumerate(pool.map(lambda one: judge(*one), chosen), 1):
+            room = path.relative_to(PACKAGE).parts[0]
+            found[room].append(is_dead)
+            if not is_dead:
+                where = path.relative_to(PACKAGE)
+                print(f"{where}:{mutant.line}  {mutant.before}  ->  {mutant.after}", flush=True)
+            if number % 50 == 0:
+                print(f"{number} of {len(chosen)}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    for room, dead in found.items():
+        print(f"mutants: {room}: {sum(dead)} of {len(dead)} found ({sum(dead) / len(dead):.1%})")
+
+
+if __name__ == "__main__":
+    main()
