@@ -1,1 +1,1 @@
-"""Speed on this machine, beside the peers that are installed: workloads, paired timing, reports."""
+"""Speed on this machine, beside the peers that are installed: workloads, paired timing, reports; and accuracy."""

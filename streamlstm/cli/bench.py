@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from streamlstm.benchmarks.accuracy import change_line, header_line, own_subjects, read_subjects, run_accuracy
 from streamlstm.benchmarks.kernel import KernelBench
 from streamlstm.benchmarks.machine import describe_machine, package_versions, pinned_thread
 from streamlstm.benchmarks.markdown import markdown_report
@@ -37,7 +38,7 @@ from streamlstm.cli.console.progress import ProgressBar
 from streamlstm.errors import UsageError
 from streamlstm.kernels import isa
 
-__all__ = ["kernel", "report", "state", "threads", "train"]
+__all__ = ["accuracy", "kernel", "report", "state", "threads", "train"]
 
 _ROUNDS, _QUICK_ROUNDS = 31, 9
 _STREAMS, _QUICK_STREAMS = 1_000_000, 200_000
@@ -202,6 +203,26 @@ def threads(
             print_result(measurement_line(row))
             flush_standard_output()
     _write_json(json, result)
+
+
+@bench.command(epilog="Example: streamlstm bench accuracy ward.npz")
+def accuracy(
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[RECORDING...]",
+            help="Files that train reads, or folders of NPZ files; the recorded ECG and the simulated vital signs "
+            "of the package by default.",
+        ),
+    ] = None,
+) -> None:
+    """Compare the scores and alerts in float32 with float16 states, bfloat16 products and other instruction sets."""
+    print_result(header_line())
+    flush_standard_output()
+    for subject in read_subjects(recordings) if recordings else own_subjects():
+        for change in run_accuracy(subject):
+            print_result(change_line(change))
+            flush_standard_output()
 
 
 @bench.command(epilog="Example: streamlstm bench report zen.json icelake.json --out docs/benchmarks.md")

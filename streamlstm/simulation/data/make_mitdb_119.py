@@ -1,6 +1,6 @@
-"""Makes streamlstm/simulation/data/mitdb-119.npz from a recording with `values`, `label`, `train_len` and `period_s`.
+"""Makes mitdb-119.npz, beside this file, from a recording with `values`, `label`, `train_len` and `period_s`.
 
-    python benchmarks/make_ecg_excerpt.py 119.npz streamlstm/simulation/data/mitdb-119.npz
+    python streamlstm/simulation/data/make_mitdb_119.py 119.npz streamlstm/simulation/data/mitdb-119.npz
 
 The database quantises to 200 steps a millivolt, so 16-bit integers hold its values exactly.
 """
