@@ -96,7 +96,7 @@ def _assemble(prefix: str, generation: str, pairs: Mapping[str, bytes]) -> tuple
     if manifest.format != _FORMAT:
         raise SnapshotError(
             f"snapshot {key}: expected format {_FORMAT}, got {manifest.format}; "
-            "it was written by another version of streamlstm: run that version, or choose another app id"
+            "it was written by another version of streamlstm: run that version, or choose another app.id"
         )
     chunks = [pairs.get(f"{prefix}{generation}/{index}") for index in range(manifest.chunks)]
     payload = b"".join(chunk for chunk in chunks if chunk is not None)

@@ -71,7 +71,7 @@ def main() -> None:
     except StreamLstmError as error:
         _fail(str(error), 2 if isinstance(error, UsageError) else 1)
     except MemoryError as error:
-        _fail(f"not enough memory: {error or 'no amount named'}; take fewer rows or a smaller model", 1)
+        _fail(f"not enough memory: {error or 'no amount named'}; use fewer rows or a smaller model", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:

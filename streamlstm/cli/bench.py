@@ -283,7 +283,7 @@ def _asked_cells(cells: list[_W], parts: list[str] | None) -> list[_W]:
     found = [work for work in cells if not parts or any(part in work.name for part in parts)]
     if not found:
         names = ", ".join(work.name for work in cells)
-        raise UsageError(f"--cell: no cell's name holds {' or '.join(map(repr, parts or []))}; there are {names}")
+        raise UsageError(f"--cell: no cell's name contains {' or '.join(map(repr, parts or []))}; there are {names}")
     return found
 
 

@@ -103,7 +103,7 @@ def _print_bundle(model: ModelBundle) -> None:
             ("sampling", _rate(model.period_s)),
             ("warm-up", f"{calibration.warm_up} samples"),
             ("means", f"over {calibration.widths[0]:g} and {calibration.widths[1]:g} samples"),
-            ("clusters", f"{calibration.cluster_rows:.1f} samples pass a high level together"),
+            ("clusters", f"{calibration.cluster_rows:.1f} samples in a row pass a high level"),
             ("tail", f"shape {calibration.total_fit[0]:.3f}, scale {calibration.total_fit[1]:.3f}"),
         ],
     )
@@ -121,7 +121,7 @@ def _print_window_bundle(model: WindowBundle) -> None:
             ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
             ("sampling", _rate(model.period_s)),
             ("mean", f"over {calibration.width} samples"),
-            ("clusters", f"{calibration.cluster_rows:.1f} samples pass a high level together"),
+            ("clusters", f"{calibration.cluster_rows:.1f} samples in a row pass a high level"),
             ("tail", f"shape {calibration.fit[0]:.3f}, scale {calibration.fit[1]:.3f}"),
         ],
     )

@@ -123,13 +123,13 @@ class TrainingJob:
         """
         o, files, note = self._options, self._files, self._observer.note
         if o.is_resumed and o.is_one and o.search is None and not files.checkpoint.exists():
-            note(f"no checkpoint {files.checkpoint}: training begins anew")
+            note(f"no checkpoint {files.checkpoint}: training begins from the start")
         plan = o.plan()
         if o.search is not None:
             found = find_options(o.search, o.plan, self._observer, table=files.table, is_resumed=o.is_resumed)
             plan = o.plan(found)
         if self._is_made(plan):
-            note(f"{files.bundle} is of these data and options already, and kept")
+            note(f"{files.bundle} was trained on these data and options already, and is kept")
             return None
         for sentence in plan.choices:
             note(sentence)

@@ -52,7 +52,7 @@ def check_heads(series: Sequence[Series], heads: Mapping[str, int]) -> None:
     longest = max(len(one.values) for one in series)
     for place, rows in heads.items():
         if rows >= longest:
-            raise UsageError(f"{place}: expected less than the {longest} rows there are to train on, got {rows}")
+            raise UsageError(f"{place}: expected fewer than the {longest} rows there are to train on, got {rows}")
 
 
 def training_values(series: Sequence[Series], *, rows: int | None = None) -> dict[str, NDArray[np.float32]]:
@@ -69,7 +69,7 @@ def _own_files_aside(source: str) -> list[str]:
         return files
     kept = [file for file in files if not file.endswith((LOG_SUFFIX, TABLE_SUFFIX))]
     if not kept:
-        raise DataError(f"{source}: expected recordings, got none but the logs of earlier trainings")
+        raise DataError(f"{source}: expected recordings, got only the logs of earlier trainings")
     return kept
 
 
@@ -78,7 +78,7 @@ def _aligned(series: list[Series]) -> list[Series]:
         return align_channels(series)
     except DataError as error:
         common = [name for name in series[0].channels if all(name in one.channels for one in series)]
-        hint = f"; what all have: --channels {','.join(common)}" if common else ""
+        hint = f"; all of them have: --channels {','.join(common)}" if common else ""
         raise DataError(f"{error}{hint}") from None
 
 

@@ -43,7 +43,7 @@ def find_options(
     identity = identity_of(make({}), seed=options.seed)
     known = read_trials(table, space, identity=identity) if is_resumed else []
     if known:
-        observer.note(f"{min(len(known), trials)} trial(s) of {table} are not trained again")
+        observer.note(f"{min(len(known), trials)} trial(s) of {table} are known already and not trained again")
     elif is_resumed:
         observer.note(f"no trials of this search in {table}: it begins anew")
     done: list[Trial] = []
@@ -66,10 +66,10 @@ def find_options(
 def _best(found: Search, table: Path, observer: Observer) -> dict[str, Any]:
     best = found.best
     if best is None and found.is_interrupted:
-        observer.note("interrupted before a trial came to its end")
+        observer.note("interrupted before any trial was finished")
         raise KeyboardInterrupt
     if best is None:
-        raise DataError(f"tune: expected a trial that comes to its end, got none of {len(found.trials)}; see {table}")
+        raise DataError(f"tune: expected a trial that finishes, got none of {len(found.trials)}; see {table}")
     count = f"{len(found.trials)} trial(s)"
     if found.is_interrupted:
         count += ", then interrupted"

@@ -49,7 +49,9 @@ def choose_options(
     if "forecast" not in given:
         notes.append(f"forecasts the next {forecast} rows" + ("" if forecast == 16 else f" (a sixteenth of {rows:,})"))
     if "hidden" not in given:
-        notes.append(f"{TrainerOptions().hidden} hidden units (more fit closer, and tell anomalies apart worse)")
+        notes.append(
+            f"{TrainerOptions().hidden} hidden units (more units fit more closely, but tell anomalies apart less well)"
+        )
     steps = max(min(128, rows // 4), 8)
     asked = given.get("max_updates")
     max_updates = asked if isinstance(asked, int) else 1000 if rows >= _SMALL_ROWS else 400
@@ -69,6 +71,6 @@ def choose_options(
     options = TrainerOptions(**(chosen | dict(given)))
     notes.append(
         f"trains at most {options.max_updates:,} updates of {options.batch} sequences x {options.bptt_steps} rows "
-        f"({options.batch * options.bptt_steps / max(rows, 1):.0%} of the training part an update)"
+        f"({options.batch * options.bptt_steps / max(rows, 1):.0%} of the training part for each update)"
     )
     return options, notes

@@ -59,14 +59,14 @@ def import_network(
             f"{', '.join(plan.channels)}; choose them, in the order of the inputs (--channels)"
         )
     if is_raw and foreign.standardizer is not None:
-        raise UsageError(f"{foreign.source}: standardizes its inputs itself, so they cannot be raw as well")
+        raise UsageError(f"{foreign.source}: standardizes its inputs itself, so they cannot also be raw")
     if foreign.standardizer is not None and len(foreign.standardizer.mean) != count:
         raise DataError(f"{foreign.source}: expected a standardizer of {count} channels, as the layers take")
     standardizer = foreign.standardizer or plan.standardizer
     layers = widen(foreign.layers)
     widths = [layer.hidden_size for layer in foreign.layers]
     if len(set(widths)) > 1:
-        note(f"layers of {', '.join(map(str, widths))} units: the narrower get units of zero, which change nothing")
+        note(f"layers of {', '.join(map(str, widths))} units: narrower ones get zero units, which change nothing")
     if is_raw:
         layers = (take_standardized(layers[0], standardizer), *layers[1:])
     horizons = plan.options.forecast
@@ -108,7 +108,7 @@ def import_network(
 def _taken_head(foreign: ForeignNetwork, channels: int, forecast: int | None) -> tuple[Linear, int]:
     """Return the file's head and how many samples ahead it tells."""
     if foreign.head is None:
-        raise UsageError(f"{foreign.source}: has no linear layer to take as head; leave it out, and one is fitted")
+        raise UsageError(f"{foreign.source}: has no linear layer to use as head; leave head out, and one is fitted")
     outputs = len(foreign.head[1])
     horizons, rest = divmod(outputs, channels)
     horizons -= 1
@@ -116,7 +116,7 @@ def _taken_head(foreign: ForeignNetwork, channels: int, forecast: int | None) ->
         wanted = f"{channels * (1 + forecast)}" if forecast else f"{channels} * (1 + p), p at least 1"
         raise UsageError(
             f"{foreign.source}: head: expected {wanted} outputs (the newest sample, then each of p ahead, "
-            f"{channels} values each), got {outputs}; leave it out, and one is fitted on the data"
+            f"{channels} values each), got {outputs}; leave head out, and one is fitted on the data"
         )
     return foreign.head, horizons
 

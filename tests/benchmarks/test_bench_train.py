@@ -66,7 +66,7 @@ def test_a_peer_that_is_not_installed_is_named(
     [
         (["--peer", "onnxruntime"], "--peer: expected one of pytorch, jax, keras, got 'onnxruntime'"),
         (["--peer", "keras", "--peer", "pytorch"], "pytorch and keras cannot run in one process"),
-        (["--cell", "h7"], "no cell's name holds 'h7'"),
+        (["--cell", "h7"], "no cell's name contains 'h7'"),
         (["--json", "nowhere/at/all.json"], "the folder nowhere/at does not exist"),
     ],
 )

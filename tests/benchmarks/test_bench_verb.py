@@ -86,7 +86,7 @@ def test_peers_that_are_not_installed_are_named(
     [
         (["kernel", "--peer", "matlab"], "--peer: expected one of numpy, pytorch, jax, onnxruntime, openvino"),
         (["kernel", "--peer", "numpy", "--no-peers"], "exclude each other"),
-        (["kernel", "--cell", "s7"], "no cell's name holds 's7'"),
+        (["kernel", "--cell", "s7"], "no cell's name contains 's7'"),
         (["kernel", "--json", "nowhere/at/all.json"], "the folder nowhere/at does not exist"),
     ],
 )

@@ -129,7 +129,7 @@ def test_data_and_channels_that_do_not_fit(verbs: Verbs) -> None:
     sentence = verbs.bad("train", "pump.csv", "--channels", "flow,speed", code=1)
     assert sentence == "pump.csv: stream 'pump': expected the channel 'speed', got flow, pressure"
     (verbs.folder / "f.yaml").write_text("data: [pump.csv]\nmodel:\n  hidden: 3\n  forecast: 300\n")
-    assert "f.yaml:4: model.forecast: expected less than the 300 rows" in verbs.bad("train", "f.yaml", code=2)
+    assert "f.yaml:4: model.forecast: expected fewer than the 300 rows" in verbs.bad("train", "f.yaml", code=2)
 
 
 def test_a_model_for_each_stream_group_or_pattern(verbs: Verbs) -> None:
@@ -284,7 +284,7 @@ def test_a_checkpoint_is_not_overwritten_unasked(verbs: Verbs, monkeypatch: pyte
     verbs.good("train", "pump.csv", "--out", "m.safetensors", *LONG, "--anew")
     anew = (verbs.folder / "m.safetensors").read_bytes()
     said = verbs.good("train", "pump.csv", "--out", "m.safetensors", *LONG, "--resume")
-    assert "no checkpoint m.checkpoint: training begins anew" in said
+    assert "no checkpoint m.checkpoint: training begins from the start" in said
     assert (verbs.folder / "m.safetensors").read_bytes() == anew
     assert ModelBundle.load(verbs.folder / "m.safetensors").created_at == "2026-05-28T20:26:40+00:00"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
@@ -296,7 +296,7 @@ def test_of_several_models_those_made_are_kept_when_resumed(verbs: Verbs) -> Non
     made = {path.name: path.stat().st_mtime_ns for path in (verbs.folder / "each").glob("*.safetensors")}
     (verbs.folder / "each/ward1-b.safetensors").unlink()
     said = verbs.good("train", "ward.csv", "--per", "stream", "--out", "each", *QUICK, "--resume")
-    assert said.count("already, and kept") == 2
+    assert said.count("already, and is kept") == 2
     now = {path.name: path.stat().st_mtime_ns for path in (verbs.folder / "each").glob("*.safetensors")}
     assert {name for name in made if made[name] != now[name]} == {"ward1-b.safetensors"}
     said = verbs.good("train", "ward.csv", "--per", "stream", "--out", "each", *QUICK, "--resume", "--seed", 3)

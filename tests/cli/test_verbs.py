@@ -241,7 +241,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["train", "pump.csv", "--cell", "gru", "--projection", "9"], 2, "expected an LSTM layer to project, got gru"),
     (["train", "pump.csv", "--projection", "32"], 2, "projection: expected 0 to 31, below the hidden units, got 32"),
     (["train", "pump.csv", "--period", "inf"], 2, "--period: expected seconds"),
-    (["train", "pump.csv", "--forecast", "700"], 2, "--forecast: expected less than the 700 rows"),
+    (["train", "pump.csv", "--forecast", "700"], 2, "--forecast: expected fewer than the 700 rows"),
     (["train", "pump.csv", "other.csv"], 1, "other.csv: stream 'other': expected the channels of 'pump'"),
     (["score", "pump.safetensors", "words.csv"], 1, "words.csv: row 0, column 'flow': expected a number, got 'high'"),
     (["score", "pump.safetensors", "broken.jsonl"], 1, "broken.jsonl:2"),

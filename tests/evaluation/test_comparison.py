@@ -109,11 +109,11 @@ def test_alerts_of_the_compared_part_are_counted(tiny_bundle: ModelBundle) -> No
     ("old", "new", "champion", "expected"),
     [
         (None, 0.5, None, (True, "there was no champion yet; loss 0.5 on the compared part")),
-        (0.5, 0.4, "a@1", (True, "loss 0.4 against 0.5 of a@1: 20.0% lower, at least 2.0% was wanted")),
-        (0.5, 0.495, "a@1", (False, "loss 0.495 against 0.5 of a@1: 1.0% lower, and at least 2.0% lower was wanted")),
-        (0.5, 0.6, "a@1", (False, "loss 0.6 against 0.5 of a@1: 20.0% higher, and at least 2.0% lower was wanted")),
+        (0.5, 0.4, "a@1", (True, "loss 0.4 against 0.5 of a@1: 20.0% lower, at least 2.0% was required")),
+        (0.5, 0.495, "a@1", (False, "loss 0.495 against 0.5 of a@1: 1.0% lower, and at least 2.0% lower was required")),
+        (0.5, 0.6, "a@1", (False, "loss 0.6 against 0.5 of a@1: 20.0% higher, and at least 2.0% lower was required")),
         (0.0, 0.1, "a@1", (False, "a@1 has no error on the compared part, and nothing is better")),
-        (0.5, None, "a@1", (False, "nothing was observed on the compared part, so nobody can say whether the new")),
+        (0.5, None, "a@1", (False, "nothing was observed on the compared part, so the new model cannot be judged")),
         (None, 0.1, "a@1", (False, "a@1 could not be measured on the compared part")),
     ],
 )

@@ -156,7 +156,7 @@ def test_one_that_is_not_better_by_the_margin_is_not_published(hall: Hall) -> No
     before = (hall.folder / "models" / "pumps" / "champion").read_bytes()
     again = hall.retrain("retrain.margin=0.9", "retrain.start=anew")
     assert (again["published"], again["old"], again["new"]) == (False, 1, None)
-    assert "at least 90.0% lower was wanted" in again["why"]
+    assert "at least 90.0% lower was required" in again["why"]
     assert hall.registry.versions("pumps") == (1,)
     assert (hall.folder / "models" / "pumps" / "champion").read_bytes() == before
 

@@ -152,7 +152,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     with os.fdopen(read_end) as told:
         message = told.read()
     os.waitpid(child, 0)
-    assert message.endswith("cannot be written (File too large); the file before it, if any, is as it was")
+    assert message.endswith("cannot be written (File too large); the file that was there before, if any, is unchanged")
     assert file.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["run.checkpoint"]
     assert fit(PLAIN, checkpoint=file, resume=True).history == fit(PLAIN).history

@@ -62,7 +62,7 @@ _CAUSES = (
         "SaslAuthenticationFailed",
         "the broker refused user {s.username!r} with {s.sasl_mechanism}: check user name and password",
     ),
-    ("UnsupportedSaslMechanism", "the broker does not offer SASL mechanism {s.sasl_mechanism}: set the one it has"),
+    ("UnsupportedSaslMechanism", "the broker does not offer SASL mechanism {s.sasl_mechanism}: set one that it offers"),
     (
         "CERTIFICATE_VERIFY_FAILED",
         "the broker's certificate is not trusted (CA file: {s.ca_file}): set ca_file to the authority that signed it, "

@@ -235,7 +235,7 @@ class KafkaTransport:
         oldest, end = self.bounds(partition)
         start = oldest if self._start == "earliest" else end
         _log.warning(
-            "%s-%d@%d is outside of what the broker still holds (%d to %d): going on from %d (start: %s)",
+            "%s-%d@%d is outside what the broker still holds (%d to %d); continuing from %d (start: %s)",
             *(partition.topic, partition.partition, offset, oldest, end, start, self._start),
         )
         self.seek(partition, start)

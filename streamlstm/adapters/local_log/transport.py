@@ -150,7 +150,7 @@ class LocalTransport:
             os.close(descriptor)
             raise FencedError(
                 f"{self._path}: group {self._group!r} is already run by process {holder}; "
-                "one worker a group and file: stop that one, or give this one another app id"
+                "one worker for each group and file: stop that one, or give this one another app.id"
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -201,7 +201,7 @@ class LocalTransport:
     def _after_retention(self, place: Partition, start: int) -> int:
         offset = place.oldest if self._start == "earliest" else place.end
         _log.warning(
-            "%s-%d@%d is older than what the log still holds (%d to %d): going on from %d (start: %s)",
+            "%s-%d@%d is older than what the log still holds (%d to %d); continuing from %d (start: %s)",
             *(place.topic, place.partition, start, place.oldest, place.end, offset, self._start),
         )
         return offset
@@ -234,7 +234,7 @@ def check(path: str | os.PathLike[str], *, topics: Sequence[str], output_topics:
     counts: dict[str, int] = {}
     for place in places:
         counts[place.topic] = counts.get(place.topic, 0) + 1
-    findings = [Finding(subject, os.access(path, os.W_OK), "opened, format is right")]
+    findings = [Finding(subject, os.access(path, os.W_OK), "opened, and its format is right")]
     for pattern in topics:
         found = [f"{topic} ({count} partitions)" for topic, count in counts.items() if fnmatchcase(topic, pattern)]
         detail = ", ".join(found) or "no topic yet; it will be read as soon as it is written to"

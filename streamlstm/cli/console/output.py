@@ -97,4 +97,4 @@ def flush_standard_output() -> None:
 def _refusal(name: str, error: OSError) -> Exception:
     if error.errno == errno.EPIPE:  # the reader has seen enough: `| head -1`
         return error
-    return StreamLstmError(f"{name}: cannot be written ({error.strerror}); what is there is incomplete")
+    return StreamLstmError(f"{name}: cannot be written ({error.strerror}); what was written is incomplete")

@@ -89,7 +89,7 @@ def _train(job: TrainingOptions, arrangement: str) -> None:
     except KeyboardInterrupt:
         checkpoint = job.files.checkpoint
         if view.reached is not None and checkpoint.exists():
-            print_note(f"stopped after update {view.reached:,}; go on from {checkpoint} with --resume")
+            print_note(f"stopped after update {view.reached:,}; continue from {checkpoint} with --resume")
         raise
     if outcome is not None:
         print_result(outcome_line(outcome))

@@ -13,7 +13,7 @@ __all__ = ["Start", "check_files", "check_out"]
 
 
 class Start(Enum):
-    """What to do with the checkpoint of a training that did not come to its end."""
+    """What to do with the checkpoint of a training that was interrupted."""
 
     REFUSE = None
     RESUME = True
@@ -40,6 +40,5 @@ def check_files(files: ModelFiles, *, sources: set[str], start: Start) -> None:
                 check_target(option, file, inputs={"data": Path(source)})
     if start is Start.REFUSE and files.checkpoint.exists():
         raise UsageError(
-            f"{files.checkpoint} is of a training that did not come to its end; "
-            "go on with it (--resume) or begin anew (--anew)"
+            f"{files.checkpoint} is of a training that was interrupted; go on with it (--resume) or begin anew (--anew)"
         )

@@ -77,7 +77,7 @@ def alerted_spans(records: Iterable[Record], margins: Margins) -> list[Span]:
         if known is None or alert.revision >= known.revision:
             newest[alert.alert_id] = alert
     if strange:
-        _log.warning("%d record(s) of the alerts topic are no alerts, and were passed over", strange)
+        _log.warning("%d record(s) of the alerts topic are not alerts and were ignored", strange)
     return [
         Span(
             alert.stream_id,

@@ -105,7 +105,7 @@ class _Run:
         values, short_rows = _training_values(pieces, cut_ms)
         training_rows = sum(map(len, values.values()))
         _log.info(
-            "%d streams, %s samples: %s in %d pieces to train on, %s left out; compared from %s on",
+            "%d streams, %s samples: %s in %d pieces for training, %s left out; comparing from %s on",
             len(telemetry.streams),
             f"{telemetry.rows:,}",
             f"{training_rows:,}",

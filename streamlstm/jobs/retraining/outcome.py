@@ -66,7 +66,7 @@ def decide(old: float | None, new: float | None, *, margin: float, champion: str
     `champion` is the label of the model in use; None when there is none yet.
     """
     if new is None:
-        return False, "nothing was observed on the compared part, so nobody can say whether the new model is any good"
+        return False, "nothing was observed on the compared part, so the new model cannot be judged"
     if champion is None:
         return True, f"there was no champion yet; loss {new:.4g} on the compared part"
     if old is None:
@@ -76,5 +76,5 @@ def decide(old: float | None, new: float | None, *, margin: float, champion: str
     gain = 1 - new / old
     compared = f"loss {new:.4g} against {old:.4g} of {champion}: {abs(gain):.1%} {'lower' if gain >= 0 else 'higher'}"
     if gain >= margin:
-        return True, f"{compared}, at least {margin:.1%} was wanted"
-    return False, f"{compared}, and at least {margin:.1%} lower was wanted"
+        return True, f"{compared}, at least {margin:.1%} was required"
+    return False, f"{compared}, and at least {margin:.1%} lower was required"

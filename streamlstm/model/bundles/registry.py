@@ -234,7 +234,7 @@ def _disk(folder: Path, action: str) -> Iterator[None]:
     except OSError as error:
         raise RegistryError(
             f"{folder}: could not {action}: {error.strerror} ({error.filename or 'no file named'}); "
-            "what was published before is as it was"
+            "what was published before is unchanged"
         ) from error
 
 

@@ -27,5 +27,5 @@ def replace_file(target: Path, content: bytes) -> None:
         with suppress(OSError):
             draft.unlink()
         raise BundleError(
-            f"{target}: cannot be written ({error.strerror}); the file before it, if any, is as it was"
+            f"{target}: cannot be written ({error.strerror}); the file that was there before, if any, is unchanged"
         ) from error

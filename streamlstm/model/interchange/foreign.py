@@ -58,7 +58,7 @@ def select(path: str, content: FileContent, *, modules: Sequence[str], head: str
     for name in modules:
         if name not in content.modules:
             raise UsageError(
-                f"{path}: expected a recurrent module of the file ({_listed(content.modules)}), got {name!r}"
+                f"{path}: expected a recurrent module in the file ({_listed(content.modules)}), got {name!r}"
             )
     if not modules and len(content.modules) > 1 and not content.is_ordered:
         raise UsageError(
@@ -69,10 +69,12 @@ def select(path: str, content: FileContent, *, modules: Sequence[str], head: str
     try:
         check_stack(layers)
     except ShapeError as error:
-        raise BundleError(f"{path}: the layers do not stand on each other ({error}); name them (--layers)") from error
+        raise BundleError(
+            f"{path}: the layers do not fit on top of each other ({error}); name them (--layers)"
+        ) from error
     if head is not None and head not in content.linear:
         known = _listed(content.linear) or "none"
-        raise UsageError(f"{path}: head: expected a linear layer of the file ({known}), got {head!r}")
+        raise UsageError(f"{path}: head: expected a linear layer in the file ({known}), got {head!r}")
     linear = content.linear[head] if head is not None else None
     if head is None and len(content.linear) == 1:
         linear = next(iter(content.linear.values()))

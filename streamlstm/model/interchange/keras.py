@@ -70,7 +70,7 @@ def _content(
         class_name = kind[1] if kind else ""
         if class_name == "bidirectional":
             raise BundleError(
-                f"{path}: {name}: expected causal layers, got a bidirectional one, which needs the samples to come"
+                f"{path}: {name}: expected causal layers, got a bidirectional one, which needs later samples"
             )
         is_dense = (class_name, inner) in (("dense", None), ("time_distributed", "layer"))
         if match is None or not (is_dense or (class_name in _CLASSES and inner == "cell")):

@@ -78,7 +78,7 @@ def _check_layer(where: str, kind: str, config: dict[str, Any], *, is_top: bool)
     if kind in _RECURRENT and is_top:
         raise BundleError(f"{where}: expected recurrent layers, then Dense, got {kind} above a Dense layer")
     if config.get("go_backwards"):
-        raise BundleError(f"{where}: expected a causal layer, got go_backwards, which needs the samples to come")
+        raise BundleError(f"{where}: expected a causal layer, got go_backwards, which needs later samples")
 
 
 def _sources(inbound: Any) -> Iterator[str]:

@@ -130,7 +130,7 @@ class _Graph:
         given = {one.name: self._attributes(one) for one in node.attribute}
         direction = given.get("direction", b"forward").decode()
         if direction != "forward":
-            raise BundleError(f"{where}: expected a forward operator, got {direction}, which needs the samples to come")
+            raise BundleError(f"{where}: expected a forward operator, got {direction}, which needs later samples")
         activations = [one.decode().lower() for one in given.get("activations", [])] or _ACTIVATIONS[node.op_type]
         if activations != (usual := _ACTIVATIONS[node.op_type]):
             raise BundleError(

@@ -47,7 +47,7 @@ def content_of_tensors(path: str, tensors: Mapping[str, _Array]) -> FileContent:
             rest[name] = tensor
         elif match[4]:
             raise BundleError(
-                f"{path}: {name}: expected a causal module, got a bidirectional one, which needs the samples to come"
+                f"{path}: {name}: expected a causal module, got a bidirectional one, which needs later samples"
             )
         else:
             parts.setdefault(match[1] or "", {}).setdefault(int(match[3]), {})[match[2]] = tensor

@@ -107,11 +107,11 @@ def test_what_does_not_fit() -> None:
     ):
         import_network(foreign("lstm"), values, channels=["a", "b"])
     network = foreign("lstm", inputs=2, hidden=5)
-    with pytest.raises(UsageError, match="a test: has no linear layer to take as head"):
+    with pytest.raises(UsageError, match="a test: has no linear layer to use as head"):
         import_network(network, values, has_head=True)
     for outputs, forecast in ((2, None), (7, None), (6, 3)):
         head = np.ones((outputs, 5), np.float32), np.ones(outputs, np.float32)
-        with pytest.raises(UsageError, match=rf"head: expected .* got {outputs}; leave it out"):
+        with pytest.raises(UsageError, match=rf"head: expected .* got {outputs}; leave head out"):
             import_network(replace(network, head=head), values, has_head=True, forecast=forecast)
     mixed = random_layers(["lstm"], inputs=4, hidden=6, projection=2)
     lower = random_layers(["lstm"], inputs=2, hidden=6, projection=4)
@@ -177,7 +177,7 @@ def test_verbs_there_and_back(
         (["import", "lstm.pt", "--data", "normal.npz", "--channels", "x,y"], 1, "expected 3 channels"),
         (["import", "lstm.pt", "--data", "normal.npz", "--channels", "x,y,q"], 2, "got 'q'"),
         (["import", "lstm.pt", "--data", "normal.npz", "--channels", "x,y,y"], 2, "expected different columns"),
-        (["import", "lstm.pt", "--data", "normal.npz", "--head", "tail"], 2, "linear layer of the file (head)"),
+        (["import", "lstm.pt", "--data", "normal.npz", "--head", "tail"], 2, "linear layer in the file (head)"),
         (["import", "lstm.pt", "--data", "normal.npz", "--out", "no/b.safetensors"], 2, "the folder no does not exist"),
         (["import", "lstm.pt", "--data", "normal.npz", "--out", "lstm.pt"], 2, "is the file of weights itself"),
         (["import", "normal.npz", "--data", "normal.npz"], 2, "expected a file of weights"),

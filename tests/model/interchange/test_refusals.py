@@ -153,11 +153,11 @@ def test_names_that_the_file_has_not(tmp_path: Path) -> None:
     save_file(tensors(**lower, **upper, **{"head.weight": (3, 5)}), file)
     with pytest.raises(UsageError, match=r"several recurrent modules \(lower, upper\).*--layers"):
         read_layers(file)
-    with pytest.raises(UsageError, match=r"recurrent module of the file \(lower, upper\), got 'middle'"):
+    with pytest.raises(UsageError, match=r"recurrent module in the file \(lower, upper\), got 'middle'"):
         read_layers(file, modules=["middle"])
-    with pytest.raises(UsageError, match=r"linear layer of the file \(head\), got 'top'"):
+    with pytest.raises(UsageError, match=r"linear layer in the file \(head\), got 'top'"):
         read_layers(file, modules=["lower"], head="top")
-    with pytest.raises(BundleError, match=r"do not stand on each other .*expected 5 inputs.* got 3"):
+    with pytest.raises(BundleError, match=r"do not fit on top of each other .*expected 5 inputs.* got 3"):
         read_layers(file, modules=["lower", "upper"])
 
 
