@@ -10,6 +10,7 @@ attribute `retriable` of the class.
      |- DataError             training or scoring data that cannot be used; carries file and row
      |- BundleError           a model bundle that is truncated, altered, foreign or of another version
      |- SnapshotError         a state snapshot that is truncated, altered or of another version
+     |- ProtocolError         a step that the commit protocol does not allow there: state, offset and output would part
      |- RegistryError         a folder of published models that is damaged, held by another or cannot be written
      `- TransportError        the log (broker, file) refused or failed
          |- UnreachableError  nobody answers, or not as configured (retriable)
@@ -21,6 +22,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "FencedError",
+    "ProtocolError",
     "RegistryError",
     "ShapeError",
     "SnapshotError",
@@ -59,6 +61,10 @@ class BundleError(StreamLstmError):
 
 class SnapshotError(StreamLstmError):
     """A snapshot of stream state that is truncated, altered or of another version."""
+
+
+class ProtocolError(StreamLstmError):
+    """A step of the commit protocol that is refused, because state, offsets and outputs would no longer agree."""
 
 
 class RegistryError(StreamLstmError):

@@ -1,4 +1,6 @@
-"""What the worker needs of the outside, as protocols. Two transports satisfy them: Kafka and the local log.
+"""What the worker needs of others, as protocols: a log, a store of snapshots, and what computes a partition's outputs.
+
+Two transports satisfy them: Kafka and the local log.
 
 Offsets follow Kafka: the offset of a record counts from 0 in its partition, and a *committed* offset is that of the
 next record to read.
@@ -16,6 +18,9 @@ __all__ = [
     "AssignmentListener",
     "Finding",
     "HistoryReader",
+    "PartitionProcessor",
+    "Processed",
+    "ProcessorFactory",
     "Publisher",
     "Snapshot",
     "SnapshotStore",
@@ -41,6 +46,44 @@ class Finding:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of a batch: the records to publish, and whether they must not wait for the commit interval."""
+
+    outputs: Sequence[Output]
+    must_commit: bool = False
+
+
+class PartitionProcessor(Protocol):
+    """What is computed for one partition: deterministic in its records, whatever batches they come in."""
+
+    def process(self, records: Sequence[Record]) -> Processed:
+        """Advance by records in offset order."""
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether there is a newer model to switch to."""
+
+    def switch_models(self) -> Sequence[str]:
+        """Switch to it; return a sentence for each model that changed."""
+
+    def export_state(self) -> bytes:
+        """Return the state as bytes; it names the models that it belongs to."""
+
+    def import_state(self, payload: bytes) -> None:
+        """Restore a state, and the models that it names, into a processor that has seen no record.
+
+        Raises: SnapshotError.
+        """
+
+
+class ProcessorFactory(Protocol):
+    """Makes the processor of a partition, with empty state."""
+
+    def __call__(self, partition: TopicPartition) -> PartitionProcessor:
+        """Return a processor that has seen no record."""
+
+
 class AssignmentListener(Protocol):
     """Told of a change of assignment, from within `Transport.poll` (or `close`)."""
 
@@ -64,7 +107,10 @@ class Transport(Protocol):
         """
 
     def poll(self, *, max_records: int, timeout_ms: int) -> Mapping[TopicPartition, Sequence[Record]]:
-        """Return the next records by partition, in offset order; empty after `timeout_ms`."""
+        """Return the next records by partition, in offset order; empty after `timeout_ms`.
+
+        When it raises, some positions may have moved past records that were not returned: `seek` before reading on.
+        """
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from `offset`. Allowed inside `on_assigned`."""
@@ -88,7 +134,10 @@ class Transport(Protocol):
         """
 
     def close(self) -> None:
-        """Leave the group (on_revoked is called first) and release everything."""
+        """Leave the group and release everything. The listener's `on_revoked` is called first.
+
+        It is for the listener to know whether there is anything that it may still commit.
+        """
 
 
 class SnapshotStore(Protocol):

@@ -124,7 +124,7 @@ def test_a_partition_goes_on_from_its_state_as_it_did() -> None:
         Record(PLACE.topic, PLACE.partition, content["offset"] + n, key.encode(), value.encode())
         for n, (key, value) in enumerate(content["records"])
     ]
-    outputs = pipeline.process(records)
+    outputs = pipeline.process(records).outputs
     assert len(outputs) == len(content["outputs"])
     models = set()
     for output, expected in zip(outputs, content["outputs"], strict=True):

@@ -2,11 +2,14 @@
 
 While it runs:
 
-1. A batch is processed whole. Its outputs are buffered, and the offset after it is noted.
+1. A batch is processed whole. Its outputs are buffered, and the offset after it is noted; offsets only rise.
 2. Every `commit_interval`, and at once when an alert opened: outputs are published and acknowledged, then the offsets
    are committed (`Transport.commit`; with transactions the three are one).
 3. Every `snapshot_interval`, right after a commit: the state of each partition is saved with the offset it belongs to,
-   which is the committed one. So a snapshot is never ahead of the group: S <= C.
+   which is the committed one. So a snapshot is never ahead of the group: S <= C. When a partition is handed back in
+   good order, which is a *clean* close, steps 2 and 3 are carried out once more; its state is saved only where what was
+   processed equals what is committed. When anything was not carried out to its end, the close is *dirty*: it commits
+   nothing and saves nothing, for a state that has seen half a batch belongs to no offset. The group is left either way.
 
 When a partition is assigned:
 
@@ -18,184 +21,124 @@ When a partition is assigned:
 What step 5 rests on is guarded: a group that never committed saves its empty state first, so that S exists from the
 start.
 
-When a partition has another model to go over to (`PartitionProcessor.is_outdated`), between two batches:
+When a partition has another model to switch to (`PartitionProcessor.is_outdated`), between two batches:
 
 7. It waits for what another owner may have published and not committed: until it has processed every record that was
    in the log when the partition was assigned, and the offset after its last record, X, is committed (step 2).
-8. The processor goes over to the new model.
+8. The processor switches to the new model.
 9. A snapshot at X is saved, which names the new model. Only when it is durable the next record is processed.
 
-So nothing that the new model says is published before a snapshot names it, and nothing that was published under the
-old one comes after. A crash before step 9 is done finds the older snapshot, which names the old model: step 5 repeats
-what that model said, and the partition goes over again, at X or later. A crash after it finds the snapshot at X. Where
-it is unknown whether the snapshot is durable (the store did not answer), the partition is let go and recovered: the
-store decides. A rebalance is nothing else: the new owner recovers under the model that the snapshot names, then goes
-over to its own.
+So nothing that the new model computed is published before a snapshot names it, and nothing that the old one computed is
+published after. A crash before step 9 is done finds the older snapshot, which names the old model: step 5 repeats what
+that model computed, and the partition switches again, at X or later. A crash after it finds the snapshot at X. Where it
+is unknown whether the snapshot is durable (the store did not answer), the partition is closed dirty and restored: the
+store decides. A rebalance is nothing else: the new owner restores the partition under the model that the snapshot
+names, then switches to its own.
+
+`Partition` holds what one partition has processed, and refuses a step that does not belong where it stands; this file
+carries the steps out.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Protocol
 
-from streamlstm.ports import Snapshot, SnapshotStore, Transport
-from streamlstm.types import Output, Record, TopicPartition
+from streamlstm.errors import SnapshotError
+from streamlstm.ports import PartitionProcessor, Snapshot, SnapshotStore, Transport
+from streamlstm.service.partition import Partition, Start
 
-__all__ = ["Checkpoint", "PartitionProcessor", "ProcessorFactory", "Recovery"]
+__all__ = ["Checkpoint"]
 
 _log = logging.getLogger(__name__)
 
-_BUFFERED_OUTPUTS = 50_000
-"""About 20 MB of score records: commit rather than hold more."""
-
-
-class PartitionProcessor(Protocol):
-    """What is computed for one partition: deterministic in its records, whatever the batches they come in."""
-
-    def process(self, records: Sequence[Record]) -> Sequence[Output]:
-        """Advance by records in offset order; return what to publish."""
-
-    @property
-    def opened_alert(self) -> bool:
-        """Whether the last `process` opened an alert."""
-
-    @property
-    def is_outdated(self) -> bool:
-        """Whether there is a newer model to go over to."""
-
-    def switch_models(self) -> Sequence[str]:
-        """Go over to it; return a sentence for each model that changed."""
-
-    def export_state(self) -> bytes:
-        """Return the state as bytes; it names the models it belongs to."""
-
-    def import_state(self, payload: bytes) -> None:
-        """Take over a state, and the models it names. Raises: SnapshotError."""
-
-
-class ProcessorFactory(Protocol):
-    """Makes the processor of a partition, with empty state."""
-
-    def __call__(self, partition: TopicPartition) -> PartitionProcessor:
-        """Return a processor that has seen no record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """Where a partition starts: state as of `snapshot_offset`, publishing from `publish_from`.
-
-    Before `renew_from` the models stay as they are (step 7).
-    """
-
-    snapshot_offset: int
-    publish_from: int
-    renew_from: int
-
 
 class Checkpoint:
-    """Buffers outputs and offsets, and carries out the protocol above. Used by one thread."""
+    """Carries out the protocol above, between partitions, the log and the store. Used by one thread."""
 
     def __init__(self, transport: Transport, snapshots: SnapshotStore) -> None:
         self._transport = transport
         self._snapshots = snapshots
-        self._outputs: dict[TopicPartition, list[Output]] = {}
-        self._offsets: dict[TopicPartition, int] = {}
-        self._committed: dict[TopicPartition, int] = {}
-        self._group: dict[TopicPartition, int] = {}
-        self._saved: dict[TopicPartition, int] = {}
 
-    @property
-    def is_pending(self) -> bool:
-        """Whether something waits to be committed."""
-        return bool(self._offsets)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether so much is buffered that it should be committed now."""
-        return sum(map(len, self._outputs.values())) >= _BUFFERED_OUTPUTS
-
-    def add(self, partition: TopicPartition, outputs: Sequence[Output], *, next_offset: int) -> None:
-        """Step 1: buffer a batch's outputs and note the offset after it."""
-        self._outputs.setdefault(partition, []).extend(outputs)
-        self._offsets[partition] = next_offset
-
-    def commit(self) -> None:
-        """Step 2. On failure everything stays buffered and may be committed again. Raises: TransportError."""
-        if not self._offsets:
+    def commit(self, partitions: Iterable[Partition]) -> None:
+        """Carry out step 2. On failure everything stays buffered and may be committed again. Raises: TransportError."""
+        waiting = [partition for partition in partitions if partition.is_uncommitted]
+        if not waiting:
             return
-        self._transport.commit(list(chain.from_iterable(self._outputs.values())), self._offsets)
-        self._committed.update(self._offsets)
-        self._group.update(self._offsets)
-        self._outputs, self._offsets = {}, {}
+        outputs = list(chain.from_iterable(partition.outputs for partition in waiting))
+        self._transport.commit(outputs, {partition.name: partition.processed for partition in waiting})
+        for partition in waiting:
+            partition.note_commit()
 
-    def save(self, processors: Mapping[TopicPartition, PartitionProcessor]) -> None:
-        """Step 3, for partitions that committed since their last snapshot. Call right after `commit`.
+    def save(self, partitions: Iterable[Partition]) -> None:
+        """Carry out step 3 for partitions whose committed offset no snapshot has yet. Raises: TransportError."""
+        for partition in partitions:
+            if partition.is_unsaved:
+                self._snapshots.save(partition.name, partition.snapshot())
+                partition.note_snapshot()
 
-        A partition that is still replaying has committed nothing here, so its half-way state is not saved.
+    def restore(self, partition: Partition, processor: PartitionProcessor) -> None:
+        """Restore a partition with a processor that has seen no record, and seek to where it stands (steps 4, 5).
+
+        Raises: TransportError, and then the partition is as it was; SnapshotError.
         """
-        for partition, processor in processors.items():
-            offset = self._committed.get(partition)
-            if offset is None or self._saved.get(partition) == offset:
-                continue
-            self._snapshots.save(partition, Snapshot(offset, processor.export_state()))
-            self._saved[partition] = offset
+        try:
+            start = self._start(partition, processor)
+        except SnapshotError as error:
+            raise SnapshotError(
+                f"{partition}: the state cannot be restored: {error}; "
+                "or delete the snapshot to let its streams warm up again"
+            ) from error
+        self._transport.seek(partition.name, start.offset)
+        partition.restore(processor, start)
 
-    def renew(self, partition: TopicPartition, processor: PartitionProcessor, *, offset: int) -> Sequence[str]:
-        """Carry out steps 8 and 9 at the offset that the partition has processed up to. Call right after `commit`.
+    def switch_models(self, partition: Partition) -> Sequence[str]:
+        """Carry out steps 8 and 9, right after a commit; return a sentence for each model that changed.
 
-        Does nothing where another offset is committed. On failure the partition must be let go and recovered.
-        Raises: TransportError.
+        Where it fails the partition is closed, and must be restored. Raises: TransportError.
         """
-        if self._group.get(partition) != offset:
-            return ()
-        changes = processor.switch_models()
-        self._snapshots.save(partition, Snapshot(offset, processor.export_state()))
-        self._saved[partition] = offset
+        changes = partition.switch_models()
+        try:
+            self._snapshots.save(partition.name, partition.snapshot())
+        except BaseException:
+            partition.close_dirty()
+            raise
+        partition.note_snapshot()
         return changes
 
-    def drop(self, partitions: Sequence[TopicPartition]) -> None:
-        """Forget partitions that are no longer ours."""
-        for partition in partitions:
-            self._outputs.pop(partition, None)
-            self._offsets.pop(partition, None)
-            self._committed.pop(partition, None)
-            self._group.pop(partition, None)
-            self._saved.pop(partition, None)
-
-    def recover(self, partition: TopicPartition, processor: PartitionProcessor) -> Recovery:
-        """Restore the state, seek to where it belongs, and say from where to publish (steps 4 and 5)."""
-        name = f"{partition.topic}-{partition.partition}"
-        committed = self._transport.committed(partition)
-        snapshot = self._snapshots.load(partition)
+    def _start(self, partition: Partition, processor: PartitionProcessor) -> Start:
+        """Give the processor the state that there is, and say where the partition begins."""
+        committed = self._transport.committed(partition.name)
+        snapshot = self._snapshots.load(partition.name)
         if committed is None:
-            start = self._transport.start_offset(partition)
-            renew_from = start
-            if snapshot is not None and snapshot.offset == start:  # a worker was here, and died before its first commit
-                processor.import_state(snapshot.payload)
-                renew_from = max(start, self._transport.bounds(partition)[1])
-            else:
-                self._snapshots.save(partition, Snapshot(start, processor.export_state()))
-            self._transport.seek(partition, start)
-            self._group[partition] = start
-            _log.info("%s: new to this group, starts at offset %d", name, start)
-            return Recovery(start, start, renew_from)
-        self._group[partition] = committed
-        oldest, end = self._transport.bounds(partition)
+            return self._first_start(partition, processor, snapshot)
+        oldest, end = self._transport.bounds(partition.name)
+        saved: int | None = None
         if snapshot is None or snapshot.offset > committed:
             why = (
                 "no snapshot" if snapshot is None else f"the snapshot (offset {snapshot.offset}) is ahead of the group"
             )
-            _log.warning("%s: %s; streams warm up again from offset %d", name, why, max(committed, oldest))
+            _log.warning("%s: %s; streams warm up again from offset %d", partition, why, max(committed, oldest))
             start = committed
         else:
             processor.import_state(snapshot.payload)
-            start = snapshot.offset
-            _log.info("%s: state of offset %d restored, replaying %d records", name, start, committed - start)
+            start = saved = snapshot.offset
+            _log.info("%s: state of offset %d restored, replaying %d records", partition, start, committed - start)
         if start < oldest:
-            _log.warning("%s: offsets %d to %d are past retention and cannot be read again", name, start, oldest - 1)
+            _log.warning(
+                "%s: offsets %d to %d are past retention and cannot be read again", partition, start, oldest - 1
+            )
             start = oldest
-        self._transport.seek(partition, start)
-        return Recovery(start, max(committed, start), max(end, start))
+        return Start(start, committed, saved=saved, switch_from=max(end, start))
+
+    def _first_start(self, partition: Partition, processor: PartitionProcessor, snapshot: Snapshot | None) -> Start:
+        """Begin a partition of which the group has committed nothing, and see to it that it has a snapshot."""
+        start = switch_from = self._transport.start_offset(partition.name)
+        if snapshot is not None and snapshot.offset == start:  # a worker was here, and died before its first commit
+            processor.import_state(snapshot.payload)
+            switch_from = max(start, self._transport.bounds(partition.name)[1])
+        else:
+            self._snapshots.save(partition.name, Snapshot(start, processor.export_state()))
+        _log.info("%s: new to this group, starts at offset %d", partition, start)
+        return Start(start, committed=start, saved=start, switch_from=switch_from)

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from streamlstm.errors import FencedError, SnapshotError, TransportError
-from streamlstm.ports import SnapshotStore, Transport
-from streamlstm.service.checkpoint import Checkpoint, PartitionProcessor, ProcessorFactory
-from streamlstm.service.model_watch import ModelWatch
+from streamlstm.errors import FencedError, StreamLstmError, TransportError
+from streamlstm.ports import ProcessorFactory, SnapshotStore, Transport
+from streamlstm.service.checkpoint import Checkpoint
+from streamlstm.service.model_reload import ModelReloader
+from streamlstm.service.partition import Partition, Phase
 from streamlstm.types import Record, TopicPartition
 
 __all__ = ["Worker", "WorkerOptions"]
@@ -18,6 +19,9 @@ __all__ = ["Worker", "WorkerOptions"]
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+
+_BUFFERED_OUTPUTS = 50_000
+"""About 20 MB of score records: commit rather than hold more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Worker:
         snapshots: SnapshotStore,
         make_processor: ProcessorFactory,
         options: WorkerOptions | None = None,
-        models: ModelWatch | None = None,
+        models: ModelReloader | None = None,
     ) -> None:
         self._transport = transport
         self._snapshots = snapshots
@@ -47,139 +51,152 @@ class Worker:
         self._options = options or WorkerOptions()
         self._models = models
         self._checkpoint = Checkpoint(transport, snapshots)
-        self._processors: dict[TopicPartition, PartitionProcessor] = {}
-        self._publish_from: dict[TopicPartition, int] = {}
-        self._renew_from: dict[TopicPartition, int] = {}
-        self._next_offset: dict[TopicPartition, int] = {}
-        self._unsettled: set[TopicPartition] = set()
+        self._partitions: dict[TopicPartition, Partition] = {}
+        self._is_fenced = self._is_position_unknown = False
         self._committed_at = self._saved_at = 0.0
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Consume until `should_stop`; then finish the batch, commit, save the state and leave the group.
 
-        A transport that fails for a while is waited for; what cannot be mended by waiting is raised.
+        A transport that fails for a while is waited for. Whatever else is raised ends the worker: it commits nothing
+        more, saves nothing more, leaves the group, and the next owner repeats what was not committed.
         """
-        pause_s = _FIRST_PAUSE_S
-        self._transport.open(self)
-        self._committed_at = self._saved_at = time.monotonic()
         try:
-            while not should_stop():
-                try:
-                    self._round()
-                    pause_s = _FIRST_PAUSE_S
-                except FencedError as error:
-                    _log.warning("%s; starting again from the last commit", error)
-                    self.on_lost(list(self._processors))
-                except TransportError as error:
-                    if not error.retriable:
-                        raise
-                    _log.warning("%s; trying again in %.1f s", error, pause_s)
-                    time.sleep(pause_s)
-                    pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        finally:
-            self._transport.close()  # calls on_revoked, which commits and saves
-            self._snapshots.close()
+            self._transport.open(self)
+            self._committed_at = self._saved_at = time.monotonic()
+            self._consume(should_stop)
+        except BaseException:
+            self._close_dirty()
+            try:
+                self._leave()
+            except StreamLstmError as error:
+                _log.warning("%s; this happened while closing after the error that follows", error)
+            raise
+        self._leave()
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Return how many records each partition is behind the end of its log."""
-        return {p: self._transport.bounds(p)[1] - offset for p, offset in self._next_offset.items()}
+        live = [partition for partition in list(self._partitions.values()) if partition.is_live]
+        return {p.name: self._transport.bounds(p.name)[1] - p.processed for p in live}
+
+    def _consume(self, should_stop: Callable[[], bool]) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not should_stop():
+            try:
+                self._round()
+                pause_s = _FIRST_PAUSE_S
+            except FencedError as error:
+                _log.warning("%s; starting again from the last commit", error)
+                self._close_dirty()
+                self._is_fenced = True
+            except TransportError as error:
+                if not error.retriable:
+                    raise
+                _log.warning("%s; trying again in %.1f s", error, pause_s)
+                self._is_position_unknown = True
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _round(self) -> None:
+        """Poll, dispatch, commit; before that, what an earlier round could not do and what is due between batches."""
         options = self._options
-        for partition in list(self._unsettled):
-            self.on_assigned([partition])
-            self._unsettled.discard(partition)
+        self._seek_again()
+        if not self._is_fenced:
+            self._restore()
         self._switch_models()
-        wait_ms = options.commit_interval_ms if self._checkpoint.is_pending else 10 * options.commit_interval_ms
+        is_waiting = any(partition.is_uncommitted for partition in self._partitions.values())
+        wait_ms = options.commit_interval_ms if is_waiting else 10 * options.commit_interval_ms
         batch = self._transport.poll(max_records=options.poll_records, timeout_ms=min(wait_ms, 500))
-        opened_alert = False
-        for partition, records in batch.items():
-            opened_alert |= self._process(partition, records)
+        self._is_fenced = False  # what is still ours has been told by now
+        must_commit = self._process(batch)
         now = time.monotonic()
-        is_due = (now - self._committed_at) * 1000 >= options.commit_interval_ms
-        if self._checkpoint.is_pending and (opened_alert or is_due or self._checkpoint.is_full):
-            self._checkpoint.commit()
-            self._committed_at = time.monotonic()
-        if (now - self._saved_at) * 1000 >= options.snapshot_interval_ms and not self._checkpoint.is_pending:
-            self._checkpoint.save(self._processors)
+        waiting = [partition for partition in self._partitions.values() if partition.is_uncommitted]
+        is_full = sum(len(partition.outputs) for partition in waiting) >= _BUFFERED_OUTPUTS
+        if must_commit or is_full or (now - self._committed_at) * 1000 >= options.commit_interval_ms:
+            self._commit()
+            waiting = []
+        if (now - self._saved_at) * 1000 >= options.snapshot_interval_ms and not waiting:
+            self._checkpoint.save(self._partitions.values())
             self._saved_at = time.monotonic()
 
-    def _switch_models(self) -> None:
-        """Take up models that were published; let partitions that are ready for it go over to them (steps 7 to 9)."""
-        if self._models is not None:
-            self._models.look()
-        due = [
-            partition
-            for partition, processor in self._processors.items()
-            if processor.is_outdated and self._next_offset[partition] >= self._renew_from[partition]
-        ]
-        if not due:
-            return
-        self._checkpoint.commit()
-        self._committed_at = time.monotonic()
-        for partition in due:
-            offset = self._next_offset[partition]
-            try:
-                changes = self._checkpoint.renew(partition, self._processors[partition], offset=offset)
-            except TransportError:
-                self.on_lost([partition])
-                self._unsettled.add(partition)  # its recovery finds out whether the snapshot is there
-                raise
-            for change in changes:
-                _log.info("%s-%d@%d: %s", partition.topic, partition.partition, offset, change)
+    def _process(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> bool:
+        """Hand records to their partitions; return whether outputs must be committed at once."""
+        must_commit = False
+        for name, records in batch.items():
+            partition = self._partitions.setdefault(name, Partition(name))
+            if partition.is_live:  # else it is restored in the next round, and reads them again
+                must_commit |= partition.process(records)
+        return must_commit
 
-    def _process(self, partition: TopicPartition, records: Sequence[Record]) -> bool:
-        """Advance one partition; say whether an alert opened that must not wait."""
-        if not records:
-            return False
-        if partition not in self._processors:  # given up after a failed commit, and still ours: start from its state
-            self.on_assigned([partition])
-            return False
-        processor, publish_from = self._processors[partition], self._publish_from[partition]
-        replayed = sum(1 for record in records if record.offset < publish_from)
-        if replayed:
-            processor.process(records[:replayed])  # step 5: its outputs are out already
-        fresh = records[replayed:]
-        self._next_offset[partition] = records[-1].offset + 1
-        if not fresh:
-            return False
-        outputs = processor.process(fresh)
-        self._checkpoint.add(partition, outputs, next_offset=fresh[-1].offset + 1)
-        return processor.opened_alert
+    def _commit(self) -> None:
+        if any(partition.is_uncommitted for partition in self._partitions.values()):
+            self._checkpoint.commit(self._partitions.values())
+            self._committed_at = time.monotonic()
+
+    def _seek_again(self) -> None:
+        """After a round that failed, records may have been read and not processed: read on from what was processed."""
+        if self._is_position_unknown:
+            for partition in self._partitions.values():
+                if partition.is_live:
+                    self._transport.seek(partition.name, partition.processed)
+            self._is_position_unknown = False
+
+    def _restore(self) -> None:
+        """Restore each partition that is new, or that had to be closed and is still ours (steps 4 to 6)."""
+        missing = [name for name, partition in self._partitions.items() if not partition.is_live]
+        if missing and self._models is not None:
+            self._models.reload()  # the last owner may have seen newer models
+        for name in missing:
+            if self._partitions[name].phase is Phase.CLOSED:
+                self._partitions[name] = Partition(name)
+            self._checkpoint.restore(self._partitions[name], self._make_processor(name))
+
+    def _switch_models(self) -> None:
+        """Take up models that were published; let partitions that are ready for it switch to them (steps 7 to 9)."""
+        if self._models is not None:
+            self._models.poll()
+        due = [partition for partition in self._partitions.values() if partition.wants_new_models]
+        if due:
+            self._commit()
+        for partition in due:
+            for change in self._checkpoint.switch_models(partition):
+                _log.info("%s@%d: %s", partition, partition.processed, change)
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        """Recover each partition (steps 4 to 6)."""
-        if self._models is not None:
-            self._models.look_now()  # the last owner may know newer models
-        for partition in partitions:
-            processor = self._make_processor(partition)
-            try:
-                recovery = self._checkpoint.recover(partition, processor)
-            except SnapshotError as error:
-                raise SnapshotError(
-                    f"{partition.topic}-{partition.partition}: the state cannot be restored: {error}; "
-                    "or delete the snapshot to let its streams warm up again"
-                ) from error
-            self._processors[partition] = processor
-            self._publish_from[partition] = recovery.publish_from
-            self._renew_from[partition] = recovery.renew_from
-            self._next_offset[partition] = recovery.snapshot_offset
+        """Take partitions over (steps 4 to 6). Those that cannot be restored now are restored before the next poll."""
+        self._is_fenced = False
+        self.on_lost(partitions)
+        self._partitions.update({name: Partition(name) for name in partitions})
+        self._restore()
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Hand partitions over: commit what is done, save their state, let go."""
+        """Hand partitions over: commit what is done, save their state, let go. Closed ones are only let go."""
+        leaving = [self._partitions[name] for name in partitions if name in self._partitions]
         try:
-            self._checkpoint.commit()
-            self._checkpoint.save({p: self._processors[p] for p in partitions if p in self._processors})
-        except TransportError as error:  # the next owner repeats the uncommitted part, with equal outputs
+            self._checkpoint.commit(self._partitions.values())
+            self._checkpoint.save(leaving)
+            for partition in leaving:
+                if partition.phase is not Phase.CLOSED:
+                    partition.close_clean()
+        except TransportError as error:
             _log.warning("%s; what was not committed will be processed again", error)
-        self.on_lost(partitions)
+        finally:
+            self.on_lost(partitions)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Let go of partitions without committing."""
-        self._checkpoint.drop(partitions)
-        for partition in partitions:
-            self._processors.pop(partition, None)
-            self._publish_from.pop(partition, None)
-            self._renew_from.pop(partition, None)
-            self._next_offset.pop(partition, None)
-            self._unsettled.discard(partition)
+        for name in partitions:
+            partition = self._partitions.pop(name, None)
+            if partition is not None:
+                partition.close_dirty()
+
+    def _close_dirty(self) -> None:
+        for partition in self._partitions.values():
+            partition.close_dirty()
+
+    def _leave(self) -> None:
+        """Leave the group, which calls `on_revoked`, and release everything."""
+        try:
+            self._transport.close()
+        finally:
+            self._snapshots.close()

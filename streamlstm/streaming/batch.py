@@ -31,6 +31,7 @@ class Batch:
         self._offsets = offsets[decoded.samples.record]
         self._rejections = {rejection.record.offset: rejection for rejection in decoded.rejected}
         self._outputs: list[Output] = []
+        self.has_opened_alert = False
         self._ranks: list[int] = []
 
     def positions(self, rows: NDArray[np.int64]) -> Positions:
@@ -42,8 +43,9 @@ class Batch:
         self._outputs += outputs
         self._ranks += (3 * rows + _SCORE).tolist()
 
-    def add_alert(self, row: int, output: Output) -> None:
+    def add_alert(self, row: int, output: Output, *, has_opened: bool) -> None:
         """Take the alert record that a sample caused."""
+        self.has_opened_alert |= has_opened
         self._outputs.append(output)
         self._ranks.append(3 * row + _ALERT)
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.ports import Processed
 from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Backend
@@ -83,7 +84,6 @@ class PartitionPipeline:
         self._routes = [
             RouteStreams(route.pattern, route.model, self._make_detector, options.alerts) for route in router.routes
         ]
-        self._opened_alert = False
 
     def _make_detector(self, bundle: ModelBundle) -> Detector:
         options = self._options
@@ -99,11 +99,6 @@ class PartitionPipeline:
         )
 
     @property
-    def opened_alert(self) -> bool:
-        """Whether the last `process` opened an alert."""
-        return self._opened_alert
-
-    @property
     def open_alerts(self) -> list[Alert]:
         """Alerts of this partition that are open now."""
         return [alert for streams in self._routes for alert in streams.tracker.open_alerts]
@@ -113,9 +108,11 @@ class PartitionPipeline:
         """Streams held."""
         return sum(len(streams.detector.states) for streams in self._routes)
 
-    def process(self, records: Sequence[Record]) -> list[Output]:
-        """Advance by records in offset order; return scores, alerts and dead letters in the samples' order."""
-        self._opened_alert = False
+    def process(self, records: Sequence[Record]) -> Processed:
+        """Advance by records in offset order; return scores, alerts and dead letters in the samples' order.
+
+        An alert that opens must be committed at once.
+        """
         batch = Batch(self.partition, records, self._decoder.decode(records))
         for streams, routed in self._route(batch):
             for admitted in self._admit(streams, batch, routed):
@@ -123,7 +120,8 @@ class PartitionPipeline:
         self.counts["records"] += len(records)
         for rejection in batch.rejections:
             self.counts[f"dead_letters_{rejection.reason}"] += 1
-        return batch.outputs(dead_letter_topic=f"{self._options.prefix}dlq")
+        outputs = batch.outputs(dead_letter_topic=f"{self._options.prefix}dlq")
+        return Processed(outputs, must_commit=batch.has_opened_alert)
 
     def _route(self, batch: Batch) -> Iterator[tuple[RouteStreams, NDArray[np.int64]]]:
         """Yield the streams of each route and the rows that it has samples in; what matches no route is rejected."""
@@ -203,10 +201,11 @@ class PartitionPipeline:
             model=scored.bundle.label,
         )
         for place, alert in changes:
-            self._opened_alert |= alert.revision == 1
-            self.counts[f"alerts_{alert.state}"] += alert.revision == 1 or alert.state == "resolved"
+            has_opened = alert.revision == 1
+            self.counts[f"alerts_{alert.state}"] += has_opened or alert.state == "resolved"
             record = encode(alert_record(alert))
-            batch.add_alert(int(rows[place]), Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), record))
+            output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), record)
+            batch.add_alert(int(rows[place]), output, has_opened=has_opened)
 
     @property
     def is_outdated(self) -> bool:
@@ -215,7 +214,7 @@ class PartitionPipeline:
         return any(own.model.digest != route.model.digest for own, route in routes)
 
     def switch_models(self) -> list[str]:
-        """Go over to the models that the routes have by now; return a sentence for each."""
+        """Switch to the models that the routes have by now; return a sentence for each."""
         routes = zip(self._routes, self._router.routes, strict=True)
         return [own.switch_model(route.model) for own, route in routes if own.model.digest != route.model.digest]
 

@@ -10,7 +10,7 @@ from streamlstm.config.schema import Source
 from streamlstm.model.bundles.loaded import load_model
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.service.model_watch import ModelWatch
+from streamlstm.service.model_reload import ModelReloader
 from streamlstm.service.worker import Worker, WorkerOptions
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.decoding.samples import Decoder
@@ -57,7 +57,7 @@ def build_service(config: Config) -> Service:
             commit_interval_ms=config.app.commit_interval_ms,
             snapshot_interval_ms=config.state.snapshot_interval_ms,
         ),
-        ModelWatch(router),
+        ModelReloader(router),
     )
     return Service(worker, pipelines)
 

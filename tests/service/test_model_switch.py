@@ -20,7 +20,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.loaded import load_model, model_of
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.ports import AssignmentListener, Snapshot
-from streamlstm.service.model_watch import ModelWatch
+from streamlstm.service.model_reload import ModelReloader
 from streamlstm.service.worker import Worker, WorkerOptions
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
@@ -30,7 +30,7 @@ from streamlstm.types import Output, Record, TopicPartition
 
 TOPIC = "telemetry"
 OUTPUTS = ("streamlstm.scores", "streamlstm.alerts", "streamlstm.dlq")
-STEPS = ("before commit", "after commit", "before renewal", "after renewal", "before snapshot", "after snapshot")
+STEPS = ("before commit", "after commit", "before switch", "after switch", "before snapshot", "after snapshot")
 FIRST, SECOND = 300, 900
 """Records that are there at the start, and those that are there when the model is replaced."""
 
@@ -114,9 +114,9 @@ class _MortalPipeline(PartitionPipeline):
     fate: _Fate
 
     def switch_models(self) -> list[str]:
-        self.fate.meet("before renewal")
+        self.fate.meet("before switch")
         sentences = super().switch_models()
-        self.fate.meet("after renewal")
+        self.fate.meet("after switch")
         return sentences
 
 
@@ -162,7 +162,7 @@ class Run:
             return made
 
         options = WorkerOptions(commit_interval_ms=5, snapshot_interval_ms=20, poll_records=poll_records)
-        worker = Worker(transport, snapshots, pipeline, options, ModelWatch(router, interval_s=0.0))
+        worker = Worker(transport, snapshots, pipeline, options, ModelReloader(router, interval_s=0.0))
         deadline = time.monotonic() + PATIENCE_S
 
         def is_done() -> bool:
@@ -220,10 +220,10 @@ def unbroken(
 ) -> list[Output]:
     router = Router([ModelRoute.of("**", old)])
     pipeline = PartitionPipeline(partition, router, JsonDecoder(), PipelineOptions())
-    outputs = pipeline.process([record for record in records if record.offset < offset])
+    outputs = pipeline.process([record for record in records if record.offset < offset]).outputs
     router.switch_model(0, model_of(new))
     pipeline.switch_models()
-    return outputs + pipeline.process([record for record in records if record.offset >= offset])
+    return outputs + pipeline.process([record for record in records if record.offset >= offset]).outputs
 
 
 def _by_key(pairs: Pairs) -> Pairs:
@@ -353,17 +353,17 @@ def test_a_store_that_fails_in_the_change_decides_which_model_it_is(
     _check(run, tiny_bundle, successors["wider"])
 
 
-def _watched(path: Path) -> tuple[Router, ModelWatch]:
+def _router_and_reloader(path: Path) -> tuple[Router, ModelReloader]:
     model = load_model(path)
     router = Router([ModelRoute("**", model)])
-    return router, ModelWatch(router, interval_s=0.0)
+    return router, ModelReloader(router, interval_s=0.0)
 
 
-def _look_until(watch: ModelWatch, is_there: Callable[[], bool]) -> None:
+def _poll_until(reloader: ModelReloader, is_there: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not is_there():
         assert time.monotonic() < deadline
-        watch.look()
+        reloader.poll()
         time.sleep(0.002)
 
 
@@ -372,7 +372,7 @@ def test_what_cannot_be_used_is_said_once_and_the_old_model_goes_on(
 ) -> None:
     file, draft = tmp_path / "tiny.safetensors", tmp_path / "draft"
     tiny_bundle.save(file)
-    router, watch = _watched(file)
+    router, reloader = _router_and_reloader(file)
 
     def said(part: str) -> bool:
         return sum(part in message for message in caplog.messages) == 1
@@ -380,17 +380,17 @@ def test_what_cannot_be_used_is_said_once_and_the_old_model_goes_on(
     successors["wider"].save(draft)
     draft.write_bytes(draft.read_bytes()[:-9])
     draft.replace(file)
-    _look_until(watch, lambda: said("expected a whole safetensors file"))
+    _poll_until(reloader, lambda: said("expected a whole safetensors file"))
     file.unlink()
-    _look_until(watch, lambda: said("cannot be read"))
+    _poll_until(reloader, lambda: said("cannot be read"))
     ModelBundle(**{**vars(tiny_bundle), "version": 3, "channels": ("flow", "level")}).save(file)
-    _look_until(watch, lambda: said("expected a model of the channels flow, pressure, got tiny@3 of flow, level"))
+    _poll_until(reloader, lambda: said("expected a model of the channels flow, pressure, got tiny@3 of flow, level"))
     for _ in range(20):
-        watch.look()
-    assert len(caplog.messages) == 3 and all("tiny@1 goes on" in message for message in caplog.messages)
+        reloader.poll()
+    assert len(caplog.messages) == 3 and all("tiny@1 stays in use" in message for message in caplog.messages)
     assert router.routes[0].model.label == "tiny@1"
     successors["wider"].save(file)
-    _look_until(watch, lambda: router.routes[0].model.label == "tiny@2")
+    _poll_until(reloader, lambda: router.routes[0].model.label == "tiny@2")
 
 
 def test_a_path_is_looked_at_once_in_an_interval_and_at_once_when_a_partition_comes(
@@ -400,11 +400,11 @@ def test_a_path_is_looked_at_once_in_an_interval_and_at_once_when_a_partition_co
     tiny_bundle.save(file)
     model = load_model(file)
     router = Router([ModelRoute("a", model), ModelRoute("b", model)])
-    watch = ModelWatch(router, interval_s=3600.0)
+    reloader = ModelReloader(router, interval_s=3600.0)
     successors["wider"].save(file)
-    watch.look()
-    assert not watch._loadings
-    watch.look_now()
+    reloader.poll()
+    assert not reloader._loadings
+    reloader.reload()
     assert [route.model.label for route in router.routes] == ["tiny@2", "tiny@2"]
     assert [route.pattern for route in router.routes] == ["a", "b"]
 

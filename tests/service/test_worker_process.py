@@ -238,7 +238,7 @@ def _unbroken(
         for (begin, model), (end, _) in pairwise([(0, bundle), *successors, (len(own), bundle)]):
             router.switch_model(0, model_of(model))
             pipeline.switch_models()
-            for output in pipeline.process(own[begin:end]):
+            for output in pipeline.process(own[begin:end]).outputs:
                 outputs[output.topic.removeprefix(f"{service.prefix}.")].append((output.key, output.value))
     return outputs
 

@@ -61,7 +61,7 @@ def switched(came: list[Record], *models: tuple[int, ModelBundle]) -> list[Outpu
         if running.is_outdated:
             assert len(running.switch_models()) == 1
         assert not running.is_outdated
-        outputs += running.process(came[begin:end])
+        outputs += running.process(came[begin:end]).outputs
     return outputs
 
 
@@ -168,7 +168,7 @@ def test_outputs_across_a_switch_do_not_depend_on_batches_or_restarts(
     whole = switched(came, (0, tiny_bundle), (SWITCH, new))
     router = router_of(tiny_bundle)
     running = pipeline(router)
-    parts = running.process(came[:SWITCH])
+    parts = running.process(came[:SWITCH]).outputs
     router.switch_model(0, ModelRoute.of("", new).model)
     running.switch_models()
     for begin, end in pairwise(sorted({SWITCH, len(came), *(c for c in cuts if c < len(came))})):
@@ -176,7 +176,7 @@ def test_outputs_across_a_switch_do_not_depend_on_batches_or_restarts(
             state, running = running.export_state(), pipeline(router_of(new))
             running.import_state(state)
             assert not running.is_outdated
-        parts += running.process(came[begin:end])
+        parts += running.process(came[begin:end]).outputs
     assert parts == whole
 
 
@@ -242,7 +242,7 @@ def test_under_other_channels_streams_warm_up_again_and_the_sentence_says_so(
     router.switch_model(0, ModelRoute.of("", replace(tiny_bundle, version=2, channels=("flow", "level"))).model)
     (sentence,) = running.switch_models()
     assert "4 streams warm up again: its channels are flow, level, not flow, pressure" in sentence
-    scores = scores_by_stream(running.process(came[SWITCH:]))["hall/pump3"]
+    scores = scores_by_stream(running.process(came[SWITCH:]).outputs)["hall/pump3"]
     assert {s["status"] for s in scores[:48]} == {"warming"} and set(scores[0]["expected"]) == {"flow", "level"}
     assert TINY_CHANNELS == ("flow", "pressure")
 
@@ -259,14 +259,14 @@ def test_a_version_of_a_registry_is_found_by_its_digest_and_a_missing_one_is_nam
         return pipeline(Router([ModelRoute("hall/*", model)]))
 
     before = running()
-    outputs = before.process(came[:SWITCH])
+    outputs = before.process(came[:SWITCH]).outputs
     state = before.export_state()
     assert len(state) < len(load_model(champion).raw) + 20_000  # the version stays in the registry: named, not copied
     registry.promote("tiny", registry.publish("tiny", successors["anew"]))
     after = running()
     after.import_state(state)
     assert after.is_outdated
-    assert outputs + after.process(came[SWITCH:]) == switched(came, (0, tiny_bundle))
+    assert outputs + after.process(came[SWITCH:]).outputs == switched(came, (0, tiny_bundle))
     (tmp_path / "tiny" / "1.safetensors").unlink()
     with pytest.raises(
         SnapshotError, match=r"written under tiny@1 .* neither .*champion nor one .* put that version back"
@@ -285,14 +285,14 @@ def test_a_file_that_was_overwritten_travels_with_the_state(
         return pipeline(Router([ModelRoute("hall/*", model)]))
 
     before = running()
-    outputs = before.process(came[:SWITCH])
+    outputs = before.process(came[:SWITCH]).outputs
     successors["wider"].save(file)
     after = running()
     after.import_state(before.export_state())
-    outputs += after.process(came[SWITCH:700])
+    outputs += after.process(came[SWITCH:700]).outputs
     assert after.is_outdated
     after.switch_models()
-    outputs += after.process(came[700:])
+    outputs += after.process(came[700:]).outputs
     assert outputs == switched(came, (0, tiny_bundle), (700, successors["wider"]))
 
 

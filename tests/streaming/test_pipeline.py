@@ -49,10 +49,10 @@ def test_outputs_do_not_depend_on_batches_or_restarts(
     tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], cuts: set[int], restart: bool
 ) -> None:
     came = records(telemetry)
-    whole = pipeline(tiny_bundle).process(came)
+    whole = pipeline(tiny_bundle).process(came).outputs
     running, parts = pipeline(tiny_bundle), []
     for begin, end in pairwise(sorted({0, len(came), *(c for c in cuts if c < len(came))})):
-        parts += running.process(came[begin:end])
+        parts += running.process(came[begin:end]).outputs
         if restart:
             state, running = running.export_state(), pipeline(tiny_bundle)
             running.import_state(state)
@@ -64,7 +64,7 @@ def test_outputs_do_not_depend_on_batches_or_restarts(
 def test_a_score_record_holds_what_the_contract_says(
     tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
 ) -> None:
-    score = json.loads(by_topic(pipeline(tiny_bundle).process(records(telemetry)))["scores"][-1].value or b"")
+    score = json.loads(by_topic(pipeline(tiny_bundle).process(records(telemetry)).outputs)["scores"][-1].value or b"")
     assert list(score) == [
         "schema",
         "stream_id",
@@ -86,7 +86,10 @@ def test_a_score_record_holds_what_the_contract_says(
 def test_the_faulty_pump_is_alerted_on_and_the_alert_resolves(
     tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
 ) -> None:
-    alerts = [json.loads(o.value or b"") for o in by_topic(pipeline(tiny_bundle).process(records(telemetry)))["alerts"]]
+    alerts = [
+        json.loads(o.value or b"")
+        for o in by_topic(pipeline(tiny_bundle).process(records(telemetry)).outputs)["alerts"]
+    ]
     mine = [alert for alert in alerts if alert["stream_id"] == "hall/pump2"]
     assert mine[0]["state"] == "open"
     assert [alert["revision"] for alert in mine] == list(range(1, len(mine) + 1))
@@ -111,12 +114,12 @@ def test_a_bad_record_goes_to_the_dead_letters_and_its_neighbours_are_scored(
     tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], reason: str
 ) -> None:
     good = [pair for pair in telemetry if pair[1].startswith(b'{"stream_id"')][:200]
-    clean = by_topic(pipeline(tiny_bundle).process(records(good)))
+    clean = by_topic(pipeline(tiny_bundle).process(records(good)).outputs)
     bad = Record("telemetry", 3, 1099, b"the key", BAD[reason])
     came = records(good)
     came[99] = bad
     running = pipeline(tiny_bundle)
-    found = by_topic(running.process(came))
+    found = by_topic(running.process(came).outputs)
     (letter,) = found["dlq"]
     headers = dict(letter.headers)
     assert headers["slstm.reason"].decode() == reason
@@ -136,7 +139,7 @@ def test_a_sample_far_ahead_of_its_record_is_dead_lettered_and_the_next_is_not_l
     now = 1_780_000_000_000
     ahead = Record("telemetry", 3, 1, None, sample("hall/pump1", now + 90 * 86_400_000, flow=50.0), now)
     timely = Record("telemetry", 3, 2, None, sample("hall/pump1", now + 1000, flow=50.0, pressure=3.0), now)
-    found = by_topic(pipeline(tiny_bundle).process([ahead, timely]))
+    found = by_topic(pipeline(tiny_bundle).process([ahead, timely]).outputs)
     (letter,) = found["dlq"]
     assert dict(letter.headers)["slstm.reason"] == b"timestamp_ahead" and letter.value == ahead.value
     assert [json.loads(o.value or b"")["status"] for o in found["scores"]] == ["warming"]
@@ -144,7 +147,7 @@ def test_a_sample_far_ahead_of_its_record_is_dead_lettered_and_the_next_is_not_l
 
 def test_known_channels_are_scored_beside_unknown_ones(tiny_bundle: ModelBundle) -> None:
     odd = Record("telemetry", 3, 7, None, sample("hall/pump1", 1_780_000_000_000, flow=50.0, pressure=3.0, smell=1.0))
-    found = by_topic(pipeline(tiny_bundle).process([odd]))
+    found = by_topic(pipeline(tiny_bundle).process([odd]).outputs)
     assert json.loads(found["scores"][0].value or b"")["status"] == "warming"
     headers = dict(found["dlq"][0].headers)
     assert headers["slstm.reason"] == b"unknown_channel"
@@ -156,7 +159,7 @@ def test_more_streams_than_there_is_room_for_are_dead_lettered(tiny_bundle: Mode
         Record("telemetry", 3, n, None, sample(f"hall/p{n % 4}", 1_780_000_000_000 + n, flow=50.0, pressure=3.0))
         for n in range(12)
     ]
-    found = by_topic(pipeline(tiny_bundle, max_streams=3).process(came))
+    found = by_topic(pipeline(tiny_bundle, max_streams=3).process(came).outputs)
     assert len(found["scores"]) == 9
     assert {dict(o.headers)["slstm.reason"] for o in found["dlq"]} == {b"too_many_streams"}
     assert len(found["dlq"]) == 3
@@ -166,7 +169,7 @@ def test_more_streams_than_there_is_room_for_are_dead_lettered(tiny_bundle: Mode
 def test_which_scores_are_published(
     tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], mode: str, least: int, most: int
 ) -> None:
-    found = by_topic(pipeline(tiny_bundle, scores=ScoresPublished(mode)).process(records(telemetry)))
+    found = by_topic(pipeline(tiny_bundle, scores=ScoresPublished(mode)).process(records(telemetry)).outputs)
     assert least <= len(found["scores"]) <= most
     assert all((json.loads(o.value or b"")["score"] or 0) >= 1 for o in found["scores"]) or mode == "all"
 

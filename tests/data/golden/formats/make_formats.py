@@ -212,7 +212,7 @@ def write_snapshot(folder: Path) -> None:
     pairs, _ = pack(
         key_prefix("hall watch", PLACE), Snapshot(FIRST_OFFSET + snapshot_at, payload), None, chunk_bytes=8_000
     )
-    outputs = running.process(came[snapshot_at:])
+    outputs = running.process(came[snapshot_at:]).outputs
     lines = [
         {"topic": o.topic, "key": o.key.decode(), "headers": [[k, v.decode()] for k, v in o.headers]}
         | {"value": (o.value or b"").decode()}

@@ -1,9 +1,8 @@
-"""Looks whether the models of the routes have changed, and loads what has, off the worker's thread.
+"""Reload models whose files have changed, off the worker's thread.
 
-A champion's link that was switched is picked up, and so is any file that was replaced. What cannot be used is said
-once, and the model that is there goes on: a file that is broken or gone, or a model of other channels, under which
-every stream would have to warm up again. (At its start a worker does go over to one of other channels: that was asked
-for.)
+A champion's link that was switched is picked up, and so is any file that was replaced. What cannot be used is logged
+once, and the old model stays: a file that is broken or gone, or a model of other channels, under which every stream
+would have to warm up again. (A worker that starts does switch to a model of other channels: that was asked for.)
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from streamlstm.errors import BundleError
 from streamlstm.model.bundles.loaded import LoadedModel, Stamp, load_model, stamp_of
 from streamlstm.streaming.routing import Router
 
-__all__ = ["ModelWatch"]
+__all__ = ["ModelReloader"]
 
 _log = logging.getLogger(__name__)
 
 _INTERVAL_S = 1.0
-"""How often paths are looked at: a system call each, on a network's file system a millisecond."""
+"""How often paths are checked: a system call each, a millisecond on a network file system."""
 
 
 class _Loading(Thread):
@@ -42,32 +41,32 @@ class _Loading(Thread):
             self.error = str(error)
 
 
-class ModelWatch:
-    """Renews the models of a router. Its methods are called by the one thread that uses the router."""
+class ModelReloader:
+    """Keeps the models of a router up to date. Its methods are called by the one thread that uses the router."""
 
     def __init__(self, router: Router, *, interval_s: float = _INTERVAL_S) -> None:
         self._router = router
         self._interval_s = interval_s
-        self._looked_at = time.monotonic()
+        self._polled_at = time.monotonic()
         self._loadings: list[_Loading] = []
         models = [route.model for route in router.routes]
         self._stamps: dict[Path, Stamp | None] = {model.path: model.stamp for model in models if model.path}
 
-    def look(self) -> None:
-        """Take up what has been loaded by now, and at most once in an interval begin to load what has changed."""
+    def poll(self) -> None:
+        """Take up what has been loaded by now; at most once an interval, begin to load what has changed."""
         for loading in [one for one in self._loadings if not one.is_alive()]:
             self._loadings.remove(loading)
             self._take_up(loading)
         now = time.monotonic()
-        if self._loadings or now - self._looked_at < self._interval_s:
+        if self._loadings or now - self._polled_at < self._interval_s:
             return
-        self._looked_at = now
+        self._polled_at = now
         self._loadings = self._changed()
         for loading in self._loadings:
             loading.start()
 
-    def look_now(self) -> None:
-        """Load and take up what has changed, and wait for it: for the moment a partition is taken over."""
+    def reload(self) -> None:
+        """Load what has changed and take it up before returning: for the moment at which a partition is taken over."""
         for loading in self._loadings:
             loading.join()
         for loading in self._loadings:
@@ -85,17 +84,17 @@ class ModelWatch:
         return [_Loading(path) for path in changed]
 
     def _take_up(self, loading: _Loading) -> None:
-        """Renew the routes of a path, or say why not."""
+        """Give the routes of a path their new model, or log why they keep the old one."""
         for index, route in enumerate(self._router.routes):
             if route.model.path != loading.path:
                 continue
             old, new = route.model, loading.model
             if new is None:
-                _log.error("%s; %s goes on", loading.error, old.label)
+                _log.error("%s; %s stays in use", loading.error, old.label)
             elif new.bundle.channels != old.bundle.channels:
                 _log.error(
-                    "%s: expected a model of the channels %s, got %s of %s; %s goes on. To go over to it, start the "
-                    "worker again: every stream then warms up",
+                    "%s: expected a model of the channels %s, got %s of %s; %s stays in use. To switch to it, start "
+                    "the worker again: every stream then warms up",
                     *(
                         loading.path,
                         ", ".join(old.bundle.channels),
