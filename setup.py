@@ -21,6 +21,7 @@ HEADERS = [str(path) for path in sorted(SOURCES.rglob("*.[ch]"))]
 KERNELS = (
     "checks",
     "isa",
+    "probes",
     "weights",
     "lanes",
     "worker_pool",
@@ -54,20 +55,23 @@ COMPILE += ["-fno-math-errno", "-fno-trapping-math"]
 LINK: list[str] = []
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
-# What is compiled once a level of the instruction set: the step, through register tiles, through BLAS and, where there
-# is one, with products of bfloat16; the training kernels; AdamW. What is shipped runs on any processor, and dispatch.c
-# takes the best level that it finds, for all of them. Nothing may be contracted: a sum has the same bits in every tile.
+# What is compiled once a level of the instruction set: the step, through register tiles, through BLAS and, where the
+# processor has it, with products of bfloat16; the training kernels; AdamW; the probes. What is shipped runs on any
+# processor, and levels/dispatch.c finds the best level, on which all of them run. Nothing may be contracted: a sum has
+# the same bits in every tile.
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS = {"v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "v3": ["-march=x86-64-v3"]} | LEVELS
 PATHS = [
-    ("fused.c", f"{level}{suffix}", [*flags, *defined])
+    ("step/fused.c", f"{level}{suffix}", [*flags, *defined])
     for level, flags in LEVELS.items()
     for suffix, defined in (("", []), ("_blas", ["-DFUSED_BLAS"]), ("_bfloat16", ["-DFUSED_BFLOAT16", "-mavx512bf16"]))
     if level == "v4" or suffix != "_bfloat16"
 ]
 PATHS += [
-    (source, level, flags) for source in ("training/training.c", "training/adamw.c") for level, flags in LEVELS.items()
+    (source, level, flags)
+    for source in ("training/training.c", "training/adamw.c", "levels/probes.c")
+    for level, flags in LEVELS.items()
 ]
 if IS_SANITIZED:
     COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", *SANITIZERS]
@@ -123,6 +127,7 @@ class BuildKernels(build_ext):
         (built,) = self.compiler.compile(
             [str(SOURCES / source)],
             output_dir=str(folder),
+            include_dirs=[str(SOURCES)],
             extra_postargs=[*COMPILE, *flags, "-ffp-contract=off", f"-DLEVEL={name}"],
             depends=HEADERS,
         )
@@ -134,7 +139,7 @@ setup(
     ext_modules=[
         Extension(
             f"streamlstm.kernels.{name}",
-            [str(SOURCES / f"{name}.pyx"), *([str(SOURCES / "dispatch.c")] if name == "isa" else [])],
+            [str(SOURCES / f"{name}.pyx"), *([str(SOURCES / "levels/dispatch.c")] if name == "isa" else [])],
             include_dirs=[str(SOURCES)],
             define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
             depends=HEADERS,

@@ -44,7 +44,7 @@ class OurTraining:
         self._loss = float(np.vdot(error, error)) / error.size
         error *= np.float32(2 / error.size)
         gradients = {"head.weight": error.T @ rows, "head.bias": self._ones @ error}
-        d_y = self._scratch.take("d_y", trace.y.shape)
+        d_y = self._scratch.allocate("d_y", trace.y.shape)
         np.matmul(error, weight, out=d_y.reshape(rows.shape))
         gradients |= cell_gradients(backward(self._layers, trace, d_y, wants_d_x=False).layers)
         self._optimizer.update(gradients, learning_rate=LEARNING_RATE)

@@ -7,7 +7,8 @@ inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` out
 try:
     from streamlstm.kernels.adamw import adamw_update
     from streamlstm.kernels.admission import NEVER, admit
-    from streamlstm.kernels.isa import backends, fma_peak, gate_cost, isa, isas
+    from streamlstm.kernels.isa import backends, isa, isas
+    from streamlstm.kernels.probes import fma_peak, gate_cost
     from streamlstm.kernels.residuals import STATISTICS, advance_residuals, row_length
     from streamlstm.kernels.scores import BASE_SURPRISE, LOWEST_ALARM, TRUST, combine_tails, score_streams
     from streamlstm.kernels.state_arena import StateArena

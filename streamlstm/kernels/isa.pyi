@@ -1,4 +1,4 @@
-"""Which level of the instruction set the step runs on, and how fast this processor is on it."""
+"""Which level of the instruction set runs: the step, training and AdamW, all on the same one."""
 
 def isas() -> list[str]:
     """Return the levels this processor has, the best first: x86-64-v4, x86-64-v3, baseline."""
@@ -11,9 +11,3 @@ def isa() -> str:
 
     Raises: UsageError when it names none that this processor has.
     """
-
-def fma_peak(seconds: float = 0.05) -> float:
-    """Measure multiply-adds on registers alone, one thread: GFLOP/s, the best of the slices that fit into the time."""
-
-def gate_cost(seconds: float = 0.05) -> float:
-    """Measure an LSTM's gates on registers alone, one thread: ns a unit, the best of the slices that fit."""

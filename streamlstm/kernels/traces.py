@@ -25,17 +25,17 @@ class TrainingScratch:
     """
 
     def __init__(self) -> None:
-        self.turn = 0
+        self.generation = 0
         self._arrays: dict[str, _Array] = {}
 
-    def take(self, name: str, shape: tuple[int, ...]) -> _Array:
+    def allocate(self, name: str, shape: tuple[int, ...]) -> _Array:
         """Return the array of this name, its values whatever they were; a new one when the shape is another."""
         array = self._arrays.get(name)
         if array is None or array.shape != shape:
             size = math.prod(shape)
-            room = np.empty(size + _ALIGNMENT_BYTES // 4, np.float32)
-            begin = -room.ctypes.data % _ALIGNMENT_BYTES // 4
-            array = self._arrays[name] = room[begin : begin + size].reshape(shape)
+            buffer = np.empty(size + _ALIGNMENT_BYTES // 4, np.float32)
+            begin = -buffer.ctypes.data % _ALIGNMENT_BYTES // 4
+            array = self._arrays[name] = buffer[begin : begin + size].reshape(shape)
         return array
 
 
@@ -87,7 +87,7 @@ class Trace:
     state: _Array
     layers: tuple[LayerTrace, ...]
     scratch: TrainingScratch
-    turn: int
+    generation: int
     """Of the scratch, when this trace was made."""
 
 

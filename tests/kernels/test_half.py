@@ -16,7 +16,7 @@ HEADERS = Path(__file__).parents[2] / "src_cython/streamlstm/kernels"
 PROCESSOR = Path("/proc/cpuinfo")
 FLAGS = ["", "-mf16c"] if PROCESSOR.exists() and "f16c" in PROCESSOR.read_text().split() else [""]
 SOURCE = """
-#include "half.h"
+#include "arena/half.h"
 void to_floats(ptrdiff_t count, const uint16_t *from, float *to) { halves_to_floats(count, from, to); }
 void to_halves(ptrdiff_t count, const float *from, uint16_t *to) { floats_to_halves(count, from, to); }
 void rounded(ptrdiff_t count, float *values) { round_to_halves(count, values); }

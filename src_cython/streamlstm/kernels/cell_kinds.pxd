@@ -1,6 +1,6 @@
 """The cells by their numbers in C; see cells.h."""
 
-cdef extern from "cells.h":
+cdef extern from "levels/cells.h":
     cdef enum cell_kind:
         CELL_LSTM
         CELL_PEEPHOLE

@@ -1,9 +1,8 @@
-"""The C interface of the step; see fused.h."""
+"""The C interface of the step; see step/fused.h."""
 
 from streamlstm.kernels.cell_kinds cimport cell_kind
-from streamlstm.kernels.training cimport training_path
 
-cdef extern from "fused.h" nogil:
+cdef extern from "step/fused.h" nogil:
     cdef enum:
         MAX_LAYERS
         PANEL
@@ -46,17 +45,7 @@ cdef extern from "fused.h" nogil:
         Py_ssize_t (*scratch)(const fused_network* network) noexcept nogil
         void (*run)(const fused_network* network, const fused_lane* lanes, Py_ssize_t count, const fused_lane* next,
                     Py_ssize_t next_count, const fused_batch* batch, float* scratch) noexcept nogil
-        double (*multiply_adds)(Py_ssize_t rounds) noexcept nogil
-        double (*gates)(Py_ssize_t rounds, float* state) noexcept nogil
 
-    ctypedef struct fused_isa:
-        const char* name
-        const fused_path* registers
-        const fused_path* blas
-        const fused_path* bfloat16
-        const training_path* training
-
-    const fused_isa* fused_isas()
     ctypedef void (*fused_sgemm_function)(char*, char*, int*, int*, int*, float*, float*, int*, float*, int*, float*,
                                           float*, int*) noexcept nogil
     fused_sgemm_function fused_sgemm

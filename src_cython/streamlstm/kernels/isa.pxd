@@ -1,5 +1,5 @@
 """Which level of the instruction set runs."""
 
-from streamlstm.kernels.fused cimport fused_isa
+from streamlstm.kernels.levels cimport kernel_level
 
-cdef const fused_isa* find_isa(str name) except NULL
+cdef const kernel_level* find_isa(str name) except NULL

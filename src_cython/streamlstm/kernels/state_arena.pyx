@@ -11,11 +11,11 @@ from streamlstm.kernels.lanes cimport LanePlan
 from streamlstm.kernels.weights cimport NetworkWeights
 from streamlstm.kernels.worker_pool cimport shared_pool
 
-cdef extern from "half.h" nogil:
+cdef extern from "arena/half.h" nogil:
     void halves_to_floats(Py_ssize_t count, const unsigned short* halves, float* floats)
     void floats_to_halves(Py_ssize_t count, const float* floats, unsigned short* halves)
 
-cdef extern from "pages.h" nogil:
+cdef extern from "arena/pages.h" nogil:
     void* pages_new(size_t size)
     void pages_free(void* begin, size_t size)
 

@@ -1,7 +1,8 @@
 """Streams forward: one sample each, several in order of arrival, or whole blocks.
 
-A batch is planned into lanes, one a stream (lanes.pyx), and lanes go through the network in panels (fused.h). Whatever
-the batch, the panel, the slot or the thread, a stream's outputs have the same bits, since every sum has one order.
+A batch is planned into lanes, one a stream (lanes.pyx), and lanes go through the network in panels (step/fused.h).
+Whatever the batch, the panel, the slot or the thread, a stream's outputs have the same bits, since every sum has one
+order.
 """
 
 cimport numpy as cnp

@@ -43,16 +43,16 @@ def unroll(layers, x, *, state, masks=None, scratch=None):
     check_array("state", state, np.float32, (B, state_size(layers)))
     masks = _check_masks(layers, masks, T, B)
     scratch = TrainingScratch() if scratch is None else scratch
-    scratch.turn += 1
+    scratch.generation += 1
     traces, at, below = [], 0, x
     final = np.empty_like(state)
     for number, (layer, mask) in enumerate(zip(layers, masks, strict=True)):
         kind, H, R = layer.kind, layer.hidden_size, layer.output_size
         shapes = _trace_shapes(layer, mask, T, B, path.width, path.kept(number_of(kind)))
         if mask.inputs is not None:
-            below = np.multiply(below, mask.inputs, out=scratch.take(f"{number}.inputs", shapes["inputs"]))
+            below = np.multiply(below, mask.inputs, out=scratch.allocate(f"{number}.inputs", shapes["inputs"]))
         del shapes["inputs"]  # the layer below has them
-        arrays = {name: None if shape is None else scratch.take(f"{number}.{name}", shape)
+        arrays = {name: None if shape is None else scratch.allocate(f"{number}.{name}", shape)
                   for name, shape in shapes.items()}
         trace = LayerTrace(kind, mask, below, **arrays)
         trace.hidden[0] = state[:, at:at + R]
@@ -65,7 +65,7 @@ def unroll(layers, x, *, state, masks=None, scratch=None):
         at += layer.state_size
         traces.append(trace)
         below = trace.hidden[1:]
-    return Trace(below, final, tuple(traces), scratch, scratch.turn)
+    return Trace(below, final, tuple(traces), scratch, scratch.generation)
 
 
 def backward(layers, trace, d_y, *, d_state=None, wants_d_x=True):
@@ -80,7 +80,7 @@ def backward(layers, trace, d_y, *, d_state=None, wants_d_x=True):
     T, B = trace.y.shape[:2]
     check_array("d_y", d_y, np.float32, (T, B, layers[len(layers) - 1].output_size))
     scratch = trace.scratch
-    if trace.turn != scratch.turn:
+    if trace.generation != scratch.generation:
         raise UsageError("trace: its memory has been used by a later unroll with the same scratch; differentiate first")
     for number, (layer, kept) in enumerate(_layers_of(layers, trace)):
         _check_trace(f"trace.layers[{number}]", kept,
@@ -96,7 +96,7 @@ def backward(layers, trace, d_y, *, d_state=None, wants_d_x=True):
             layer.w_ih, layer.w_hh, layer.bias, layer.bias_hn, layer.peephole, layer.w_hr)))
         d_below, shape = None, (T, B, layer.input_size)
         if number:
-            d_below = scratch.take(f"{number}.d_x", shape)
+            d_below = scratch.allocate(f"{number}.d_x", shape)
         elif wants_d_x:
             d_below = np.empty(shape, np.float32)
         d_h = d_initial[:, begin:begin + R].copy()
@@ -147,16 +147,16 @@ cdef layer_pass _layer_pass(layer, trace) except *:
 
 cdef _forward(const training_path* path, layer, trace, scratch):
     cdef layer_pass p = _layer_pass(layer, trace)
-    room = scratch.take(f"room {path.scratch(&p)}", (path.scratch(&p),))
-    p.scratch = _pointer(room)
+    buffer = scratch.allocate(f"scratch {path.scratch(&p)}", (path.scratch(&p),))
+    p.scratch = _pointer(buffer)
     with nogil:
         path.forward(&p)
 
 
 cdef _backward(const training_path* path, layer, trace, grads, d_y, d_x, d_h, d_c, scratch):
     cdef layer_pass p = _layer_pass(layer, trace)
-    room = scratch.take(f"room {path.scratch(&p)}", (path.scratch(&p),))
-    p.scratch = _pointer(room)
+    buffer = scratch.allocate(f"scratch {path.scratch(&p)}", (path.scratch(&p),))
+    p.scratch = _pointer(buffer)
     p.d_y, p.d_x, p.d_h, p.d_c = _pointer(d_y), _pointer(d_x), _pointer(d_h), _pointer(d_c)
     p.d_w_ih, p.d_w_hh, p.d_bias = _pointer(grads.w_ih), _pointer(grads.w_hh), _pointer(grads.bias)
     p.d_bias_hn, p.d_peephole, p.d_w_hr = _pointer(grads.bias_hn), _pointer(grads.peephole), _pointer(grads.w_hr)

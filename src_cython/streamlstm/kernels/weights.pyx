@@ -1,4 +1,4 @@
-"""A recurrent stack and its head, packed once for the step; fused.h says how."""
+"""A recurrent stack and its head, packed once for the step; step/fused.h says how."""
 
 import math
 
@@ -8,8 +8,9 @@ from streamlstm.errors import ShapeError, UsageError
 from streamlstm.kernels.cells import CellKind, check_stack, state_size
 from streamlstm.kernels.faces import check_array
 from streamlstm.kernels.cell_kinds cimport number_of
-from streamlstm.kernels.fused cimport fused_isa, fused_layer, fused_product
+from streamlstm.kernels.fused cimport fused_layer, fused_product
 from streamlstm.kernels.isa cimport find_isa
+from streamlstm.kernels.levels cimport kernel_level
 from streamlstm.kernels.isa import isa as chosen_isa
 
 # sigmoid(z) = 1 / (1 + 2^(-z log2 e)) and tanh(z) = (1 - e) / (1 + e) with e = 2^(-2 z log2 e): packed weights hold the
@@ -30,7 +31,7 @@ cdef class NetworkWeights:
     """
 
     def __init__(self, layers, head=None, *, backend="fused", isa=None):
-        cdef const fused_isa* level
+        cdef const kernel_level* level
         layers = list(layers)
         check_stack(layers)
         if backend not in ("fused", "blas", "bfloat16"):

@@ -1,6 +1,6 @@
 """Threads that share out pieces of work with the caller."""
 
-cdef extern from "worker_pool.h" nogil:
+cdef extern from "threads/worker_pool.h" nogil:
     ctypedef void (*pool_piece)(void* context, Py_ssize_t piece, Py_ssize_t worker) noexcept nogil
 
     ctypedef struct pool_choice:

@@ -1,9 +1,9 @@
-"""Threads that share out pieces of work with the caller, without the GIL; worker_pool.h says how."""
+"""Threads that share out pieces of work with the caller, without the GIL; threads/worker_pool.h says how."""
 
 from libc.string cimport memset
 from posix.unistd cimport getpid
 
-cdef extern from "worker_pool.h" nogil:
+cdef extern from "threads/worker_pool.h" nogil:
     int pool_begin(worker_pool* pool, int threads)
     void pool_run(worker_pool* pool, pool_choice* choice, pool_piece run, void* context, Py_ssize_t pieces,
                   double work)

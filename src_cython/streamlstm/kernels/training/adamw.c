@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-#include "../vector.h"
+#include "levels/vector.h"
 
 void LEVEL_NAME(adamw_)(ptrdiff_t n, float *restrict w, const float *restrict gradient, float *restrict first,
                         float *restrict second, const adamw_rates *rates)

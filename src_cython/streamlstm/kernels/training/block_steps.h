@@ -2,7 +2,7 @@
 #ifndef STREAMLSTM_TRAINING_BLOCK_STEPS_H
 #define STREAMLSTM_TRAINING_BLOCK_STEPS_H
 
-#include "../gates.h"
+#include "levels/gates.h"
 #include "products.h"
 
 /* Matrices of R columns have rows `ld` apart, and begin at the block's first unit, of which there are `units`. */
@@ -28,7 +28,7 @@ typedef struct {
     float *sum_bias, *sum_peephole; /* [found][W], [3][W] */
     const float *h, *h_prev, *fed;  /* rows ld apart */
     const float *mask;              /* of fed, or NULL */
-    float *past;                    /* [B][W], of the GRU kinds: what reaches h_t, and then h_(t-1), past the products */
+    float *past;                    /* [B][W], of the GRU kinds: what reaches h_t, then h_(t-1), past the products */
     float *d_new;                   /* rows ld_new apart, of gru_reset_before: dn again */
     const float *d_reset;           /* rows ld_new apart: of r fed */
     ptrdiff_t ld_new;

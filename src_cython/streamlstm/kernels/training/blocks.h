@@ -37,10 +37,10 @@ static void pack_gates(const cell_layout *l, const gate_order *order, ptrdiff_t 
         for (int v = 0; v < order->count; v++)
             for (ptrdiff_t lane = 0; lane < W; lane++) {
                 const ptrdiff_t row = row_of(order, l->span, H, block, v, lane);
-                float *place = to + (block * columns * stride + first + v) * W + lane;
+                float *values = to + (block * columns * stride + first + v) * W + lane;
                 if (row >= 0)
                     for (ptrdiff_t k = 0; k < columns; k++)
-                        place[k * stride * W] = order->scale[order->gate[v]] * w[row * columns + k];
+                        values[k * stride * W] = order->scale[order->gate[v]] * w[row * columns + k];
             }
 }
 
@@ -52,25 +52,27 @@ static void unpack_gates(const cell_layout *l, const gate_order *order, ptrdiff_
         for (int v = 0; v < order->count; v++)
             for (ptrdiff_t lane = 0; lane < W; lane++) {
                 const ptrdiff_t row = row_of(order, l->span, H, block, v, lane);
-                const float *place = from + (block * columns * stride + first + v) * W + lane;
+                const float *values = from + (block * columns * stride + first + v) * W + lane;
                 if (row >= 0)
                     for (ptrdiff_t k = 0; k < columns; k++)
-                        w[row * columns + k] = place[k * stride * W];
+                        w[row * columns + k] = values[k * stride * W];
             }
 }
 
 /* Rows of w, ld_row apart, for `multiply`, in groups of up to four vectors of outputs, which are ld_output apart. With
  * an order the rows are as dz has them, by block, vector and lane; without, as w has them. Row -1 is of zeros. */
-static void pack_rows(const gate_order *order, int span, ptrdiff_t depth, ptrdiff_t outputs, ptrdiff_t H, const float *w,
-                      ptrdiff_t ld_row, ptrdiff_t ld_output, float *to)
+static void pack_rows(const gate_order *order, int span, ptrdiff_t depth, ptrdiff_t outputs, ptrdiff_t H,
+                      const float *w, ptrdiff_t ld_row, ptrdiff_t ld_output, float *to)
 {
     for (ptrdiff_t done = 0, wide; done < outputs; done += wide) {
         wide = padded(outputs - done) < 4 * W ? padded(outputs - done) : 4 * W;
         const ptrdiff_t count = outputs - done < wide ? outputs - done : wide;
         for (ptrdiff_t k = 0; k < depth; k++, to += wide) {
-            const ptrdiff_t vector = k / W;
-            const ptrdiff_t row = order ? row_of(order, span, H, vector / order->count, (int)(vector % order->count), k % W)
-                                  : k < H ? k : -1;
+            ptrdiff_t row = k < H ? k : -1;
+            if (order) {
+                const ptrdiff_t vector = k / W;
+                row = row_of(order, span, H, vector / order->count, (int)(vector % order->count), k % W);
+            }
             memset(to, 0, wide * sizeof(float));
             if (row >= 0)
                 for (ptrdiff_t n = 0; n < count; n++)

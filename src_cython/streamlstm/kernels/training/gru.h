@@ -23,13 +23,13 @@ ALWAYS void finish_gru(int rows, const block_step *t, ptrdiff_t row, vec (*z)[4]
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         float *gates = t->gates + (row + r) * 4 * W;
-        const ptrdiff_t place = (row + r) * t->ld;
+        const ptrdiff_t offset = (row + r) * t->ld;
         const vec n = gru_new(z[r][1], z[r][3], z[r][0]);
         v_store(gates, n);
         v_store(gates + W, z[r][1]);
         v_store(gates + 2 * W, z[r][2]);
         v_store(gates + 3 * W, z[r][3] * v_set(-0.5f / LOG2_E)); /* the sum was an argument of 2^x */
-        store_units(t->out + place, gru_mix(z[r][2], n, load_units(t->h_prev + place, t->units)), t->units);
+        store_units(t->out + offset, gru_mix(z[r][2], n, load_units(t->h_prev + offset, t->units)), t->units);
     }
 }
 
@@ -38,12 +38,12 @@ ALWAYS void finish_reset_before(int rows, const block_step *t, ptrdiff_t row, ve
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         float *gates = t->gates + (row + r) * 3 * W;
-        const ptrdiff_t place = (row + r) * t->ld;
+        const ptrdiff_t offset = (row + r) * t->ld;
         z[r][1] = v_sigmoid(z[r][1]);
         v_store(gates, z[r][0]);
         v_store(gates + W, z[r][1]);
         v_store(gates + 2 * W, v_sigmoid(z[r][2]));
-        store_units(t->reset + place, z[r][1] * load_units(t->fed + place, t->units), t->units);
+        store_units(t->reset + offset, z[r][1] * load_units(t->fed + offset, t->units), t->units);
     }
 }
 

@@ -7,7 +7,7 @@
 #ifndef STREAMLSTM_TRAINING_PRODUCTS_H
 #define STREAMLSTM_TRAINING_PRODUCTS_H
 
-#include "../vector.h"
+#include "levels/vector.h"
 
 /* k runs over `segments` pieces of `depth`; the pieces of x are x_segment apart, those of w follow each other. Beside
  * each k a line of the cache may be fetched that will be wanted later: at `ahead`, and then every ahead_step bytes. */

@@ -25,9 +25,9 @@ static void differentiate_rnn(int span, const block_gradients *p)
             continue;
         }
         for (ptrdiff_t b = 0; b < p->B; b++) {
-            const ptrdiff_t place = b * p->ld + v * W;
-            const vec h = load_units(p->h + place, units);
-            const vec d = load_units(p->d_y + place, units) + load_units(p->d_h + place, units);
+            const ptrdiff_t offset = b * p->ld + v * W;
+            const vec h = load_units(p->h + offset, units);
+            const vec d = load_units(p->d_y + offset, units) + load_units(p->d_h + offset, units);
             const vec dz = d * (v_set(1.0f) - h * h);
             v_store(p->dz + (b * span + v) * W, dz);
             sum = sum + dz;

@@ -10,8 +10,8 @@
  */
 #include "training.h"
 
-#include "../denormals.h"
-#include "../scratch.h"
+#include "levels/denormals.h"
+#include "levels/scratch.h"
 #include "blocks.h"
 #include "cell_tiles.h"
 
@@ -24,7 +24,8 @@ static const gate_order GRU_H = {3, {0, 1, 2}, {-LOG2_E, -LOG2_E, -2 * LOG2_E}};
 static const gate_order RESET_BEFORE_H = {2, {0, 1}, {-LOG2_E, -LOG2_E}};
 static const gate_order RNN_ORDER = {4, {0, 0, 0, 0}, {-2 * LOG2_E}};
 static const gate_order NEW_BIAS = {1, {0}, {-2 * LOG2_E}};
-static const gate_order PEEPHOLES = {3, {0, 1, 2}, {-LOG2_E, -LOG2_E, -LOG2_E}}, SAME_PEEPHOLES = {3, {0, 1, 2}, {1, 1, 1}};
+static const gate_order PEEPHOLES = {3, {0, 1, 2}, {-LOG2_E, -LOG2_E, -LOG2_E}};
+static const gate_order PLAIN_PEEPHOLES = {3, {0, 1, 2}, {1, 1, 1}};
 
 static int is_gru(const layer_pass *p) { return p->cell == CELL_GRU || p->cell == CELL_GRU_RESET_BEFORE; }
 
@@ -110,7 +111,8 @@ static const float *new_weights(const layer_pass *p) { return p->w_hh + 2 * p->H
 
 static block_step step_of(const layer_pass *p, const cell_layout *l, const areas *a, ptrdiff_t t, ptrdiff_t block)
 {
-    const ptrdiff_t place = (t * l->blocks + block) * p->B * W, unit = block * l->span * W, at = t * p->B * p->R + unit;
+    const ptrdiff_t offset = (t * l->blocks + block) * p->B * W, unit = block * l->span * W;
+    const ptrdiff_t at = t * p->B * p->R + unit;
     block_step g = {
         .x = {.x = p->x + t * p->B * p->inputs, .w = a->w_x + block * W * p->inputs * l->x.count, .x_row = p->inputs,
               .depth = p->inputs},
@@ -119,10 +121,10 @@ static block_step step_of(const layer_pass *p, const cell_layout *l, const areas
         .out = p->h + at + p->B * p->R, .h_prev = p->h + at, .fed = p->fed + at,
     };
     if (l->kept)
-        g.gates = p->gates + place * l->kept;
+        g.gates = p->gates + offset * l->kept;
     if (p->c) {
-        g.c_prev = p->c + place;
-        g.c = p->c + place + p->B * l->wide;
+        g.c_prev = p->c + offset;
+        g.c = p->c + offset + p->B * l->wide;
     }
     if (p->peephole)
         g.peephole = a->peephole + block * W * 3;
@@ -213,9 +215,10 @@ static void sum_aside(const layer_pass *p, const cell_layout *l, const areas *a,
 /* What a chunk of `steps` steps from t on adds to the gradients of the weights, and its d_x. */
 static void sum_chunk(const layer_pass *p, const cell_layout *l, const areas *a, ptrdiff_t t, ptrdiff_t steps)
 {
-    const ptrdiff_t vector = l->found * W, room = chunk_steps(p, l) * p->B * vector, rows = steps * p->B, at = t * p->B;
+    const ptrdiff_t vector = l->found * W, segment = chunk_steps(p, l) * p->B * vector;
+    const ptrdiff_t rows = steps * p->B, at = t * p->B;
     for (ptrdiff_t block = 0; block < l->blocks; block++) {
-        operands of = {.w = a->dz + block * room, .w_k = vector, .depth = rows, .segments = 1};
+        operands of = {.w = a->dz + block * segment, .w_k = vector, .depth = rows, .segments = 1};
         of.x = p->x + at * p->inputs;
         of.x_k = p->inputs;
         add_outer(p->inputs, l->x.count, (outer){of, a->sum_x + block * W * p->inputs * l->x.count});
@@ -225,7 +228,7 @@ static void sum_chunk(const layer_pass *p, const cell_layout *l, const areas *a,
         add_outer(p->R, l->h.count, (outer){of, a->sum_h + block * W * p->R * l->h.count});
     }
     if (p->d_x)
-        multiply(rows, (product){{.x = a->dz, .w = a->back_x, .x_row = vector, .x_segment = room,
+        multiply(rows, (product){{.x = a->dz, .w = a->back_x, .x_row = vector, .x_segment = segment,
                                   .depth = l->x.count * W, .segments = l->blocks},
                                  .y = p->d_x + at * p->inputs, .ld_y = p->inputs}, p->inputs, NULL);
     if (p->w_hr)
@@ -252,7 +255,8 @@ static void differentiate(const layer_pass *p, const cell_layout *l, const areas
             multiply(p->B, (product){{.x = d_new, .w = a->aside, .x_row = l->wide, .depth = p->H, .segments = 1},
                                      .y = a->row, .ld_y = l->wide}, l->wide, NULL);
         for (ptrdiff_t block = 0; block < l->blocks; block++) {
-            const ptrdiff_t place = (t * l->blocks + block) * p->B * W, unit = block * l->span * W, at = t * row_h + unit;
+            const ptrdiff_t offset = (t * l->blocks + block) * p->B * W, unit = block * l->span * W;
+            const ptrdiff_t at = t * row_h + unit;
             block_gradients g = {
                 .B = p->B, .ld = p->R, .units = p->R - unit, .d_y = d_y + unit, .d_h = p->d_h + unit,
                 .dz = a->dz + (block * chunk * p->B + in_chunk) * l->found * W,
@@ -260,10 +264,10 @@ static void differentiate(const layer_pass *p, const cell_layout *l, const areas
                 .h = p->h + at + row_h, .h_prev = p->h + at, .fed = p->fed + at,
             };
             if (l->kept)
-                g.gates = p->gates + place * l->kept;
+                g.gates = p->gates + offset * l->kept;
             if (p->c) {
-                g.c_prev = p->c + place;
-                g.c = p->c + place + p->B * l->wide;
+                g.c_prev = p->c + offset;
+                g.c = p->c + offset + p->B * l->wide;
                 g.d_c = p->d_c + block * p->B * W;
             }
             if (p->peephole) {
@@ -321,13 +325,13 @@ static fetch_list wanted_by(const layer_pass *p, const cell_layout *l, ptrdiff_t
 
 static void backward_steps(const layer_pass *p, const cell_layout *l, const areas *a)
 {
-    const ptrdiff_t chunk = chunk_steps(p, l), room = chunk * p->B * l->found * W, row_h = p->B * p->R;
+    const ptrdiff_t chunk = chunk_steps(p, l), segment = chunk * p->B * l->found * W, row_h = p->B * p->R;
     ptrdiff_t last = p->T; /* the end of the chunk at hand */
     for (ptrdiff_t t = p->T - 1; t >= 0; t--) {
         differentiate(p, l, a, t);
         fetch_list next = wanted_by(p, l, t - 1);
         multiply(p->B, (product){{.x = a->dz + (t % chunk * p->B * l->found + l->first_h) * W, .w = a->back_h,
-                                  .x_row = l->found * W, .x_segment = room, .depth = l->h.count * W,
+                                  .x_row = l->found * W, .x_segment = segment, .depth = l->h.count * W,
                                   .segments = l->blocks}, .y = p->d_h, .ld_y = p->R}, p->R, &next);
         if (p->mask)
             for (ptrdiff_t n = 0; n < row_h; n++)
@@ -359,7 +363,7 @@ static void backward(const layer_pass *p)
         memset(a.past, 0, p->B * lanes * sizeof(float));
     if (p->peephole) {
         memset(a.peephole, 0, 3 * lanes * sizeof(float));
-        pack_gates(&l, &SAME_PEEPHOLES, p->H, 1, p->peephole, a.peephole, 0, 3);
+        pack_gates(&l, &PLAIN_PEEPHOLES, p->H, 1, p->peephole, a.peephole, 0, 3);
     }
     if (p->w_hr || p->reset) {
         pack_rows(NULL, 1, p->R, p->H, p->R, p->w_hr ? p->w_hr : new_weights(p), p->H, 1, a.aside);

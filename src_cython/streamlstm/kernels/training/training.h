@@ -14,7 +14,7 @@
 
 #include <stddef.h>
 
-#include "../cells.h"
+#include "levels/cells.h"
 
 /* One layer. Weights are as CellWeights has them, G gates; a pointer that the cell or the pass has no use for is NULL. */
 typedef struct {

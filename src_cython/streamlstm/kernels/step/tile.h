@@ -8,7 +8,7 @@
 #define STREAMLSTM_TILE_H
 
 #include "fused.h"
-#include "gates.h"
+#include "levels/gates.h"
 
 /* Rows are `ld` floats apart; ld_init is 0 when all rows begin with the same bias. */
 typedef struct {
@@ -79,18 +79,18 @@ ALWAYS void finish(int kind, const tile *t, int rows, int units, ptrdiff_t row, 
     }
 #pragma GCC unroll 6
     for (int n = 0; n < rows * units; n++) {
-        const ptrdiff_t r = row + n % rows, unit = (block + n / rows) * W, place = r * t->ld_old + unit;
+        const ptrdiff_t r = row + n % rows, unit = (block + n / rows) * W, offset = r * t->ld_old + unit;
         float *out = t->out + r * t->ld_out;
-        const vec h_old = mixes ? v_load(t->h_old + place) : v_set(0.0f);
+        const vec h_old = mixes ? v_load(t->h_old + offset) : v_set(0.0f);
         if (kind == CELL_GRU) {
             const vec fresh = gru_new(v_sigmoid(z[n][0]), z[n][3], z[n][2]);
             z[n][0] = gru_mix(v_sigmoid(z[n][1]), fresh, h_old);
         } else if (kind == CELL_GRU_RESET_BEFORE) {
-            v_store(t->scaled + place, v_sigmoid(z[n][0]) * h_old);
-            v_store(t->update + place, v_sigmoid(z[n][1]));
+            v_store(t->scaled + offset, v_sigmoid(z[n][0]) * h_old);
+            v_store(t->update + offset, v_sigmoid(z[n][1]));
             v_store(out + unit, z[n][2]);
         } else if (kind == NEW) {
-            z[n][0] = gru_mix(v_load(t->update + place), v_tanh(z[n][0]), h_old);
+            z[n][0] = gru_mix(v_load(t->update + offset), v_tanh(z[n][0]), h_old);
         } else if (kind == CELL_RNN) {
             z[n][0] = v_tanh(z[n][0]);
         } else if (kind >= RAW1) {

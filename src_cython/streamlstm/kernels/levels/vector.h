@@ -1,4 +1,4 @@
-/* Vectors of float32 in the width of the instruction set this file is compiled for: the only place that names one.
+/* Vectors of float32 in the width of the level of the instruction set that this file is compiled for.
  *
  *   x86-64-v4  16 lanes (AVX-512)      x86-64-v3  8 lanes (AVX2, FMA)      otherwise 4 (SSE2, NEON: vectors of GCC, Clang)
  *

@@ -18,8 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cells.h"
-#include "training/training.h"
+#include "levels/cells.h"
 
 enum {
     MAX_LAYERS = 16,
@@ -70,20 +69,7 @@ typedef struct {
     /* Advance up to PANEL lanes, the longest first; `next` are the lanes whose states will be wanted after. */
     void (*run)(const fused_network *network, const fused_lane *lanes, ptrdiff_t count, const fused_lane *next,
                 ptrdiff_t next_count, const fused_batch *batch, float *scratch);
-    /* Fused multiply-adds on registers alone: the operations done. LSTM gates on registers: the units done. */
-    double (*multiply_adds)(ptrdiff_t rounds);
-    double (*gates)(ptrdiff_t rounds, float *state); /* state: 16 * W floats */
 } fused_path;
-
-/* One instruction-set level, its paths for the step, and its training kernels. */
-typedef struct {
-    const char *name;
-    const fused_path *registers, *blas, *bfloat16; /* the last NULL where the processor has no such products */
-    const training_path *training;
-} fused_isa;
-
-/* Levels that were compiled and that this processor has, the best first; the last is followed by one without a name. */
-const fused_isa *fused_isas(void);
 
 /* BLAS's product, set once before any path through BLAS runs. */
 typedef void (*fused_sgemm_function)(char *, char *, int *, int *, int *, float *, float *, int *, float *, int *, float *,

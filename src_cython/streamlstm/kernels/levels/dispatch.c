@@ -1,15 +1,17 @@
 /* The levels that were compiled and that this processor has. */
-#include "fused.h"
+#include "levels.h"
 
 fused_sgemm_function fused_sgemm;
 
 extern const fused_path fused_baseline, fused_baseline_blas;
 extern const training_path training_baseline;
+extern const probe_path probes_baseline;
 
 #if defined(__x86_64__)
 
 extern const fused_path fused_v4, fused_v4_blas, fused_v4_bfloat16, fused_v3, fused_v3_blas;
 extern const training_path training_v4, training_v3;
+extern const probe_path probes_v4, probes_v3;
 
 /* The libc's and the kernel's support is asked as well: __builtin_cpu_supports reads XCR0. */
 static int has_v3(void)
@@ -24,12 +26,12 @@ static int has_v4(void)
            __builtin_cpu_supports("avx512vl");
 }
 
-const fused_isa *fused_isas(void)
+const kernel_level *kernel_levels(void)
 {
-    static fused_isa levels[] = {
-        {"x86-64-v4", &fused_v4, &fused_v4_blas, NULL, &training_v4},
-        {"x86-64-v3", &fused_v3, &fused_v3_blas, NULL, &training_v3},
-        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline},
+    static kernel_level levels[] = {
+        {"x86-64-v4", &fused_v4, &fused_v4_blas, NULL, &training_v4, &probes_v4},
+        {"x86-64-v3", &fused_v3, &fused_v3_blas, NULL, &training_v3, &probes_v3},
+        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline, &probes_baseline},
         {0},
     };
     __builtin_cpu_init();
@@ -40,10 +42,10 @@ const fused_isa *fused_isas(void)
 
 #else
 
-const fused_isa *fused_isas(void)
+const kernel_level *kernel_levels(void)
 {
-    static const fused_isa levels[] = {
-        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline},
+    static const kernel_level levels[] = {
+        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline, &probes_baseline},
         {0},
     };
     return levels;

@@ -10,9 +10,9 @@
  */
 #include "fused.h"
 
-#include "denormals.h"
-#include "half.h"
-#include "scratch.h"
+#include "levels/denormals.h"
+#include "arena/half.h"
+#include "levels/scratch.h"
 #ifdef FUSED_BLAS
 #include "tiles_blas.h"
 #else
@@ -137,16 +137,16 @@ static void multiply_inputs(const fused_layer *layer, const scratch_areas *areas
 /* Where a layer's h and c are in a state. */
 typedef struct {
     ptrdiff_t hidden, cell, end;
-} place;
+} layer_offsets;
 
-static place place_after(ptrdiff_t begin, const fused_layer *layer)
+static layer_offsets offsets_after(ptrdiff_t begin, const fused_layer *layer)
 {
     const ptrdiff_t cell = begin + padded(layer->outputs);
-    return (place){begin, cell, cell + (layer->cell <= CELL_PEEPHOLE ? padded(layer->hidden) : 0)};
+    return (layer_offsets){begin, cell, cell + (layer->cell <= CELL_PEEPHOLE ? padded(layer->hidden) : 0)};
 }
 
 /* Advance `rows` streams by one step of a layer. x is NULL when init holds the products with it already. */
-static void step_layer(const fused_layer *layer, place at, const scratch_areas *areas, ptrdiff_t rows,
+static void step_layer(const fused_layer *layer, layer_offsets at, const scratch_areas *areas, ptrdiff_t rows,
                        const float *init, ptrdiff_t ld_init, const float *x, ptrdiff_t ld_x, const float *h,
                        float *h_next, const fetch *next)
 {
@@ -256,12 +256,12 @@ static void run_steps(const fused_network *network, const scratch_areas *areas, 
                 memset(areas->states[s], 0, network->row * sizeof(float));
     const float *x = areas->x;
     ptrdiff_t ld_x = inputs;
-    place at = {0, 0, 0};
+    layer_offsets at = {0, 0, 0};
     for (ptrdiff_t l = 0; l < network->layers; l++) {
         const fused_layer *layer = &network->layer[l];
         const ptrdiff_t outputs = padded(layer->outputs), wide = padded(layer->hidden) * accumulators_of(layer->cell);
         float *h = areas->h[l];
-        at = place_after(at.end, layer);
+        at = offsets_after(at.end, layer);
         if (next) {
             next->hidden_at = at.hidden * size;
             next->cell_at = (at.end > at.cell ? at.cell : at.hidden) * size;
@@ -313,59 +313,4 @@ static void run(const fused_network *network, const fused_lane *lanes, ptrdiff_t
     restore_denormals(control);
 }
 
-/* ---- what the processor can do, for benchmarks ---- */
-
-/* A value that the compiler may not foresee, and so neither leave out nor compute ahead. */
-#if defined(__aarch64__)
-#define OPAQUE(a) __asm__ volatile("" : "+w"(a))
-#elif defined(__AVX512F__)
-#define OPAQUE(a) __asm__ volatile("" : "+v"(a))
-#else
-#define OPAQUE(a) __asm__ volatile("" : "+x"(a))
-#endif
-
-static double multiply_adds(ptrdiff_t rounds)
-{
-    enum { CHAINS = 2 * TILE_ROWS }; /* enough to hide the latency of one; few enough to stay in registers */
-    vec sums[CHAINS], factor = v_set(0.999f), term = v_set(0.5f);
-#pragma GCC unroll 12
-    for (int i = 0; i < CHAINS; i++)
-        sums[i] = v_set((float)i);
-    for (ptrdiff_t n = 0; n < rounds; n++)
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) {
-            sums[i] = v_fma(sums[i], factor, term);
-            OPAQUE(sums[i]);
-        }
-#pragma GCC unroll 12
-    for (int i = 1; i < CHAINS; i++)
-        sums[0] += sums[i];
-    volatile float sink = v_sum(sums[0]); /* somebody has to want them */
-    (void)sink;
-    return 2.0 * W * CHAINS * (double)rounds;
-}
-
-static double gates(ptrdiff_t rounds, float *state)
-{
-    const vec z[4] = {v_load(state), v_load(state + W), v_load(state + 2 * W), v_load(state + 3 * W)};
-    float *c[TILE_ROWS];
-    for (int r = 0; r < TILE_ROWS; r++)
-        c[r] = state + (4 + r) * W;
-    for (ptrdiff_t n = 0; n < rounds; n++) {
-        vec sums[TILE_ROWS][4];
-#pragma GCC unroll 6
-        for (int r = 0; r < TILE_ROWS; r++)
-#pragma GCC unroll 4
-            for (int g = 0; g < 4; g++) {
-                sums[r][g] = z[g];
-                OPAQUE(sums[r][g]);
-            }
-        lstm_gates(TILE_ROWS, sums, NULL, c);
-#pragma GCC unroll 6
-        for (int r = 0; r < TILE_ROWS; r++)
-            v_store(c[r] + TILE_ROWS * W, sums[r][0]);
-    }
-    return (double)W * TILE_ROWS * (double)rounds;
-}
-
-const fused_path LEVEL_NAME(fused_) = {W, scratch_size, run, multiply_adds, gates};
+const fused_path LEVEL_NAME(fused_) = {W, scratch_size, run};
