@@ -17,7 +17,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("src_cython/streamlstm/kernels")
-HEADERS = [str(path) for path in sorted(SOURCES.rglob("*.[ch]"))]
+RECIPE = [*sorted(SOURCES.rglob("*.[ch]")), Path(__file__)]
+HEADERS = [str(path) for path in RECIPE[:-1]]
 KERNELS = (
     "checks",
     "isa",
@@ -124,6 +125,10 @@ class BuildKernels(build_ext):
     def _compiled(self, source: str, name: str, flags: list[str]) -> str:
         """Compile for one path; the compiler would put every path's object into one file, hence the folder."""
         folder = Path(self.build_temp, "levels", name)
+        (built,) = self.compiler.object_filenames([str(SOURCES / source)], output_dir=str(folder))
+        changed = max(path.stat().st_mtime for path in RECIPE)
+        if not self.force and Path(built).exists() and Path(built).stat().st_mtime > changed:
+            return str(built)
         (built,) = self.compiler.compile(
             [str(SOURCES / source)],
             output_dir=str(folder),
