@@ -87,8 +87,8 @@ class Checkpoint:
             start = self._start(partition, processor)
         except SnapshotError as error:
             raise SnapshotError(
-                f"{partition}: the state cannot be restored: {error}; "
-                "or delete the snapshot to let its streams warm up again"
+                f"{partition}: the state cannot be restored: {error}. "
+                "To start without it, delete the snapshot; its streams then warm up again"
             ) from error
         self._transport.seek(partition.name, start.offset)
         partition.restore(processor, start)

@@ -104,5 +104,5 @@ class ModelReloader:
                     ),
                 )
             elif new.digest != old.digest:
-                _log.info("%s: %s takes the place of %s, partition by partition", loading.path, new.label, old.label)
+                _log.info("%s: %s replaces %s, partition by partition", loading.path, new.label, old.label)
                 self._router.switch_model(index, new)
