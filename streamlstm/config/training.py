@@ -14,6 +14,7 @@ from streamlstm.config.source import Document, KeyPath, Plain, key_path, read_do
 from streamlstm.config.trainer import NetworkShape, TrainerSettings
 from streamlstm.config.values import Count, DataPath, FilePath, Interval, Rate, Share, SwitchedPath
 from streamlstm.recordings.times import TimeUnit
+from streamlstm.training.options import WINDOW_OPTIONS
 
 __all__ = [
     "Arrangement",
@@ -192,11 +193,12 @@ def _not_of_windows(config: TrainConfig) -> Iterator[tuple[KeyPath, str]]:
     """Yield what is set, and has no meaning for a whole-window model."""
     expected = f"expected no such key with arrangement {config.model.arrangement}"
     shape = sorted(config.model.model_fields_set - {"arrangement", "cell", "hidden", "layers", "window"})
-    training = sorted(config.training.model_fields_set - {"max_updates", "seed"})
+    training = sorted(config.training.model_fields_set - set(WINDOW_OPTIONS))
     keys: list[KeyPath] = [*(("model", name) for name in shape), *(("training", name) for name in training)]
-    others = {"from": config.start, "tune": config.tune, "tensorboard": config.tensorboard, "mlflow": config.mlflow}
-    keys += [(name,) for name, value in others.items() if value is not None]
-    keys += [(name,) for name in ("report", "log") if isinstance(getattr(config, name), Path)]
+    if config.start is not None:
+        keys.append(("from",))
+    if config.tune is not None and "dropout" in config.tune.model_fields_set:
+        keys.append(("tune", "dropout"))
     for key in keys:
         yield key, expected
 

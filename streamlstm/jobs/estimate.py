@@ -6,11 +6,12 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from streamlstm.training.causal.plan import CausalPlan
-from streamlstm.training.parameters import initial_parameters, trained_names
+from streamlstm.kernels import CELL_FIELDS
+from streamlstm.training.plan import Plan
 from streamlstm.training.trainer import TrainingProgress, fit
 
 __all__ = ["MEASURED_UPDATES", "Cost", "Sizes", "measure_cost", "sizes_of"]
@@ -40,27 +41,28 @@ class Cost:
     memory_bytes: int
 
 
-def sizes_of(plan: CausalPlan, frozen: Sequence[str]) -> Sizes:
+def sizes_of(plan: Plan[Any, Any], frozen: Sequence[str]) -> Sizes:
     """Count rows and parameters."""
-    o, a = plan.options, plan.architecture
-    parameters = initial_parameters(a, np.random.default_rng(0), has_spread=o.loss == "gaussian")
-    head_outputs, head_inputs = parameters["head.weight"].shape
-    sizes = {name: array.size for name, array in parameters.items()}
-    kept = sum(size for name, size in sizes.items() if name.startswith("layers"))
+    trainable = plan.trainable(frozen=frozen)
+    head_outputs, head_inputs = trainable.parameters["head.weight"].shape
+    sizes = {name: array.size for name, array in trainable.parameters.items()}
+    network = trainable.network(trainable.parameters)
+    kept = [getattr(layer, name) for layer in network.layers for name in CELL_FIELDS]
+    kept += [network.head_weight, network.head_bias]
     cuts = [(*plan.cuts[key], len(values)) for key, values in plan.series.items()]
     return Sizes(
         training_rows=sum(first for first, _, _ in cuts),
         validation_rows=sum(second - first for first, second, _ in cuts),
         calibration_rows=sum(end - second for _, second, end in cuts),
         parameters=sum(sizes.values()),
-        frozen_parameters=sum(sizes.values()) - sum(sizes[name] for name in trained_names(parameters, frozen)),
-        bundle_parameters=kept + a.head_outputs * (a.outputs[-1] + 1),
+        frozen_parameters=sum(sizes.values()) - sum(sizes[name] for name in trainable.trained),
+        bundle_parameters=sum(array.size for array in kept if array is not None),
         head_inputs=head_inputs,
         head_outputs=head_outputs,
     )
 
 
-def measure_cost(plan: CausalPlan, frozen: Sequence[str]) -> Cost:
+def measure_cost(plan: Plan[Any, Any], frozen: Sequence[str]) -> Cost:
     """Make a few updates on this machine, and reckon from them what all updates and validations take."""
     of = MEASURED_UPDATES
     o = replace(plan.options, max_updates=of, validate_every=of)

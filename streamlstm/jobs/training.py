@@ -1,4 +1,4 @@
-"""One causal model: planned, trained with every tracker told, saved, reported.
+"""One model, causal or of whole windows: planned, trained with every tracker told, saved, reported.
 
 The bundle is written first, then the checkpoint is removed, then come the report and the log's last line: a training
 that is killed anywhere can be gone on with, or has left its bundle.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from streamlstm.errors import BundleError, StreamLstmError
 from streamlstm.jobs.observer import Observer
@@ -20,18 +20,21 @@ from streamlstm.jobs.training_data import TABLE_SUFFIX
 from streamlstm.jobs.tuning import SearchOptions, find_options
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle
-from streamlstm.model.network import Network
 from streamlstm.recordings.grouping import Group
 from streamlstm.reporting.page import TrainingReport, write_report
-from streamlstm.training.causal.plan import CausalPlan, make_plan
+from streamlstm.training.causal.plan import make_plan
 from streamlstm.training.fit import Training, run_plan
-from streamlstm.training.plan import BundleLabels, fingerprint
+from streamlstm.training.plan import BundleLabels, Plan, fingerprint
 from streamlstm.training.tracking.mlflow_run import MlflowRun
 from streamlstm.training.tracking.tensorboard_events import TensorBoardEvents
 from streamlstm.training.tracking.tracker import JsonLog, Tracker
 from streamlstm.training.trainer import ValidationPoint
+from streamlstm.training.windows.plan import make_window_plan
 
 __all__ = ["MlflowTarget", "ModelFiles", "TrainingJob", "TrainingOptions", "TrainingOutcome"]
+
+AnyBundle: TypeAlias = ModelBundle | WindowBundle
+AnyPlan: TypeAlias = Plan[Any, AnyBundle]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,9 @@ class MlflowTarget:
 class TrainingOptions:
     """What is trained on what, what the model is called, and which files it leaves.
 
-    Units: period_s in seconds between samples, 0 = unknown. `options` are those of `make_plan`, None where one is to
-    be chosen. `start` is the bundle whose weights are trained on, `frozen` those of its layers that stay as they are.
+    Units: period_s in seconds between samples, 0 = unknown. `options` are those of `make_plan`, or with an arrangement
+    other than causal of `make_window_plan`; None where one is to be chosen. `start` is the bundle whose weights are
+    trained on, `frozen` those of its layers that stay as they are.
     """
 
     name: str
@@ -76,6 +80,7 @@ class TrainingOptions:
     period_s: float
     files: ModelFiles
     options: Mapping[str, Any]
+    arrangement: str = "causal"
     start: ModelBundle | None = None
     frozen: tuple[str, ...] = ()
     search: SearchOptions | None = None
@@ -87,19 +92,21 @@ class TrainingOptions:
     is_one: bool = True
     """Whether this is the only model; of several, those that are made already are kept when resumed."""
 
-    def plan(self, options: Mapping[str, Any] | None = None) -> CausalPlan:
+    def plan(self, options: Mapping[str, Any] | None = None) -> AnyPlan:
         """Plan the model: with the given options, then those of a search."""
         values = {one.stream_id: one.values for one in self.group.series}
         channels = self.group.series[0].channels
-        given = {name: value for name, value in self.options.items() if name != "window"}
-        return make_plan(values, channels=channels, start=self.start, **{**given, **(options or {})})
+        given = {**self.options, **(options or {})}
+        if self.arrangement == "causal":
+            return make_plan(values, channels=channels, start=self.start, **given)
+        return make_window_plan(values, arrangement=self.arrangement, channels=channels, **given)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOutcome:
     """What was trained; `files` begin with the bundle."""
 
-    bundle: ModelBundle | WindowBundle
+    bundle: AnyBundle
     rows: int
     streams: int
     updates: int
@@ -143,8 +150,8 @@ class TrainingJob:
             training.bundle.save(files.bundle)
             _remove(files.checkpoint)
             made = [files.bundle]
-            if files.report is not None:
-                self._report(files.report, training, seconds)
+            if files.report is not None and isinstance(training.bundle, ModelBundle):
+                self._report(files.report, training, training.bundle, seconds)
                 made.append(files.report)
             summary = _summary(training, seconds)
             for tracker in trackers:
@@ -163,20 +170,20 @@ class TrainingJob:
             files=tuple(made),
         )
 
-    def _is_made(self, plan: CausalPlan) -> bool:
+    def _is_made(self, plan: AnyPlan) -> bool:
         """Whether a training of several models had come past this one when it was interrupted."""
         o = self._options
         if not o.is_resumed or o.is_one or self._files.checkpoint.exists():
             return False
         try:
-            made = ModelBundle.load(self._files.bundle)
+            made = plan.BUNDLE.load(self._files.bundle)
         except BundleError:
             return False
         wanted = {"fingerprint": fingerprint(plan.series), "options": json.loads(json.dumps(plan.settings))}
         is_same = all(made.training.get(key) == value for key, value in wanted.items())
         return is_same and (made.name, made.version) == (o.name, o.version) and o.start is None
 
-    def _train(self, plan: CausalPlan, trackers: list[Tracker]) -> Training[Network, ModelBundle]:
+    def _train(self, plan: AnyPlan, trackers: list[Tracker]) -> Training[Any, AnyBundle]:
         o = self._options
 
         def on_validation(point: ValidationPoint) -> None:
@@ -206,7 +213,7 @@ class TrainingJob:
             )
         return [JsonLog(files.log), *trackers] if files.log is not None else trackers
 
-    def _described(self, plan: CausalPlan) -> dict[str, Any]:
+    def _described(self, plan: AnyPlan) -> dict[str, Any]:
         o = self._options
         cuts = [(*plan.cuts[key], len(values)) for key, values in plan.series.items()]
         return {
@@ -227,10 +234,10 @@ class TrainingJob:
             "options": plan.settings,
         }
 
-    def _report(self, path: Path, training: Training[Network, ModelBundle], seconds: float) -> None:
+    def _report(self, path: Path, training: Training[Any, AnyBundle], bundle: ModelBundle, seconds: float) -> None:
         plan, fit = training.plan, training.fit
         page = TrainingReport(
-            bundle=training.bundle,
+            bundle=bundle,
             history=fit.history,
             best_update=fit.best_update,
             series=plan.series,
@@ -247,7 +254,7 @@ class TrainingJob:
         return sorted({one.source for one in self._options.group.series})
 
 
-def _summary(training: Training[Network, ModelBundle], seconds: float) -> dict[str, Any]:
+def _summary(training: Training[Any, AnyBundle], seconds: float) -> dict[str, Any]:
     fit = training.fit
     return {
         "updates": fit.updates,

@@ -12,6 +12,7 @@ from streamlstm.model.network import Architecture
 
 __all__ = [
     "RENAMED",
+    "WINDOW_OPTIONS",
     "Loss",
     "Optimizer",
     "Schedule",
@@ -28,6 +29,21 @@ Schedule: TypeAlias = Literal["cosine", "one_cycle", "plateau", "constant"]
 
 RENAMED = {"segment": "bptt_steps", "stretch": "reset_every"}
 """Options that version 0.1.0 called by another name."""
+
+WINDOW_OPTIONS = (
+    "batch",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "clip_norm",
+    "schedule",
+    "max_updates",
+    "validate_every",
+    "patience",
+    "seed",
+)
+"""Those that a whole-window network is trained by."""
 
 _NAMES = {"loss": get_args(Loss), "optimizer": get_args(Optimizer), "schedule": get_args(Schedule)}
 _MAY_BE_ZERO = frozenset(("burn_in", "seed", "weight_decay", "projection", "jitter", "scale", "time_warp"))

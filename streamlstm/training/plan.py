@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ from streamlstm.training.trainable import Trainable
 __all__ = ["BundleLabels", "Plan", "SplitData", "fingerprint", "split_data"]
 
 N = TypeVar("N")
-B = TypeVar("B", bound=BundleBase)
+B_co = TypeVar("B_co", bound=BundleBase, covariant=True)
 
 _TRAINING, _VALIDATION = 0.6, 0.8
 _LEAST_ROWS = 100
@@ -56,12 +56,15 @@ class BundleLabels:
 
 
 @dataclass(frozen=True)
-class Plan(ABC, Generic[N, B]):
+class Plan(ABC, Generic[N, B_co]):
     """What training a network of kind N to a bundle of kind B starts from: split data, options, and why those.
 
     Shapes: series float32 [T, C] by stream, NaN = missing; cuts by stream, the first row of validation and of
     calibration.
     """
+
+    BUNDLE: ClassVar[type[BundleBase]]
+    """The kind of bundle."""
 
     series: dict[str, NDArray[np.float32]]
     cuts: dict[str, tuple[int, int]]
@@ -86,7 +89,7 @@ class Plan(ABC, Generic[N, B]):
         """Return the network in training, its data standardised; the rows that are to calibrate are not looked at."""
 
     @abstractmethod
-    def bundle(self, network: N, labels: BundleLabels, training: dict[str, Any]) -> B:
+    def bundle(self, network: N, labels: BundleLabels, training: dict[str, Any]) -> B_co:
         """Calibrate the network on the last parts; `training` is what the bundle says of its training."""
 
     def metadata(self, *, updates: int, validation_loss: float, frozen: Sequence[str]) -> dict[str, Any]:

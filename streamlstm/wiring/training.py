@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from streamlstm.config import TrainConfig
 from streamlstm.config.source import KeyPath
@@ -12,6 +13,7 @@ from streamlstm.jobs.training_data import LOG_SUFFIX, TrainingData
 from streamlstm.jobs.tuning import SearchOptions
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.grouping import Group
+from streamlstm.training.options import WINDOW_OPTIONS
 from streamlstm.training.trials import Choice, Range, Space
 
 __all__ = ["heads_by_place", "model_files", "training_data", "training_options"]
@@ -57,7 +59,8 @@ def training_options(
         group=group,
         period_s=group.series[0].period_s if config.period_ms is None else config.period_ms / 1000,
         files=files,
-        options=config.model.model_dump(exclude={"arrangement"}) | config.training.model_dump(),
+        options=_options(config),
+        arrangement=config.model.arrangement,
         start=start,
         frozen=config.freeze,
         search=_search(config),
@@ -74,6 +77,15 @@ def _name(config: TrainConfig, group: Group) -> str:
     return (config.name or group.name) if config.is_one or not config.name else f"{config.name}-{group.name}"
 
 
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """Take the options that apply to the arrangement."""
+    shape, training = config.model.model_dump(exclude={"arrangement"}), config.training.model_dump()
+    if config.model.arrangement == "causal":
+        return {name: value for name, value in shape.items() if name != "window"} | training
+    names = ("cell", "hidden", "layers", "window")
+    return {name: shape[name] for name in names} | {name: training[name] for name in WINDOW_OPTIONS}
+
+
 def _search(config: TrainConfig) -> SearchOptions | None:
     """Take what is searched: what `model` and `training` set is not."""
     tune, shape, training = config.tune, config.model, config.training
@@ -87,6 +99,8 @@ def _search(config: TrainConfig) -> SearchOptions | None:
         "learning_rate": Range(*tune.learning_rate, is_logarithmic=True),
         "dropout": Range(*tune.dropout),
     }
+    if config.model.arrangement != "causal":
+        space = {name: where for name, where in space.items() if name != "dropout"}
     given = shape.model_dump() | training.model_dump()
     free = {name: where for name, where in space.items() if given[name] is None}
     if shape.cell and "," in shape.cell:

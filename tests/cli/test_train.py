@@ -19,6 +19,7 @@ from waiting import PATIENCE_S
 
 from streamlstm import Detector, ModelBundle
 from streamlstm.config import load_config
+from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.grouping import models_yaml
 
 QUICK = ("--updates", 20, "--hidden", 5, "--no-report")
@@ -114,7 +115,16 @@ def test_options_come_after_the_file_and_their_paths_count_from_here(verbs: Verb
         (["pump.csv", "--per", "stream", "--out", "pump.csv"], "--out: expected a folder for several models"),
         (["ward.csv", "--per", "hall*"], "--per: expected stream ids that begin with 'hall*' (or all, or stream), got"),
         (["pump.csv", "--arrangement", "bidirectional", "--trim", "0.1"], "--trim: expected no such key with"),
-        (["pump.csv", "--arrangement", "bidirectional", "--resume"], "--resume: expected a causal model"),
+        (
+            ["pump.csv", "--arrangement", "bidirectional", "--tune", "2", "--set", "tune.dropout=[0.1, 0.3]"],
+            "tune.dropout: expected no such key with arrangement bidirectional",
+        ),
+        (
+            ["pump.csv", "--arrangement", "bidirectional", "--from", "m.safetensors"],
+            "--from: expected no such key with",
+        ),
+        (["pump.csv", "--set", "model.window=64"], "expected an arrangement that has windows (encoder_decoder"),
+        (["pump.csv", "--set", "training.segment=64"], "training.segment: segment is called bptt_steps now"),
         (["pump.csv", "--tune", "2", "--set", "tune.dropout=[0.3, 0.1]"], "expected the lowest first, got 0.3 and 0.1"),
     ],
 )
@@ -234,9 +244,10 @@ def looks_in(log: Path) -> list[int]:
     return [event["update"] for event in map(json.loads, lines) if event["event"] == "look"]
 
 
-def test_killed_and_resumed_it_gives_the_same_bytes(verbs: Verbs) -> None:
+@pytest.mark.parametrize("arrangement", ["causal", "bidirectional"])
+def test_killed_and_resumed_it_gives_the_same_bytes(verbs: Verbs, arrangement: str) -> None:
     """Kills at random moments of training, twice; what is written is that of an unbroken run."""
-    patient = (*LONG, "--set", "training.patience=1000")
+    patient = (*LONG, "--set", "training.patience=1000", "--arrangement", arrangement)
     unbroken, broken = verbs.folder / "unbroken", verbs.folder / "broken"
     for folder in (unbroken, broken):
         folder.mkdir()
@@ -336,10 +347,57 @@ def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(verbs: Verbs, limit
 
 
 def test_whole_window_models(verbs: Verbs) -> None:
-    said = verbs.good("train", "ward.csv", "--arrangement", "encoder_decoder", "--updates", 5, "--out", "w.safetensors")
+    given = ["train", "ward.csv", "--arrangement", "encoder_decoder", "--updates", 6, "--out", "w.safetensors"]
+    said = verbs.good(*given, "--set", "model.window=24", "--set", "training.validate_every=2")
     assert "w@1, encoder_decoder" in said
     assert not (verbs.folder / "w.checkpoint").exists()
+    plan, *points, summary = map(json.loads, (verbs.folder / "w.log.jsonl").read_text().splitlines())
+    assert (plan["options"]["arrangement"], plan["options"]["window"]) == ("encoder_decoder", 24)
+    assert "dropout" not in plan["options"]
+    assert [point["update"] for point in points] == [2, 4, 6]
+    assert summary["digest"] == WindowBundle.load(verbs.folder / "w.safetensors").digest
     assert "row,stream_id" in verbs.good("score", "w.safetensors", "pump.csv")
+
+
+def test_whole_window_models_of_several_streams_are_kept_when_resumed(verbs: Verbs) -> None:
+    given = ["train", "ward.csv", "--arrangement", "bidirectional", "--per", "stream", "--out", "each", *QUICK]
+    verbs.good(*given)
+    (verbs.folder / "each/ward1-b.safetensors").unlink()
+    assert verbs.good(*given, "--resume").count("already, and kept") == 2
+    assert "kept" not in verbs.good(*given, "--resume", "--set", "model.window=20")
+
+
+def test_whole_window_models_are_searched_for(verbs: Verbs) -> None:
+    pytest.importorskip("optuna")
+    given = ["train", "pump.csv", "--arrangement", "bidirectional", "--out", "w.safetensors", *QUICK[:2], "--no-report"]
+    said = verbs.good(*given, "--tune", 3, "--set", "tune.hidden=[4, 6]", "--set", "tune.layers=[1]")
+    assert "best of 3 trial(s)" in said
+    with (verbs.folder / "w.tune.csv").open(newline="") as file:
+        trials = list(csv.DictReader(file))
+    assert len(trials) == 3 and "dropout" not in trials[0]
+    best = min((trial for trial in trials if trial["state"] == "complete"), key=lambda t: float(t["validation_loss"]))
+    bundle = WindowBundle.load(verbs.folder / "w.safetensors")
+    assert bundle.training["validation_loss"] == float(best["validation_loss"])
+    assert bundle.network.architecture.hidden == int(best["hidden"])
+    assert "3 trial(s) of w.tune.csv are not trained again" in verbs.good(
+        *given, "--tune", 3, "--set", "tune.hidden=[4, 6]", "--set", "tune.layers=[1]", "--resume"
+    )
+
+
+def test_dry_run_of_a_whole_window_model(verbs: Verbs) -> None:
+    before = sorted(path.name for path in verbs.folder.iterdir())
+    given = ["train", "ward.csv", "--arrangement", "bidirectional", "--hidden", 7, "--set", "model.window=32"]
+    said = verbs.good(*given, "--dry-run") + verbs.good(*given, "--dry-run", "--per", "stream")
+    assert sorted(path.name for path in verbs.folder.iterdir()) == before
+    weights = 2 * 28 * (4 + 7 + 1) + 2 * (14 + 1)
+    for part in (
+        "scores whole windows of 32 rows",
+        "32 rows x 4 windows x 4 inputs an update",
+        "layers.0.reverse: lstm, 4 inputs, 7 hidden units",
+        f"{weights:,} in training; {weights:,} in the bundle",
+        "bidirectional lstm of 7, windows of 32; at most",
+    ):
+        assert part in said, part
 
 
 def test_the_schema_is_published(verbs: Verbs) -> None:

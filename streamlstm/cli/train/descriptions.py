@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from streamlstm.jobs.estimate import MEASURED_UPDATES, measure_cost, sizes_of
-from streamlstm.jobs.training import TrainingOptions, TrainingOutcome
+from streamlstm.jobs.estimate import MEASURED_UPDATES, Sizes, measure_cost, sizes_of
+from streamlstm.jobs.training import AnyPlan, TrainingOptions, TrainingOutcome
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.series import Series
 from streamlstm.training.causal.plan import CausalPlan
+from streamlstm.training.windows.plan import WindowPlan
 
 __all__ = ["brief_lines", "data_line", "outcome_line", "plan_lines"]
 
@@ -62,16 +63,13 @@ def brief_lines(jobs: Sequence[TrainingOptions]) -> Iterator[str]:
         plan = job.plan()
         seconds = measure_cost(plan, job.frozen).seconds * (1 if job.search is None else 1 + job.search.trials)
         total += seconds
-        rows, a = sum(map(len, plan.series.values())), plan.architecture
-        kind = ", ".join(dict.fromkeys(a.cells))
-        heads = f"reconstructs {a.reconstruct}, forecasts {a.forecast}"
-        model = f"{kind} of {a.hidden}, {heads}; at most {_duration(seconds)}"
+        rows = sum(map(len, plan.series.values()))
+        model = f"{_network(plan)}; at most {_duration(seconds)}"
         yield f"{job.group.name}: {len(plan.series)} stream(s), {rows:,} rows; {model}"
     yield f"{len(jobs)} models, at most {total:,.0f} s together"
 
 
-def _subjects(job: TrainingOptions, plan: CausalPlan) -> Iterator[tuple[str, str]]:
-    o, a = plan.options, plan.architecture
+def _subjects(job: TrainingOptions, plan: AnyPlan) -> Iterator[tuple[str, str]]:
     sizes = sizes_of(plan, job.frozen)
     for key, values in list(plan.series.items())[:_STREAMS_LISTED]:
         missing = float(np.isnan(values).mean())
@@ -87,19 +85,44 @@ def _subjects(job: TrainingOptions, plan: CausalPlan) -> Iterator[tuple[str, str
     )
     for sentence in plan.choices:
         yield "chosen", sentence
-    yield "batch", f"{o.bptt_steps} rows x {o.batch} sequences x {a.inputs[0]} inputs an update"
-    for index, (cell, inputs, outputs) in enumerate(zip(a.cells, a.inputs, a.outputs, strict=True)):
-        yield f"layers.{index}", f"{cell}: {inputs} inputs, {a.hidden} hidden units, {outputs} outputs"
-    in_training = f"{sizes.head_outputs:,} outputs in training"
-    yield "head", f"{sizes.head_inputs} inputs, {in_training}, {a.head_outputs:,} of them in the bundle"
+    yield from _layers(plan, sizes)
     still = f", {sizes.frozen_parameters:,} of them frozen" if job.frozen else ""
     yield "parameters", f"{sizes.parameters:,} in training{still}; {sizes.bundle_parameters:,} in the bundle"
     cost = measure_cost(plan, job.frozen)
     yield "memory", f"{cost.memory_bytes / 2**20:,.0f} MiB, with the data (measured)"
-    yield "time", f"at most {_duration(cost.seconds)} for {o.max_updates:,} updates (measured on {MEASURED_UPDATES})"
+    yield (
+        "time",
+        f"at most {_duration(cost.seconds)} for {plan.options.max_updates:,} updates (measured on {MEASURED_UPDATES})",
+    )
     if job.search is not None:
         trials = job.search.trials
         yield "tune", f"{trials} trials before that, at most {_duration(trials * cost.seconds)} at these sizes"
+
+
+def _network(plan: AnyPlan) -> str:
+    o = plan.options
+    kind = f"{', '.join(dict.fromkeys(o.cells))} of {o.hidden}"
+    if isinstance(plan, WindowPlan):
+        return f"{plan.architecture.arrangement} {kind}, windows of {plan.architecture.rows}"
+    return f"{kind}, reconstructs {o.reconstruct}, forecasts {o.forecast}"
+
+
+def _layers(plan: AnyPlan, sizes: Sizes) -> Iterator[tuple[str, str]]:
+    """Yield what a batch is, and every layer."""
+    o = plan.options
+    head = f"{sizes.head_inputs} inputs, {sizes.head_outputs:,} outputs"
+    if isinstance(plan, WindowPlan):
+        w = plan.architecture
+        yield "batch", f"{w.rows} rows x {o.batch} windows x {w.layers[0][2]} inputs an update"
+        for name, cell, inputs in w.layers:
+            yield "layer", f"{name}: {cell}, {inputs} inputs, {w.hidden} hidden units"
+        yield "head", head
+    elif isinstance(plan, CausalPlan):
+        a = plan.architecture
+        yield "batch", f"{o.bptt_steps} rows x {o.batch} sequences x {a.inputs[0]} inputs an update"
+        for index, (cell, inputs, outputs) in enumerate(zip(a.cells, a.inputs, a.outputs, strict=True)):
+            yield f"layers.{index}", f"{cell}: {inputs} inputs, {a.hidden} hidden units, {outputs} outputs"
+        yield "head", f"{head} in training, {a.head_outputs:,} of them in the bundle"
 
 
 def _duration(seconds: float) -> str:

@@ -14,10 +14,9 @@ from streamlstm.cli.console.output import print_note, print_result
 from streamlstm.cli.train.descriptions import brief_lines, data_line, outcome_line, plan_lines
 from streamlstm.cli.train.targets import Start, check_files, check_out
 from streamlstm.config import LoadedTraining, TrainConfig
-from streamlstm.errors import StreamLstmError, UsageError
+from streamlstm.errors import StreamLstmError
 from streamlstm.jobs.training import TrainingJob, TrainingOptions
 from streamlstm.jobs.training_data import check_heads, read_training_series
-from streamlstm.jobs.window_training import train_windows
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.grouping import Group, group_series, models_yaml
 from streamlstm.wiring.training import heads_by_place, model_files, training_data, training_options
@@ -32,8 +31,6 @@ def train_models(loaded: LoadedTraining, *, start: Start, is_dry_run: bool) -> N
     then as they were.
     """
     config, where = loaded
-    if start is Start.RESUME and config.model.arrangement != "causal":
-        raise UsageError(f"--resume: expected a causal model, got {config.model.arrangement}, which has no checkpoints")
     made_at = created_at()
     out = config.out or Path("model.safetensors" if config.is_one else "models")
     check_out(out, where(("out",)) if config.out else "--out", is_one=config.is_one)
@@ -71,7 +68,7 @@ def train_models(loaded: LoadedTraining, *, start: Start, is_dry_run: bool) -> N
         if not config.is_one:
             rows = sum(len(one.values) for one in job.group.series)
             print_note(f"{job.group.name}: {len(job.group.series)} stream(s), {rows:,} rows")
-        _train(job, config.model.arrangement)
+        _train(job)
     if not config.is_one:
         with _disk(out / "models.yaml"):
             lines = models_yaml((job.group.matches, job.files.bundle.name) for job in jobs)
@@ -79,13 +76,10 @@ def train_models(loaded: LoadedTraining, *, start: Start, is_dry_run: bool) -> N
         print_result(models_yaml((job.group.matches, str(job.files.bundle)) for job in jobs).rstrip())
 
 
-def _train(job: TrainingOptions, arrangement: str) -> None:
+def _train(job: TrainingOptions) -> None:
     view = JobView()
     try:
-        if arrangement == "causal":
-            outcome = TrainingJob(job, view).run()
-        else:
-            outcome = train_windows(job, view, arrangement=arrangement)
+        outcome = TrainingJob(job, view).run()
     except KeyboardInterrupt:
         checkpoint = job.files.checkpoint
         if view.reached is not None and checkpoint.exists():
@@ -99,8 +93,6 @@ def _train(job: TrainingOptions, arrangement: str) -> None:
 
 def _describe(config: TrainConfig, jobs: list[TrainingOptions]) -> None:
     """Say what would be trained: one model at length, several with a line each."""
-    if config.model.arrangement != "causal":
-        raise UsageError(f"--dry-run: expected a causal model, got {config.model.arrangement}")
     for line in plan_lines(jobs[0]) if config.is_one else brief_lines(jobs):
         print_result(line)
 

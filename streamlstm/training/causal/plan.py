@@ -28,6 +28,8 @@ _FIXED = ("hidden", "cells", "projection", "mask_inputs", "forecast", "reconstru
 class CausalPlan(Plan[Network, ModelBundle]):
     """A causal model's plan. `start` is the bundle whose weights training begins from."""
 
+    BUNDLE = ModelBundle
+
     start: ModelBundle | None = None
 
     @property

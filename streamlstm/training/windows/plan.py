@@ -16,10 +16,10 @@ from streamlstm.model.windows.batch import without_holes
 from streamlstm.model.windows.network import WindowArchitecture, WindowNetwork
 from streamlstm.scoring.windows.errors import calibrate_windows, measured, width_for
 from streamlstm.training.choices import choose_options
-from streamlstm.training.options import TrainerOptions, check_names, choose_cells
+from streamlstm.training.options import WINDOW_OPTIONS, TrainerOptions, check_names, choose_cells
 from streamlstm.training.plan import BundleLabels, Plan, split_data
 from streamlstm.training.segments import Segment
-from streamlstm.training.windows.trainable import WINDOW_OPTIONS, WindowTraining
+from streamlstm.training.windows.trainable import WindowTraining
 
 __all__ = ["WindowPlan", "make_window_plan"]
 
@@ -30,17 +30,21 @@ _LEAST_WINDOW = 8
 class WindowPlan(Plan[WindowNetwork, WindowBundle]):
     """A whole-window model's plan; `architecture` holds the window."""
 
+    BUNDLE = WindowBundle
+
     architecture: WindowArchitecture
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Return the options that apply."""
-        return {name: value for name, value in asdict(self.options).items() if name in WINDOW_OPTIONS}
+        """Return the options that apply, those of the architecture first."""
+        a = self.architecture
+        shape = {"arrangement": a.arrangement, "window": a.rows, "hidden": a.hidden, "cells": a.cells}
+        return shape | {name: value for name, value in asdict(self.options).items() if name in WINDOW_OPTIONS}
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Return the options and the architecture."""
-        return self.settings | asdict(self.architecture)
+        """Return the options, which hold the architecture's too."""
+        return self.settings
 
     def trainable(self, *, frozen: Sequence[str] = ()) -> WindowTraining:
         """Return the network in training. Raises: UsageError when something is to be frozen."""

@@ -20,28 +20,13 @@ from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights, single_thread
 from streamlstm.model.network import Architecture
 from streamlstm.model.windows.batch import WindowBatch
 from streamlstm.model.windows.network import BLANKS, Arrangement, WindowArchitecture, WindowNetwork
-from streamlstm.training.options import TrainerOptions
+from streamlstm.training.options import WINDOW_OPTIONS, TrainerOptions
 from streamlstm.training.parameters import Parameters, initial_parameters
 from streamlstm.training.segments import Segment
 from streamlstm.training.trainable import Gradients, TrainableState
 from streamlstm.training.windows.sampler import WindowSampler, cut_windows, gather, with_gaps
 
-__all__ = ["WINDOW_OPTIONS", "WindowTraining", "differentiate_windows", "initial_window_parameters"]
-
-WINDOW_OPTIONS = (
-    "batch",
-    "optimizer",
-    "learning_rate",
-    "momentum",
-    "weight_decay",
-    "clip_norm",
-    "schedule",
-    "max_updates",
-    "validate_every",
-    "patience",
-    "seed",
-)
-"""Options of the trainer that a whole-window network is trained by."""
+__all__ = ["WindowTraining", "differentiate_windows", "initial_window_parameters"]
 
 _MOST_VALIDATED = 64  # windows of a validation, which so costs as much as a few updates
 _VALIDATED_AT_ONCE = 32

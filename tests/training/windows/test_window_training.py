@@ -25,7 +25,7 @@ from streamlstm.scoring.windows.errors import Estimates, statistics_of, width_fo
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainer import fit
+from streamlstm.training.trainer import TrainingProgress, ValidationPoint, fit
 from streamlstm.training.windows.fit import train_window_model
 from streamlstm.training.windows.trainable import WindowTraining, differentiate_windows, initial_window_parameters
 from streamlstm.types import GapPolicy, Status
@@ -129,6 +129,64 @@ def test_the_same_seed_gives_the_same_bits_and_training_keeps_the_best(arrangeme
     assert one.best_validation_loss == min(point.validation_loss for point in one.history)
     long = fit(WindowTraining(parts, later, a, dataclasses.replace(OPTIONS, max_updates=300, validate_every=30)))
     assert long.best_validation_loss < 0.1  # the mean alone gives 0.37
+
+
+class Stopped(Exception):
+    pass
+
+
+def arrays(network: WindowNetwork) -> list[NDArray[np.float32]]:
+    layers = [getattr(layer, name) for layer in network.layers for name in CELL_FIELDS]
+    return [*(array for array in layers if array is not None), network.head_weight, network.head_bias]
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    a, file = WindowArchitecture("bidirectional", 2, 4, ("lstm",), 16), tmp_path / "run.checkpoint"
+    options = dataclasses.replace(OPTIONS, max_updates=4, validate_every=2)
+    parts = [sines(60)]
+    fit(WindowTraining(parts, parts, a, options), checkpoint=file)
+    before = file.read_bytes()
+    for others, architecture, o in (
+        (parts, a, dataclasses.replace(options, seed=9)),
+        (parts, dataclasses.replace(a, rows=12), options),
+        (parts, dataclasses.replace(a, arrangement="encoder_decoder"), options),
+        ([sines(61)], a, options),
+    ):
+        with pytest.raises(DataError, match="of other data or options; train as before to go on with it, or delete it"):
+            fit(WindowTraining(others, parts, architecture, o), checkpoint=file, resume=True)
+    unrelated = dataclasses.replace(options, bptt_steps=77, loss="huber")  # whole-window models have no such options
+    assert fit(WindowTraining(parts, parts, a, unrelated), checkpoint=file, resume=True).updates == 4
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_resumed_runs_end_in_the_same_bits(arrangement: str, tmp_path: Path) -> None:
+    a = WindowArchitecture(arrangement, 2, 8, ("lstm",), 24)
+    options = dataclasses.replace(OPTIONS, max_updates=40, validate_every=3, schedule="plateau")
+    parts, later, file = [sines(300), sines(90), sines(11)], [sines(200)], tmp_path / "run.checkpoint"
+
+    unbroken = fit(WindowTraining(parts, later, a, options))
+    for stop_at in (3, 18, 27):
+
+        def stop(point: ValidationPoint, stop_at: int = stop_at) -> None:
+            if point.update == stop_at:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            fit(WindowTraining(parts, later, a, options), checkpoint=file, resume=True, on_validation=stop)
+    progress, points = list[TrainingProgress](), list[ValidationPoint]()
+    resumed = fit(
+        WindowTraining(parts, later, a, options),
+        checkpoint=file,
+        resume=True,
+        on_progress=progress.append,
+        on_validation=points.append,
+    )
+    assert progress[0].update == 28
+    assert resumed.history == unbroken.history == tuple(points)
+    assert (resumed.updates, resumed.best_update) == (unbroken.updates, unbroken.best_update)
+    for one, two in zip(arrays(resumed.network), arrays(unbroken.network), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
