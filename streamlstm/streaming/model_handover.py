@@ -130,7 +130,7 @@ class RouteStreams:
             old.detector.states.release(gone)
             if not old.detector.states.slots:
                 self._draining.remove(old)
-                _log.info("%s: every stream of %s has gone over to %s", self.pattern, old.model.label, self.model.label)
+                _log.info("%s: every stream of %s has switched to %s", self.pattern, old.model.label, self.model.label)
             if len(stays):
                 yield scored.take(stays)
         if rest.any():
@@ -199,8 +199,8 @@ class RouteStreams:
                 detector = self._make_detector(model.bundle)
             if state.isa != detector.isa:
                 _log.warning(
-                    "%s: the snapshot was written on %s, and this is %s: scores go on close to what they were, not "
-                    "equal to the bit; STREAMLSTM_ISA and app.backend choose",
+                    "%s: the snapshot was written on %s, and this worker runs on %s: scores will be close to what they "
+                    "would have been, not equal to the bit; STREAMLSTM_ISA and app.backend choose what runs",
                     model.label,
                     state.isa,
                     detector.isa,

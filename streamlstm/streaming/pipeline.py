@@ -238,8 +238,9 @@ class PartitionPipeline:
             if newest is None:
                 if states:
                     _log.warning(
-                        "%s: no state of model %s in the snapshot; its streams warm up",
-                        self.partition,
+                        "%s-%d: the snapshot holds no state of model %s; its streams warm up",
+                        self.partition.topic,
+                        self.partition.partition,
                         streams.model.label,
                     )
                 continue

@@ -26,7 +26,7 @@ class ModelState(msgspec.Struct):
     """Streams of one model: ids in the order of the arrays' rows, and the alerts that are not idle.
 
     `match` is the pattern of the route they belong to, and `rank` says whose scores they have: 0 for the route's newest
-    model, which knows every stream, 1 and up for older ones, of which some streams have not gone over yet. `path` is
+    model, which knows every stream, 1 and up for older ones, of which some streams have not left yet. `path` is
     where the model was loaded from; `arrays` may hold the bundle itself (`bundle`, uint8).
     `isa` is the level of the instruction set whose bits the arrays are.
     """
