@@ -304,4 +304,7 @@ def test_a_route_that_the_snapshot_does_not_know_warms_up_and_says_so(
     other = pipeline(Router([ModelRoute.of("cellar/*", replace(tiny_bundle, version=2))]))
     with caplog.at_level(logging.WARNING):
         other.import_state(before.export_state())
-    assert f"{PLACE.topic}-{PLACE.partition}: the snapshot holds no state of model tiny@2" in caplog.text and other.streams == 0
+    assert (
+        f"{PLACE.topic}-{PLACE.partition}: the snapshot holds no state of model tiny@2" in caplog.text
+        and other.streams == 0
+    )
