@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from waiting import PATIENCE_S
 
 import streamlstm as package
 from streamlstm.kernels import fma_peak, gate_cost, isas
+
+SOURCES = Path(__file__).parents[2] / "src_cython"
 
 SCRIPT = """
 import numpy as np
@@ -50,6 +53,14 @@ def test_the_best_is_taken_unless_told(tmp_path: Path) -> None:
 def test_what_the_processor_has_not_is_refused_in_a_sentence(tmp_path: Path) -> None:
     done = run_script(tmp_path, STREAMLSTM_ISA="z80")
     assert f"STREAMLSTM_ISA: expected one of {', '.join(isas())}, which this processor has, got 'z80'" in done.stderr
+
+
+def test_one_file_alone_asks_what_the_processor_has() -> None:
+    """A function that the compiler or the loader chose by itself would not obey STREAMLSTM_ISA."""
+    sources = [path for path in SOURCES.rglob("*") if path.suffix in (".c", ".h", ".pyx", ".pxd")]
+    asking = re.compile(r"target_clones|\bifunc\b|__builtin_cpu_|\bcpuid\b")
+    assert len(sources) > 20
+    assert [path.name for path in sources if asking.search(path.read_text("utf-8"))] == ["dispatch.c"]
 
 
 def test_the_measures_of_the_processor_are_plausible() -> None:
