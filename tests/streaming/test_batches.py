@@ -114,7 +114,7 @@ def processed(scene: Scene, cuts: set[int], *, restart: bool) -> tuple[list[Outp
         if restart:
             state, running = running.export_state(), PartitionPipeline(PLACE, router, JsonDecoder(), OPTIONS)
             running.import_state(state)
-        outputs += running.process(scene.came[begin:end])
+        outputs += running.process(scene.came[begin:end]).outputs
     return outputs, running.counts
 
 
