@@ -150,8 +150,8 @@ class TrainingJob:
             training.bundle.save(files.bundle)
             _remove(files.checkpoint)
             made = [files.bundle]
-            if files.report is not None and isinstance(training.bundle, ModelBundle):
-                self._report(files.report, training, training.bundle, seconds)
+            if files.report is not None:
+                self._report(files.report, training, seconds)
                 made.append(files.report)
             summary = _summary(training, seconds)
             for tracker in trackers:
@@ -234,10 +234,10 @@ class TrainingJob:
             "options": plan.settings,
         }
 
-    def _report(self, path: Path, training: Training[Any, AnyBundle], bundle: ModelBundle, seconds: float) -> None:
+    def _report(self, path: Path, training: Training[Any, AnyBundle], seconds: float) -> None:
         plan, fit = training.plan, training.fit
         page = TrainingReport(
-            bundle=bundle,
+            bundle=training.bundle,
             history=fit.history,
             best_update=fit.best_update,
             series=plan.series,

@@ -13,6 +13,7 @@ from streamlstm.reporting.data_section import table
 from streamlstm.reporting.findings import stream_days, time_of
 from streamlstm.reporting.markup import Child, Markup, element
 from streamlstm.reporting.measurements import Measurements, PartScores
+from streamlstm.reporting.phrases import phrases_of
 from streamlstm.reporting.plots import Plot, figure, key
 from streamlstm.reporting.quantities import counted, number, share
 from streamlstm.reporting.report import TrainingReport
@@ -29,12 +30,12 @@ def calibration_section(report: TrainingReport, measured: Measurements) -> Marku
     """Return the section."""
     part = measured.validation
     if not len(part.p_values):
-        empty = "No row of the validation part has a score: the streams are too short beside the model's warm-up."
+        empty = "No row of the validation part has a score: the streams are too short for the model."
         return element("section", None, element("h2", None, "Calibration"), element("p", None, empty))
     intro = (
         "A p-value of 1 % should come up in 1 % of the rows of normal data. The validation part shows whether it does: "
-        "the tails have not seen it (though the weights kept are those that did best on it). The calibration part "
-        "follows the line by construction, and is drawn for comparison only."
+        "the tails have not seen it (though the weights kept are those that did best on it). "
+        f"{phrases_of(report).fitted}"
     )
     return element(
         "section",
@@ -116,7 +117,9 @@ def _alarms(report: TrainingReport, measured: Measurements) -> Markup:
     ]
     clock = "" if report.period_s else " Without a clock, 10,000 rows count as a day."
     age = f"The budget is the default, {number(budget)} false alarms a stream and day."
-    if measured.validation.allowed > 1.1 * budget * stream_days(report, len(measured.validation.p_values)):
+    if report.is_causal and measured.validation.allowed > 1.1 * budget * stream_days(
+        report, len(measured.validation.p_values)
+    ):
         age += (
             " A stream is scored from its first row, so here it is young: its alarm level is never rarer than what "
             f"{counted(report.bundle.calibration.rows, 'calibration row')} and its own age can bear. That allows more "

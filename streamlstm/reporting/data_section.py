@@ -9,6 +9,7 @@ from streamlstm.reporting.axes import Axis, covering
 from streamlstm.reporting.channel_figures import ChannelFigures, outline
 from streamlstm.reporting.markup import Child, Markup, element
 from streamlstm.reporting.measurements import Measurements
+from streamlstm.reporting.phrases import phrases_of
 from streamlstm.reporting.plots import Plot
 from streamlstm.reporting.quantities import counted, duration, number, share
 from streamlstm.reporting.report import TrainingReport
@@ -129,10 +130,10 @@ def _channels(report: TrainingReport, figures: ChannelFigures, measured: Measure
     fitted = f"taken over from {start}" if start else "fitted on the training part"
     of = "" if len(report.series) == 1 else f" Courses are those of {stream_id}, the longest stream."
     note = (
-        f"Mean and scale are the standardizer's, {fitted}. Error: root mean square of the one-step "
-        "forecast on the calibration part, in the channel's unit; explained: the share of the squared deviations from "
-        "the mean that it leaves out (0 % = no better than guessing the mean); last value: what repeating the last "
-        f"value would explain.{of}"
+        f"Mean and scale are the standardizer's, {fitted}. Error: root mean square of the "
+        f"{phrases_of(report).estimate} on the calibration part, in the channel's unit; explained: the share of the "
+        "squared deviations from the mean that it leaves out (0 % = no better than guessing the mean); last value: "
+        f"what repeating the last value would explain.{of}"
     )
     if len(names) > _CHANNELS_SHOWN:
         note += f" The first {_CHANNELS_SHOWN} of {len(names):,} channels are shown."

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from streamlstm.reporting.axes import Axis
 from streamlstm.reporting.markup import Markup, element
 from streamlstm.reporting.measurements import BINS, Errors, Measurements
+from streamlstm.reporting.phrases import phrases_of
 from streamlstm.reporting.plots import Plot, figure, key
 from streamlstm.reporting.quantities import counted, number, share
 from streamlstm.reporting.report import TrainingReport
@@ -33,7 +34,7 @@ def error_section(report: TrainingReport, measured: Measurements) -> Markup:
     )
     intro = (
         f"{which}Errors on the calibration part, which no weight has seen, in the channel's unit. The dotted curve is "
-        "the normal distribution of the forecast's root mean square: errors of telemetry most often have a narrower "
+        "the normal distribution of the same root mean square: errors of telemetry most often have a narrower "
         "peak and heavier tails, which is why tails are fitted rather than assumed."
     )
     if not len(chosen):
@@ -44,8 +45,8 @@ def error_section(report: TrainingReport, measured: Measurements) -> Markup:
         element("h2", None, "Errors"),
         element("p", None, intro),
         key(
-            ("c1 block", "one-step forecast"),
-            ("c2 stroke", "reconstruction of the newest sample"),
+            ("c1 block", phrases_of(report).estimate),
+            *([("c2 stroke", "reconstruction of the newest sample")] if report.is_causal else []),
             ("quiet dotted", "normal"),
         )
         if len(chosen)
@@ -80,11 +81,13 @@ def _histogram(report: TrainingReport, errors: Errors, channel: int) -> Markup:
         title=lambda n: f"{number(edges[n])} to {number(edges[n + 1])} {unit}: {counted(int(bars[n]), 'row')}",
     )
     plot.line(centers, np.where(normal <= 1.08 * top, normal, np.nan), "quiet dotted")
-    plot.steps(edges, outline / total, "c2")
+    if report.is_causal:
+        plot.steps(edges, outline / total, "c2")
     outside = total - int(bars.sum())
     forecast, newest = number(rms), number(float(errors.rms[0, channel]))
-    said = f"Root mean square: forecast {forecast}, reconstruction {newest}{' ' + unit if unit else ''}."
-    note = f"{said} {counted(outside, 'forecast error')} outside." if outside else said
+    both = f"forecast {forecast}, reconstruction {newest}" if report.is_causal else forecast
+    said = f"Root mean square: {both}{' ' + unit if unit else ''}."
+    note = f"{said} {counted(outside, 'forecast error' if report.is_causal else 'error')} outside." if outside else said
     return figure(name, plot.render(f"Histogram of the errors of {name}. {note}"), note=note)
 
 

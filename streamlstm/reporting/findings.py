@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.reporting.channel_figures import ChannelFigures
 from streamlstm.reporting.measurements import Measurements
+from streamlstm.reporting.phrases import phrases_of
 from streamlstm.reporting.quantities import counted, duration, number, share
 from streamlstm.reporting.report import TrainingReport
 
@@ -95,8 +97,8 @@ def _of_training(report: TrainingReport, figures: ChannelFigures) -> list[Findin
         elif left_unseen > _LITTLE:
             found.append(
                 Finding(
-                    f"Over all that is rebuilt and forecast, {share(left_unseen)} of what guessing the mean leaves is "
-                    "left: there is little in this data that can be foreseen, or the network has not found it.",
+                    f"{phrases_of(report).over_all} {share(left_unseen)} of what guessing the mean leaves is left: "
+                    "there is little in this data that can be foreseen, or the network has not found it.",
                     True,
                 )
             )
@@ -122,7 +124,7 @@ def _of_training(report: TrainingReport, figures: ChannelFigures) -> list[Findin
 def _of_errors(report: TrainingReport, figures: ChannelFigures, measured: Measurements) -> list[Finding]:
     ahead, last = explained_in_all(measured)
     found = []
-    if last < 1 and 1 - ahead > _WORSE * (1 - last):
+    if report.is_causal and last < 1 and 1 - ahead > _WORSE * (1 - last):
         ratio = number((1 - ahead) / (1 - last), 2)
         found.append(
             Finding(
@@ -169,8 +171,8 @@ def _of_calibration(report: TrainingReport, measured: Measurements) -> list[Find
     if not rows:
         return [
             Finding(
-                f"No row of the validation part has a score (the first {report.bundle.calibration.warm_up:,} rows of a "
-                "stream warm up): the calibration could not be checked.",
+                f"No row of the validation part has a score ({_too_short(report)}): the calibration could not be "
+                "checked.",
                 True,
             )
         ]
@@ -181,8 +183,7 @@ def _of_calibration(report: TrainingReport, measured: Measurements) -> list[Find
         found.append(
             Finding(
                 f"Of the validation part {share(seen)} of the rows have a p-value of at most {share(level)}: the "
-                "calibration part was quieter than the validation part. Expect more alerts than the budget says, until "
-                "the streams' own levels have followed.",
+                f"calibration part was quieter than the validation part. {phrases_of(report).nervous}",
                 True,
             )
         )
@@ -200,12 +201,18 @@ def _of_calibration(report: TrainingReport, measured: Measurements) -> list[Find
         span = time_of(report, held)
         found.append(
             Finding(
-                f"The tails were fitted on {span}: what is rarer than that is extrapolated. A stream's alarm level "
-                "rises to the budget as it grows older.",
+                f"The tails were fitted on {span}: what is rarer than that is extrapolated. "
+                f"{phrases_of(report).levels}",
                 False,
             )
         )
     return found
+
+
+def _too_short(report: TrainingReport) -> str:
+    if isinstance(report.bundle, WindowBundle):
+        return f"parts of less than half a window, {report.bundle.network.architecture.rows // 2:,} rows, have none"
+    return f"the first {report.bundle.calibration.warm_up:,} rows of a stream warm up"
 
 
 def _names(items: list[str]) -> str:

@@ -1,8 +1,8 @@
 """The network and its scores on rows that its training did not use, through the paths that score in service.
 
-Each stream runs from its first row on with carried state, as `streamlstm score` would run it. Every part judges what
-it had no say in: errors of the network are those of the calibration part, which no weight has seen; p-values are
-checked on the validation part, which the tails have not.
+Each stream runs from its first row on with carried state, as `streamlstm score` would run it; a whole-window model
+scores each part by itself. Every part judges what it had no say in: errors of the network are those of the calibration
+part, which no weight has seen; p-values are checked on the validation part, which the tails have not.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.evaluation.recording import Recording
-from streamlstm.evaluation.replay import ScoredChunk, replay
+from streamlstm.evaluation.replay import ScoredChunk, Scorer, replay
+from streamlstm.model.bundles.base import BundleBase
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.series import StreamSamples
 from streamlstm.reporting.report import TrainingReport
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Forward, run_series
+from streamlstm.scoring.windows.detector import WindowDetector
+from streamlstm.training.segments import standardized_segment
 
-__all__ = ["BINS", "Errors", "Measurements", "PartScores", "event_times", "measure"]
+__all__ = ["BINS", "Errors", "Measurements", "PartScores", "detector_of", "event_times", "measure"]
 
 BINS = 2048
 """Of an error's histogram, over eight times its root mean square to either side."""
@@ -33,9 +37,10 @@ _SPAN = 8.0
 class Errors:
     """Errors on the calibration part, by channel.
 
-    Shapes: counts int64 [2, C, BINS] (0 reconstruction of the newest sample, 1 one-step forecast), over -half .. half;
-    half [C]; rms [2, C]; guess_rms, last_rms [C]: of guessing the training mean, and of repeating the last value;
-    scale [C], the standardizer's; rows [C] observed. Root mean squares are NaN where nothing was observed.
+    Shapes: counts int64 [2, C, BINS] (0 reconstruction of the newest sample, 1 one-step forecast; of a whole-window
+    model both are its estimate), over -half .. half; half [C]; rms [2, C]; guess_rms, last_rms [C]: of guessing the
+    training mean, and of repeating the last value; scale [C], the standardizer's; rows [C] observed. Root mean squares
+    are NaN where nothing was observed.
     Units: the channel's own.
     """
 
@@ -93,19 +98,22 @@ def measure(report: TrainingReport) -> Measurements:
     errors = _ErrorSums(bundle)
     parts = (_Part(bundle), _Part(bundle))
     scores = {}
-    forward = Forward(bundle.network, bundle.standardizer)
     for stream_id, values in report.series.items():
         first, second = report.cuts[stream_id]
-        errors.add(forward, values, max(second, bundle.calibration.burn_in))
         scores[stream_id] = np.full(len(values), np.nan)
-        detector = Detector(bundle, max_streams=16)
+        detector = detector_of(bundle)
         recording = Recording.of_stream(StreamSamples(stream_id, values, event_times(bundle, len(values))))
-        for _ in replay(detector, recording, end=first, alerts=None):
-            pass
+        if isinstance(bundle, ModelBundle):
+            forward = Forward(bundle.network, bundle.standardizer)
+            errors.add(forward, values, max(second, bundle.calibration.burn_in))
+            for _ in replay(detector, recording, end=first, alerts=None):
+                pass
         for part, begin, end in ((parts[0], first, second), (parts[1], second, len(values))):
             for chunk in replay(detector, recording, begin=begin, end=end, alerts=AlertPolicy()):
                 scores[stream_id][chunk.begin : chunk.end] = chunk.scores.score
                 part.add(chunk)
+                if part is parts[1] and isinstance(bundle, WindowBundle):
+                    errors.add_estimates(chunk.samples.values, chunk.scores.expected)
     return Measurements(
         errors=errors.total(),
         validation=parts[0].total(),
@@ -114,7 +122,12 @@ def measure(report: TrainingReport) -> Measurements:
     )
 
 
-def event_times(bundle: ModelBundle, rows: int) -> NDArray[np.int64]:
+def detector_of(bundle: ModelBundle | WindowBundle) -> Scorer:
+    """Return what scores with a bundle of either kind."""
+    return Detector(bundle, max_streams=16) if isinstance(bundle, ModelBundle) else WindowDetector(bundle)
+
+
+def event_times(bundle: BundleBase, rows: int) -> NDArray[np.int64]:
     """Return times of rows that are a period apart; a second where the period is unknown. Units: ms."""
     step_ms = max(bundle.period_s * 1000, 1.0) if bundle.period_s else 1000.0
     times: NDArray[np.int64] = np.rint(np.arange(rows) * step_ms).astype(np.int64)
@@ -122,11 +135,12 @@ def event_times(bundle: ModelBundle, rows: int) -> NDArray[np.int64]:
 
 
 class _ErrorSums:
-    def __init__(self, bundle: ModelBundle) -> None:
+    def __init__(self, bundle: ModelBundle | WindowBundle) -> None:
         channels = len(bundle.channels)
-        self._bundle = bundle
+        self._standardizer = bundle.standardizer
         self._unit = bundle.standardizer.scale.astype(np.float64)
-        self._half = _SPAN * bundle.calibration.scales[:2].max(axis=0).astype(np.float64)  # in scales
+        scales = bundle.calibration.scales
+        self._half = _SPAN * np.atleast_2d(scales)[:2].max(axis=0).astype(np.float64)  # in scales
         self._counts = np.zeros((2, channels, BINS), np.int64)
         self._squares = np.zeros((4, channels))
         self._seen = np.zeros(channels, np.int64)
@@ -142,6 +156,15 @@ class _ErrorSums:
                 rows = slice(max(start - chunk.begin, 0), None)
                 kinds = (x - chunk.reconstruction(), x - chunk.forecast(1), x, x - before)
                 self._add_rows([kind[rows].astype(np.float64) for kind in kinds], seen[rows])
+
+    def add_estimates(self, values: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+        """Add the errors of estimates that rest on both sides. Shapes: [T, C]; expected NaN where there is none."""
+        segment = standardized_segment(self._standardizer, values)
+        x, error = segment.x, segment.x - self._standardizer.apply(expected)
+        seen = segment.observed & np.isfinite(error)
+        before = np.concatenate([np.zeros((1, x.shape[1]), np.float32), x[:-1]])
+        kinds = (error, error, x, x - before)
+        self._add_rows([np.where(seen, kind, 0).astype(np.float64) for kind in kinds], seen)
 
     def _add_rows(self, kinds: list[NDArray[np.float64]], seen: NDArray[np.bool_]) -> None:
         self._seen += seen.sum(axis=0)
@@ -167,7 +190,7 @@ class _ErrorSums:
 
 
 class _Part:
-    def __init__(self, bundle: ModelBundle) -> None:
+    def __init__(self, bundle: ModelBundle | WindowBundle) -> None:
         self._cluster_rows = bundle.calibration.cluster_rows
         self._p_values: list[NDArray[np.float64]] = []
         self._alerts = 0

@@ -6,10 +6,12 @@ import math
 
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.network import Network
+from streamlstm.model.windows.network import WindowNetwork
 from streamlstm.reporting.channel_figures import ChannelFigures
 from streamlstm.reporting.findings import explained_in_all, find, is_mean_square, time_of
 from streamlstm.reporting.markup import Markup, element
 from streamlstm.reporting.measurements import Measurements
+from streamlstm.reporting.phrases import phrases_of
 from streamlstm.reporting.quantities import MISSING, counted, duration, number, share
 from streamlstm.reporting.report import TrainingReport
 from streamlstm.scoring.thresholds import Threshold
@@ -41,13 +43,13 @@ def verdict(report: TrainingReport, figures: ChannelFigures, measured: Measureme
     ahead, last = explained_in_all(measured)
     if math.isfinite(ahead) and ahead > 0:
         sentence = (
-            f"One step ahead the network explains {share(ahead)} of the variance of data that it was not trained on; "
-            f"repeating the last value {_would(last)}."
+            f"{phrases_of(report).how} the network explains {share(ahead)} of the variance of data that it was not "
+            f"trained on; repeating the last value {_would(last)}."
         )
     elif math.isfinite(ahead):
         sentence = (
-            "One step ahead the network does no better than guessing each channel's training mean, on data that it was "
-            "not trained on."
+            f"{phrases_of(report).how} the network does no better than guessing each channel's training mean, on data "
+            "that it was not trained on."
         )
     else:
         sentence = "The calibration part does not move, so there is nothing for the network to explain."
@@ -74,7 +76,7 @@ def _tiles(report: TrainingReport, figures: ChannelFigures, measured: Measuremen
     options = report.bundle.training.get("options") or {}
     meaning = "validation loss" if is_mean_square(report) else f"validation loss ({options['loss']})"
     if is_mean_square(report) and math.isfinite(guess):
-        meaning += f", over all that is rebuilt and forecast; guessing each channel's mean gives {number(guess)}"
+        meaning = f"{phrases_of(report).loss}; guessing each channel's mean gives {number(guess)}"
     part = measured.validation
     scored = time_of(report, len(part.p_values))
     alerts = (
@@ -96,7 +98,7 @@ def _tiles(report: TrainingReport, figures: ChannelFigures, measured: Measuremen
     ]
 
 
-def _parameters(network: Network) -> int:
+def _parameters(network: Network | WindowNetwork) -> int:
     arrays = [getattr(layer, name) for layer in network.layers for name in CELL_FIELDS]
     arrays += [network.head_weight, network.head_bias]
     return sum(array.size for array in arrays if array is not None)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.training.trainer import ValidationPoint
 
 __all__ = ["TrainingReport"]
@@ -27,7 +28,7 @@ class TrainingReport:
     Raises: ShapeError when streams and cuts, or channels and columns, do not fit each other.
     """
 
-    bundle: ModelBundle
+    bundle: ModelBundle | WindowBundle
     history: tuple[ValidationPoint, ...]
     best_update: int
     series: Mapping[str, NDArray[np.float32]]
@@ -47,6 +48,18 @@ class TrainingReport:
                 raise ShapeError(
                     f"{stream_id}: expected two cuts between 0 and its {len(values)} rows, got {first} and {second}"
                 )
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether the model scores streams; one that scores whole windows sees both sides of a sample."""
+        return isinstance(self.bundle, ModelBundle)
+
+    @property
+    def averaged_rows(self) -> float:
+        """How many rows a score is a mean over, at most."""
+        if isinstance(self.bundle, WindowBundle):
+            return float(self.bundle.calibration.width)
+        return float(self.bundle.calibration.widths[1])
 
     @property
     def period_s(self) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from streamlstm._version import __version__
+from streamlstm.model.bundles.window import WindowCalibration
 from streamlstm.reporting.data_section import table
 from streamlstm.reporting.markup import Child, Markup, element
 from streamlstm.reporting.quantities import duration, number
@@ -64,6 +65,8 @@ def _value(value: object) -> Child:
 
 def _calibration(report: TrainingReport) -> dict[str, object]:
     c = report.bundle.calibration
+    if isinstance(c, WindowCalibration):
+        return {"rows": c.rows, "mean width, rows": c.width, "rows of a cluster": c.cluster_rows}
     return {
         "rows": c.rows,
         "mean widths, rows": ", ".join(number(float(width)) for width in c.widths),

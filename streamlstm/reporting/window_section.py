@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streamlstm.reporting.axes import Axis, covering
 from streamlstm.reporting.markup import Markup, element
+from streamlstm.reporting.phrases import phrases_of
 from streamlstm.reporting.plots import Plot, figure, key
 from streamlstm.reporting.quantities import duration, number, share
 from streamlstm.reporting.report import TrainingReport
@@ -27,15 +28,19 @@ def window_section(report: TrainingReport, windows: list[WorstWindow]) -> Markup
         return element("section", None, element("h2", None, "Worst windows"), element("p", None, said))
     intro = (
         "The highest scores of the validation and calibration parts, with the channels that contributed most. A model "
-        "learns what normal is from these recordings: is what you see here normal? 1.0 is the alert threshold. Scores "
-        "are means over the rows before, so they follow what caused them."
+        "learns what normal is from these recordings: is what you see here normal? 1.0 is the alert threshold. "
+        f"{phrases_of(report).scores}"
     )
     return element(
         "section",
         None,
         element("h2", None, "Worst windows"),
         element("p", None, intro),
-        key(("ink broad", "observed"), ("c1 stroke", "expected one step before"), ("c2 stroke", "reconstruction")),
+        key(
+            ("ink broad", "observed"),
+            ("c1 stroke", phrases_of(report).expected),
+            *([("c2 stroke", "reconstruction")] if report.is_causal else []),
+        ),
         element("div", {"class": "two"}, *(_window(report, window) for window in windows)),
     )
 
@@ -67,8 +72,9 @@ def _channel(
     plot = Plot(x, covering(np.concatenate([came, expected, rebuilt])), height=92, x_ticks=0, y_ticks=4)
     _shade_trained(plot, report, window, across)
     plot.line(across, came, "ink broad", title="observed")
-    plot.line(across, rebuilt, "c2 thin", title="reconstruction")
-    plot.line(across, expected, "c1 thin", title="expected one step before")
+    if report.is_causal:
+        plot.line(across, rebuilt, "c2 thin", title="reconstruction")
+    plot.line(across, expected, "c1 thin", title=phrases_of(report).expected)
     part = f"{share(float(window.contribution[channel]))} of the score"
     heading = element("p", {"class": "panel"}, name, element("small", None, f" {unit}" if unit else "", f" · {part}"))
     at = window.peak - window.begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
 from streamlstm.evaluation.recording import Recording
-from streamlstm.evaluation.replay import CHUNK_ROWS, replay
+from streamlstm.evaluation.replay import CHUNK_ROWS, ScoredChunk, replay
+from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.series import StreamSamples
-from streamlstm.reporting.measurements import event_times
+from streamlstm.reporting.measurements import detector_of, event_times
 from streamlstm.reporting.report import TrainingReport
-from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Forward, run_series
 
 __all__ = ["WorstWindow", "find_peaks", "trace_windows", "window_rows"]
@@ -27,6 +28,7 @@ class WorstWindow:
     """One window, in the channels' units.
 
     Shapes: W rows from `begin` on; values, expected, rebuilt float64 [W, C]; score [W]; contribution [C], at the peak.
+    `rebuilt` is NaN for a whole-window model, which has one estimate.
     """
 
     stream_id: str
@@ -47,7 +49,7 @@ class WorstWindow:
 def window_rows(report: TrainingReport) -> int:
     """Return the rows of a window: two and a half periods, or four times the wide mean, between 96 and 480."""
     period = int(report.bundle.training.get("period_rows") or 0)
-    return int(np.clip(2.5 * period if period else 4 * report.bundle.calibration.widths[1], 96, 480))
+    return int(np.clip(2.5 * period if period else 4 * report.averaged_rows, 96, 480))
 
 
 def find_peaks(scores: dict[str, NDArray[np.float64]], *, rows: int, most: int) -> list[tuple[str, int, int]]:
@@ -84,10 +86,10 @@ def trace_windows(report: TrainingReport, peaks: list[tuple[str, int, int]], *, 
 def _trace_stream(report: TrainingReport, stream_id: str, spans: list[tuple[int, int]], rows: int) -> list[WorstWindow]:
     bundle = report.bundle
     end = min(max(begin for begin, _ in spans) + rows, len(report.series[stream_id]))
+    if not report.is_causal:  # what comes after counts too
+        end = len(report.series[stream_id])
     values = report.series[stream_id][:end]
     recording = Recording.of_stream(StreamSamples(stream_id, values, event_times(bundle, end)))
-    scored = replay(Detector(bundle, max_streams=16), recording, alerts=None)
-    run = run_series(Forward(bundle.network, bundle.standardizer), values, chunk_rows=CHUNK_ROWS)
     drafts = [
         WorstWindow(
             stream_id=stream_id,
@@ -102,15 +104,33 @@ def _trace_stream(report: TrainingReport, stream_id: str, spans: list[tuple[int,
         for begin, peak in spans
     ]
     scale, mean = bundle.standardizer.scale, bundle.standardizer.mean
-    for chunk, made in zip(scored, run, strict=True):
+    for chunk, rebuilt in _run(report, stream_id, recording):
         start, stop = chunk.begin, chunk.end
         for draft in drafts:
             a, b = max(start, draft.begin), min(stop, draft.begin + len(draft.score))
             if a < b:
                 to, of = slice(a - draft.begin, b - draft.begin), slice(a - start, b - start)
                 draft.expected[to] = chunk.scores.expected[of]
-                draft.rebuilt[to] = made.reconstruction()[of] * scale + mean
+                draft.rebuilt[to] = rebuilt[of] * scale + mean
                 draft.score[to] = chunk.scores.score[of]
             if start <= draft.peak < stop:
                 draft.contribution[:] = chunk.scores.contribution[draft.peak - start]
     return drafts
+
+
+def _run(
+    report: TrainingReport, stream_id: str, recording: Recording
+) -> Iterator[tuple[ScoredChunk, NDArray[np.float32]]]:
+    """Score a stream again, and rebuild it where the network does that besides. Shapes: [N, C], standardised."""
+    bundle = report.bundle
+    detector = detector_of(bundle)
+    if isinstance(bundle, ModelBundle):
+        run = run_series(Forward(bundle.network, bundle.standardizer), recording.values, chunk_rows=CHUNK_ROWS)
+        for chunk, made in zip(replay(detector, recording, alerts=None), run, strict=True):
+            yield chunk, made.reconstruction()
+        return
+    first, second = report.cuts[stream_id]
+    for begin, end in ((first, second), (second, len(recording))):
+        if begin < end:
+            for chunk in replay(detector, recording, begin=begin, end=end, alerts=None):
+                yield chunk, np.full(chunk.samples.values.shape, np.nan, np.float32)

@@ -354,6 +354,7 @@ def test_whole_window_models(verbs: Verbs) -> None:
     plan, *points, summary = map(json.loads, (verbs.folder / "w.log.jsonl").read_text().splitlines())
     assert (plan["options"]["arrangement"], plan["options"]["window"]) == ("encoder_decoder", 24)
     assert "dropout" not in plan["options"]
+    assert "From the samples around each one" in (verbs.folder / "w.html").read_text()
     assert [point["update"] for point in points] == [2, 4, 6]
     assert summary["digest"] == WindowBundle.load(verbs.folder / "w.safetensors").digest
     assert "row,stream_id" in verbs.good("score", "w.safetensors", "pump.csv")
