@@ -71,7 +71,10 @@ class State(msgspec.Struct):
 class HashProcessor:
     """Hashes records into each other: one that is skipped, repeated or out of order changes every output after it."""
 
-    def __init__(self, newest_model: Callable[[], int], fates: Fates | None = None) -> None:
+    def __init__(
+        self, newest_model: Callable[[], int] = lambda: 1, fates: Fates | None = None, *, topic: str = "out"
+    ) -> None:
+        self._topic = topic
         self._newest_model = newest_model
         self._fates = fates
         self.state = State(model=newest_model())
@@ -90,7 +93,7 @@ class HashProcessor:
             must_commit |= state.digest[0] in "01"
             if state.digest[0] not in "ef":  # some records have no output
                 position = f"{record.topic}-{record.partition}@{record.offset}"
-                outputs.append(Output("out", position.encode(), f"{state.digest} {state.model}".encode()))
+                outputs.append(Output(self._topic, position.encode(), f"{state.digest} {state.model}".encode()))
         return Processed(outputs, must_commit)
 
     @property
