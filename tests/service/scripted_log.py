@@ -53,6 +53,7 @@ class Log:
     newest_model: int = 1
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     snapshots: dict[TopicPartition, Snapshot] = field(default_factory=dict)
+    commits: list[dict[TopicPartition, int]] = field(default_factory=list)
     published: dict[bytes, bytes] = field(default_factory=dict)
     switched: dict[TopicPartition, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -161,6 +162,7 @@ class ScriptedTransport:
 
     def commit(self, outputs: Sequence[Output], offsets: Mapping[TopicPartition, int]) -> None:
         fate = self._log.fates.meet("commit")
+        self._log.commits.append(dict(offsets))
         assert offsets.keys() <= self._held
         self._raise_if(fate, "before")
         for output in outputs:

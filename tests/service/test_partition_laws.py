@@ -187,7 +187,7 @@ def test_nothing_is_saved_switched_or_closed_clean_at_an_offset_that_is_not_comm
         with pytest.raises(ProtocolError, match=r"13.*10"):
             step()
     partition.note_commit()
-    assert not partition.is_uncommitted and partition.is_unsaved
+    assert not partition.is_uncommitted and partition.is_unsaved and not partition.outputs
     assert partition.snapshot().offset == 13
     partition.note_snapshot()
     assert not partition.is_unsaved
@@ -215,3 +215,35 @@ def test_a_partition_whose_batch_was_not_finished_is_closed_and_keeps_no_output(
     with pytest.raises(Died):
         partition.process([_record(offset) for offset in range(5, 9)])
     assert partition.phase is Phase.CLOSED and not partition.outputs and not partition.is_uncommitted
+
+
+def test_a_state_that_was_never_saved_waits_for_its_commit_too() -> None:
+    partition = Partition(NAME)
+    partition.restore(HashProcessor(), Start(10, 10, saved=None, switch_from=10))
+    assert partition.is_unsaved
+    partition.process([_record(10)])
+    assert not partition.is_unsaved
+
+
+@pytest.mark.parametrize(("start", "phase"), [(9, Phase.RESTORING), (10, Phase.RUNNING), (15, Phase.RUNNING)])
+def test_a_partition_is_restoring_as_long_as_its_state_lies_before_the_committed_offset(
+    start: int, phase: Phase
+) -> None:
+    partition = Partition(NAME)
+    partition.restore(HashProcessor(), Start(start, 10, saved=9, switch_from=30))
+    assert partition.phase is phase
+    assert partition.is_uncommitted == (start > 10)  # past retention: the group goes on from there
+    partition.process([_record(offset) for offset in range(start, start + 20)])
+    positions = [int(output.key.split(b"@")[1]) for output in partition.outputs if output.key]
+    assert positions and min(positions) >= max(start, 10)
+
+
+def test_a_batch_that_must_be_committed_is_committed_before_the_next_poll() -> None:
+    records = _records(NAME, [0] * 60)
+    fates = Fates(iter([Step("read", frozenset([0]), 1)] * 60), iter(()), iter(()), iter(()), iter(()))
+    log = Log({NAME: records}, fates)
+    assert _run(log, WorkerOptions(NEVER_MS, NEVER_MS))
+    alone = HashProcessor()
+    urgent = [record.offset + 1 for record in records if alone.process([record]).must_commit]
+    assert len(urgent) > 3
+    assert [commit[NAME] for commit in log.commits] == sorted({*urgent, 60})
