@@ -247,3 +247,13 @@ def test_a_batch_that_must_be_committed_is_committed_before_the_next_poll() -> N
     urgent = [record.offset + 1 for record in records if alone.process([record]).must_commit]
     assert len(urgent) > 3
     assert [commit[NAME] for commit in log.commits] == sorted({*urgent, 60})
+
+
+def test_a_worker_that_dies_commits_and_saves_nothing_for_its_other_partitions_either() -> None:
+    names = [TopicPartition("in", number) for number in range(2)]
+    steps = [Step("read", frozenset([0, 1]), 5)] * 2
+    fates = Fates(iter(steps), iter(()), iter(()), iter(()), iter(["well", "dies half-way"]))
+    log = Log({name: _records(name, [0] * 5) for name in names}, fates)
+    assert not _run(log, WorkerOptions(NEVER_MS, NEVER_MS))
+    assert not log.commits
+    assert {name: snapshot.offset for name, snapshot in log.snapshots.items()} == dict.fromkeys(names, 0)
