@@ -75,6 +75,13 @@ def test_a_stream_silent_for_longer_than_the_time_to_live_makes_room(tiny_bundle
     assert route.held == {"b", "d"} and route.refused == [("c", 6_000)]
 
 
+def test_streams_are_released_by_the_first_sample_that_finds_no_room(tiny_bundle: ModelBundle) -> None:
+    route = Route(model_of(tiny_bundle), max_streams=3, forget_after_ms=1_000)
+    route.admit([("a", 0), ("b", 0)])
+    assert len(route.admit([("c", 1_500), ("a", 1_500), ("d", 1_600)])) == 3  # c takes the last place, d that of b
+    assert route.held == {"a", "c", "d"} and route.counts["streams_released"] == 1
+
+
 def test_a_batch_with_room_for_its_new_streams_is_one_run(tiny_bundle: ModelBundle) -> None:
     route = Route(model_of(tiny_bundle), max_streams=3, forget_after_ms=1_000)
     route.admit([("a", 0), ("b", 0)])

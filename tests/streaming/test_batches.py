@@ -180,3 +180,13 @@ def test_record_by_record_is_as_all_at_once(scene: Scene) -> None:
 @given(st.sets(st.integers(0, 700), max_size=12), st.booleans())
 def test_outputs_do_not_depend_on_batches_or_restarts(scene: Scene, cuts: set[int], restart: bool) -> None:
     assert processed(scene, cuts, restart=restart) == processed(scene, set(), restart=False)
+
+
+def test_a_batch_in_which_an_alert_opens_must_be_committed_at_once(scene: Scene) -> None:
+    running, opened = PartitionPipeline(PLACE, Router(scene.before), JsonDecoder(), OPTIONS), list[bool]()
+    for record in scene.came:
+        done = running.process([record])
+        alerts = [json.loads(output.value or b"") for output in done.outputs if output.topic.endswith("alerts")]
+        opened += [alert["revision"] == 1 for alert in alerts]
+        assert done.must_commit == any(alert["revision"] == 1 for alert in alerts)
+    assert any(opened) and not all(opened)

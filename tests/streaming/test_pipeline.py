@@ -15,7 +15,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.patterns import glob_to_regex
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
-from streamlstm.streaming.routing import ModelRoute, Router
+from streamlstm.streaming.routing import NO_ROUTE, ModelRoute, Router
 from streamlstm.types import Output, Record, TopicPartition
 
 PLACE = TopicPartition("telemetry", 3)
@@ -199,3 +199,13 @@ def test_a_broken_snapshot_is_refused_with_a_sentence(
 )
 def test_stream_patterns(pattern: str, stream_id: str, matches: bool) -> None:
     assert bool(glob_to_regex(pattern).fullmatch(stream_id)) == matches
+
+
+def test_routes_are_found_again_and_not_remembered_without_end(tiny_bundle: ModelBundle) -> None:
+    router = Router([ModelRoute.of("a*", tiny_bundle), ModelRoute.of("*b", tiny_bundle)], remembered_streams=3)
+    for _ in range(2):
+        assert router.routes_of(["ab", "b", "c", "ab"]).tolist() == [0, 1, NO_ROUTE, 0]
+    for number in range(50):
+        assert router.routes_of([f"a{number}", f"{number}b", "c"]).tolist() == [0, 1, NO_ROUTE]
+        assert len(router._known) <= 3 + 3
+    assert router.routes_of([]).tolist() == []
