@@ -11,6 +11,14 @@
 
 ALWAYS vec v_sigmoid(vec scaled) { return v_set(1.0f) / (v_set(1.0f) + v_exp2(scaled)); }
 
+/* Two sums become sigmoids, with one division for both. */
+ALWAYS void v_sigmoids(vec *a, vec *b)
+{
+    const vec one = v_set(1.0f), by_a = one + v_exp2(*a), by_b = one + v_exp2(*b), both = one / (by_a * by_b);
+    *a = both * by_b;
+    *b = both * by_a;
+}
+
 ALWAYS vec v_tanh(vec scaled)
 {
     const vec e = v_exp2(scaled);

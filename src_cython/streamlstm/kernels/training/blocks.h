@@ -17,7 +17,7 @@ typedef struct {
 typedef struct {
     int span;               /* vectors of units a block */
     int kept, found;        /* vectors a block of the gates that forward keeps, and of dz */
-    int first_x, first_h;   /* those that go with x, and with h, begin here */
+    int first_h;            /* those that go with x are the first; those that go with h begin here */
     gate_order x, h;        /* and are these */
     ptrdiff_t blocks, wide; /* wide: units of all blocks, the last filled up */
 } cell_layout;

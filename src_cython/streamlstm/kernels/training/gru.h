@@ -16,10 +16,8 @@
 ALWAYS void finish_gru(int rows, const block_step *t, ptrdiff_t row, vec (*z)[4])
 {
 #pragma GCC unroll 6
-    for (int r = 0; r < rows; r++) {
-        z[r][1] = v_sigmoid(z[r][1]);
-        z[r][2] = v_sigmoid(z[r][2]);
-    }
+    for (int r = 0; r < rows; r++)
+        v_sigmoids(&z[r][1], &z[r][2]);
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++) {
         float *gates = t->gates + (row + r) * 4 * W;
@@ -39,10 +37,10 @@ ALWAYS void finish_reset_before(int rows, const block_step *t, ptrdiff_t row, ve
     for (int r = 0; r < rows; r++) {
         float *gates = t->gates + (row + r) * 3 * W;
         const ptrdiff_t offset = (row + r) * t->ld;
-        z[r][1] = v_sigmoid(z[r][1]);
-        v_store(gates, z[r][0]);
-        v_store(gates + W, z[r][1]);
-        v_store(gates + 2 * W, v_sigmoid(z[r][2]));
+        v_sigmoids(&z[r][1], &z[r][2]);
+#pragma GCC unroll 3
+        for (int v = 0; v < 3; v++)
+            v_store(gates + v * W, z[r][v]);
         store_units(t->reset + offset, z[r][1] * load_units(t->fed + offset, t->units), t->units);
     }
 }
