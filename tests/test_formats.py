@@ -217,14 +217,15 @@ def altered(name: str, tmp_path: Path, *, old: bytes, new: bytes) -> Path:
     return file
 
 
-@pytest.mark.parametrize("version", [b"1", b"3"])
+@pytest.mark.parametrize("version", [b"1", b"4"])
 def test_a_causal_bundle_of_another_format_is_refused(tmp_path: Path, version: bytes) -> None:
     file = altered("lstm.safetensors", tmp_path, old=b"streamlstm.bundle/2", new=b"streamlstm.bundle/" + version)
     with pytest.raises(BundleError) as refused:
         Detector.load(file)
     assert str(refused.value) == (
-        f"{file}: this release reads streamlstm.bundle/2, the file is 'streamlstm.bundle/{version.decode()}' "
-        "(written by streamlstm 0.1.0); train again or use that release"
+        f"{file}: this release reads streamlstm.bundle/3 and streamlstm.bundle/2, "
+        f"the file is 'streamlstm.bundle/{version.decode()}' (written by streamlstm 0.1.0); "
+        "train again or use that release"
     )
 
 

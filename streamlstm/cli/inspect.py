@@ -23,6 +23,7 @@ from streamlstm.model.bundles.window import WindowBundle, is_window_bundle
 from streamlstm.model.network import Network
 from streamlstm.model.windows.network import WindowNetwork
 from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
+from streamlstm.scoring.branches.known import network_residuals_of
 from streamlstm.streaming.state_format import decode_state
 from streamlstm.types import TopicPartition
 
@@ -89,6 +90,7 @@ def _print_snapshot(file: Path, group: str, place: TopicPartition) -> None:
 
 def _print_bundle(model: ModelBundle) -> None:
     a, calibration = model.network.architecture, model.calibration
+    residuals = network_residuals_of(model)
     parameters = _parameters(model.network)
     projected = f" projected to {a.projection}" if a.projection else ""
     _print_lines(
@@ -102,12 +104,12 @@ def _print_bundle(model: ModelBundle) -> None:
             ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
             ("sampling", _rate(model.period_s)),
             ("warm-up", f"{calibration.warm_up} samples"),
-            ("means", f"over {calibration.widths[0]:g} and {calibration.widths[1]:g} samples"),
+            ("means", f"over {residuals.widths[0]:g} and {residuals.widths[1]:g} samples"),
             ("clusters", f"{calibration.cluster_rows:.1f} samples in a row pass a high level"),
-            ("tail", f"shape {calibration.total_fit[0]:.3f}, scale {calibration.total_fit[1]:.3f}"),
+            ("tail", f"shape {calibration.total.shape:.3f}, scale {calibration.total.scale:.3f}"),
         ],
     )
-    _print_channels(model, "one-step error", calibration.scales[1])
+    _print_channels(model, "one-step error", residuals.scales[1])
 
 
 def _print_window_bundle(model: WindowBundle) -> None:

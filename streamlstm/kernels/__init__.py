@@ -9,7 +9,7 @@ try:
     from streamlstm.kernels.admission import NEVER, admit
     from streamlstm.kernels.isa import backends, isa, isas
     from streamlstm.kernels.probes import fma_peak, gate_cost
-    from streamlstm.kernels.residuals import STATISTICS, advance_residuals, row_length
+    from streamlstm.kernels.residuals import advance_residuals, row_length
     from streamlstm.kernels.scores import BASE_SURPRISE, LOWEST_ALARM, TRUST, combine_tails, score_streams
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import advance, run, step
@@ -30,7 +30,6 @@ __all__ = [
     "CELL_FIELDS",
     "LOWEST_ALARM",
     "NEVER",
-    "STATISTICS",
     "TRUST",
     "CellGradients",
     "CellKind",

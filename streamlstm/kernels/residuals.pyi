@@ -3,11 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-STATISTICS: int
-"""Running means by sample: three residuals times two widths."""
-
-def row_length(channels: int, forecast: int) -> int:
-    """Return the float32 values a stream's residual row takes: C + p * C + 6 + C."""
+def row_length(channels: int, forecast: int, widths: int) -> int:
+    """Return the float32 values that a stream's row takes: C + p * C + 3 W + C."""
 
 def advance_residuals(
     slots: NDArray[np.int64],
@@ -19,17 +16,16 @@ def advance_residuals(
     scales: NDArray[np.float32],
     alphas: NDArray[np.float32],
     burn_in: int,
-    rows: NDArray[np.float32],
     ages: NDArray[np.int64],
-    row_ages: NDArray[np.int64],
+    rows: NDArray[np.float32],
     means: NDArray[np.float32],
     contribution: NDArray[np.float32],
     expected: NDArray[np.float32],
 ) -> None:
-    """Advance residual rows by N samples; write row_ages, means, contribution and expected.
+    """Advance the streams' rows by N samples; write means, contribution and expected.
 
-    Shapes: slots [N], may repeat; x, observed [N, C]; reset [N]; head [N, C * (1 + p)]; scales [3, C]; alphas [2];
-    rows [S, row_length]; ages [S], none below 0; row_ages [N]; means [N, 6]; contribution, expected [N, C].
+    Shapes: slots [N], may repeat; x, observed [N, C]; reset [N]; head [N, C * (1 + p)]; scales [3, C]; alphas [W];
+    ages [N], none below 0; rows [S, row_length]; means [N, 3 W]; contribution, expected [N, C].
     Units: burn_in in samples: those of a younger stream enter no mean; expected dimensionless.
     Raises: ShapeError before anything changes.
     """

@@ -1,36 +1,74 @@
-"""What turns residuals into scores: fitted numbers, no code. `streamlstm.scoring.calibration` fits them."""
+"""What turns statistics of samples into scores: numbers that `streamlstm.scoring.calibration` fits, and no code."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Calibration"]
+__all__ = ["Calibration", "StackedTails", "Tail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """-ln P(statistic > x): linear between knots, generalised Pareto beyond the last.
+
+    Shapes: statistic, surprise float64 [K], both rising; surprise = -ln p.
+    """
+
+    statistic: NDArray[np.float64]
+    surprise: NDArray[np.float64]
+    shape: float
+    scale: float
+
+    @property
+    def fit(self) -> NDArray[np.float64]:
+        """Shape and scale as the kernels take them."""
+        return np.array([self.shape, self.scale])
+
+    def surprise_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return -ln p of values. The kernel computes the same per sample; this is its readable twin."""
+        body = np.interp(values, self.statistic, self.surprise)
+        excess = np.maximum(values - self.statistic[-1], 0.0) / self.scale
+        beyond = np.log1p(self.shape * excess) / self.shape if self.shape > 0 else excess
+        return np.asarray(np.where(values <= self.statistic[0], self.surprise[0], body + beyond))
+
+
+class StackedTails(NamedTuple):
+    """Tails of P parts as the kernels take them. Shapes: statistics, surprises float64 [P, K]; fits float64 [P, 2]."""
+
+    statistics: NDArray[np.float64]
+    surprises: NDArray[np.float64]
+    fits: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, tails: Mapping[str, Tail]) -> StackedTails:
+        """Stack tails in their order."""
+        held = tails.values()
+        return cls(
+            np.stack([tail.statistic for tail in held]),
+            np.stack([tail.surprise for tail in held]),
+            np.stack([tail.fit for tail in held]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Residual scales, widths of the running means, and their tails on clean data.
+    """The fitted numbers of each branch of the score, the tails of the branches' parts, and the tail of their sum.
 
-    Shapes: scales float32 [3, C] by residual (newest, one-step, ensemble); widths float32 [2] in samples;
-    part_statistics and part_surprises float64 [6, K], part_fits [6, 2] (shape, scale): the tail of each mean,
-    residual by residual, narrow width first; total_statistics and total_surprises float64 [K], total_fit [2]: the
-    tail of their sum.
+    `branches` holds each branch's own arrays by its name; `tails` has one by the name of each part, such as
+    "reconstruction/narrow", branch by branch; `total` is that of the sum of their surprises.
     Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; burn_in,
     warm_up and horizon are in samples: a stream younger than burn_in is not measured, one younger than warm_up has no
     score, and horizon is how slowly its level follows it.
     """
 
-    scales: NDArray[np.float32]
-    widths: NDArray[np.float32]
-    part_statistics: NDArray[np.float64]
-    part_surprises: NDArray[np.float64]
-    part_fits: NDArray[np.float64]
-    total_statistics: NDArray[np.float64]
-    total_surprises: NDArray[np.float64]
-    total_fit: NDArray[np.float64]
+    branches: Mapping[str, Mapping[str, NDArray[Any]]]
+    tails: Mapping[str, Tail]
+    total: Tail
     rows: int
     cluster_rows: float
     burn_in: int

@@ -21,6 +21,7 @@ from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.series import StreamSamples
 from streamlstm.reporting.report import TrainingReport
 from streamlstm.scoring.alerts import AlertPolicy
+from streamlstm.scoring.branches.known import network_residuals_of
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Forward, run_series
 from streamlstm.scoring.windows.detector import WindowDetector
@@ -139,8 +140,11 @@ class _ErrorSums:
         channels = len(bundle.channels)
         self._standardizer = bundle.standardizer
         self._unit = bundle.standardizer.scale.astype(np.float64)
-        scales = bundle.calibration.scales
-        self._half = _SPAN * np.atleast_2d(scales)[:2].max(axis=0).astype(np.float64)  # in scales
+        if isinstance(bundle, WindowBundle):
+            scales = bundle.calibration.scales
+        else:
+            scales = network_residuals_of(bundle).scales[:2].max(axis=0)
+        self._half = _SPAN * scales.astype(np.float64)  # in scales
         self._counts = np.zeros((2, channels, BINS), np.int64)
         self._squares = np.zeros((4, channels))
         self._seen = np.zeros(channels, np.int64)

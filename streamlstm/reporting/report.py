@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from streamlstm.errors import ShapeError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle
+from streamlstm.scoring.branches.known import network_residuals_of
 from streamlstm.training.trainer import ValidationPoint
 
 __all__ = ["TrainingReport"]
@@ -59,7 +60,7 @@ class TrainingReport:
         """How many rows a score is a mean over, at most."""
         if isinstance(self.bundle, WindowBundle):
             return float(self.bundle.calibration.width)
-        return float(self.bundle.calibration.widths[1])
+        return float(network_residuals_of(self.bundle).widths[1])
 
     @property
     def period_s(self) -> float:

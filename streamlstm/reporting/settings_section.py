@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from streamlstm._version import __version__
-from streamlstm.model.bundles.window import WindowCalibration
+from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.reporting.data_section import table
 from streamlstm.reporting.markup import Child, Markup, element
 from streamlstm.reporting.quantities import duration, number
 from streamlstm.reporting.report import TrainingReport
+from streamlstm.scoring.branches.known import network_residuals_of
 
 __all__ = ["settings_section"]
 
@@ -64,12 +65,14 @@ def _value(value: object) -> Child:
 
 
 def _calibration(report: TrainingReport) -> dict[str, object]:
-    c = report.bundle.calibration
-    if isinstance(c, WindowCalibration):
-        return {"rows": c.rows, "mean width, rows": c.width, "rows of a cluster": c.cluster_rows}
+    bundle = report.bundle
+    if isinstance(bundle, WindowBundle):
+        window = bundle.calibration
+        return {"rows": window.rows, "mean width, rows": window.width, "rows of a cluster": window.cluster_rows}
+    c, residuals = bundle.calibration, network_residuals_of(bundle)
     return {
         "rows": c.rows,
-        "mean widths, rows": ", ".join(number(float(width)) for width in c.widths),
+        "mean widths, rows": ", ".join(number(float(width)) for width in residuals.widths),
         "rows of a cluster": c.cluster_rows,
         "burn-in, rows": c.burn_in,
         "warm-up, rows": c.warm_up,

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import CELL_FIELDS, combine_tails, score_streams
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.calibration import StackedTails
+from streamlstm.scoring.branches.known import branches_of, state_of
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
-from streamlstm.scoring.residuals import run_residuals
 from streamlstm.scoring.state import StateDtype, StreamStates
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.types import GapPolicy, Scores, Status
@@ -67,9 +68,13 @@ class Detector:
         self.gaps = gaps or GapPolicy()
         self._forward = Forward(bundle.network, bundle.standardizer, backend=backend)
         self.isa = self._forward.weights.isa + ("" if backend == "fused" else f" {backend}")
+        self._branches = branches_of(bundle)
+        self._tails = StackedTails.of(calibration.tails)
+        self._total_fit = calibration.total.fit
         self.states = StreamStates(
             bundle.network.architecture,
             self._forward.weights,
+            state_of(self._branches),
             max_streams=max_streams,
             threads=threads,
             state_dtype=state_dtype,
@@ -168,29 +173,28 @@ class Detector:
         result: Scores,
     ) -> None:
         calibration, states = self.bundle.calibration, self.states
-        passed = self._forward.run(states, slots, times, values, self.gaps)
-        kept = len(passed.kept)
-        residuals = run_residuals(
-            states, passed, scales=calibration.scales, widths=calibration.widths, burn_in=calibration.burn_in
-        )
-        combined = np.empty(kept)
+        forward = self._forward.run(states, slots, times, values, self.gaps)
+        count = len(forward.admitted)
+        measured = [branch.advance(forward, states.pieces) for branch in self._branches]
+        statistics = np.concatenate([one.statistics for one in measured], axis=1)
+        combined = np.empty(count)
         combine_tails(
-            residuals.means,
-            statistics=calibration.part_statistics,
-            surprises=calibration.part_surprises,
-            fits=calibration.part_fits,
+            statistics,
+            statistics=self._tails.statistics,
+            surprises=self._tails.surprises,
+            fits=self._tails.fits,
             combined=combined,
         )
-        status = passed.status[passed.kept]
-        score, p_value = np.empty(kept), np.empty(kept)
+        status = forward.status[forward.admitted]
+        score, p_value = np.empty(count), np.empty(count)
         score_streams(
-            passed.slots,
+            forward.slots,
             combined=combined,
-            row_ages=residuals.ages,
-            reset=passed.reset,
-            statistic=calibration.total_statistics,
-            surprise=calibration.total_surprises,
-            fit=calibration.total_fit,
+            row_ages=forward.ages,
+            reset=forward.reset,
+            statistic=calibration.total.statistic,
+            surprise=calibration.total.surprise,
+            fit=self._total_fit,
             budget_surprise=self.budget_surprise,
             calibration_rows=calibration.rows,
             cluster_rows=calibration.cluster_rows,
@@ -202,14 +206,15 @@ class Detector:
             score=score,
             p_value=p_value,
         )
-        rows = passed.kept + chunk.start
-        result.status[chunk] = passed.status
+        rows = forward.admitted + chunk.start
+        result.status[chunk] = forward.status
         result.status[rows] = status
         result.score[rows] = score
         result.p_value[rows] = p_value
-        result.contribution[rows] = residuals.contribution
+        first = measured[0]  # what is expected, and who contributes, is the first branch's to say
+        result.contribution[rows] = first.contribution
         standardizer = self.bundle.standardizer
-        result.expected[rows] = residuals.expected * standardizer.scale + standardizer.mean
+        result.expected[rows] = first.expected * standardizer.scale + standardizer.mean
 
 
 def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:

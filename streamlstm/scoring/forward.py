@@ -19,7 +19,7 @@ from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.state import StreamStates
 from streamlstm.types import GapPolicy, Status
 
-__all__ = ["INPUT_LIMIT", "Backend", "Forward", "Passed", "SeriesChunk", "run_series"]
+__all__ = ["INPUT_LIMIT", "Backend", "Forward", "ForwardResult", "SeriesChunk", "run_series"]
 
 Backend: TypeAlias = Literal["fused", "blas", "bfloat16"]
 """How the network's products are done; see `NetworkWeights`."""
@@ -32,19 +32,20 @@ _CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """What the network made of N samples, late ones left out.
+class ForwardResult:
+    """What the network made of N samples, of which K were admitted: late ones are left out.
 
-    Shapes: kept int64 [K] rows of the batch; status uint8 [N]; slots int64 [K]; x float32 [K, C]; observed uint8
-    [K, C]; reset uint8 [K]; head float32 [K, C * (1 + p)].
+    Shapes: admitted int64 [K], rows of the batch; status uint8 [N]; slots int64 [K]; x float32 [K, C]; observed uint8
+    [K, C]; reset uint8 [K]; ages int64 [K], the stream's age before each sample; head float32 [K, C * (1 + p)].
     """
 
-    kept: NDArray[np.int64]
+    admitted: NDArray[np.int64]
     status: NDArray[np.uint8]
     slots: NDArray[np.int64]
     x: NDArray[np.float32]
     observed: NDArray[np.uint8]
     reset: NDArray[np.uint8]
+    ages: NDArray[np.int64]
     head: NDArray[np.float32]
 
 
@@ -63,7 +64,7 @@ class Forward:
         event_time_ms: NDArray[np.int64],
         values: NDArray[np.float32],
         gaps: GapPolicy,
-    ) -> Passed:
+    ) -> ForwardResult:
         """Advance the streams' network state by N samples in arrival order.
 
         Shapes: slots, event_time_ms [N]; values [N, C], NaN = missing.
@@ -73,6 +74,7 @@ class Forward:
         reset = np.empty(count, np.uint8)
         observed = np.empty((count, channels), np.uint8)
         x = np.empty((count, channels), np.float32)
+        ages = np.empty(count, np.int64)
         admit(
             slots,
             event_time_ms=event_time_ms,
@@ -84,19 +86,22 @@ class Forward:
             limit=INPUT_LIMIT,
             last_time=states.last_time,
             last=states.last,
+            ages=states.ages,
             status=status,
             reset=reset,
             observed=observed,
             x=x,
+            row_ages=ages,
         )
-        kept = np.flatnonzero(status != Status.LATE)
-        if len(kept) < count:
-            slots, x, observed, reset = slots[kept], x[kept], observed[kept], reset[kept]
+        admitted = np.flatnonzero(status != Status.LATE)
+        if len(admitted) < count:
+            slots, x, observed = slots[admitted], x[admitted], observed[admitted]
+            reset, ages = reset[admitted], ages[admitted]
         architecture = self.network.architecture
         inputs = np.concatenate([x, observed], axis=1, dtype=np.float32) if architecture.mask_inputs else x
-        head = np.empty((len(kept), architecture.head_outputs), np.float32)
+        head = np.empty((len(admitted), architecture.head_outputs), np.float32)
         advance(self.weights, states.arena, slots, inputs, reset, head)
-        return Passed(kept, status, slots, x, observed, reset, head)
+        return ForwardResult(admitted, status, slots, x, observed, reset, ages, head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class SeriesChunk:
     """
 
     begin: int
-    result: Passed
+    result: ForwardResult
     heads: NDArray[np.float32]
 
     def reconstruction(self) -> NDArray[np.float32]:

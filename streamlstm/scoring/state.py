@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError, SnapshotError, UsageError
-from streamlstm.kernels import BASE_SURPRISE, NEVER, NetworkWeights, StateArena, row_length
+from streamlstm.kernels import BASE_SURPRISE, NEVER, NetworkWeights, StateArena
 from streamlstm.model.network import Architecture
 
-__all__ = ["StateDtype", "StreamStates"]
+__all__ = ["StateDtype", "StatePiece", "StreamStates"]
 
 StateDtype: TypeAlias = Literal["float32", "float16"]
 """How the network's states are kept between samples; computed with are float32."""
@@ -22,17 +23,29 @@ StateDtype: TypeAlias = Literal["float32", "float16"]
 _FIRST_CAPACITY = 16
 
 
+@dataclass(frozen=True, slots=True)
+class StatePiece:
+    """An array in every stream's state row. Snapshots hold it under its name, so the name is unique and stays.
+
+    It is zero until a stream's first sample.
+    """
+
+    dtype: type[np.generic]
+    shape: tuple[int, ...] = ()
+
+
 class StreamStates:
     """Slots of streams and the arrays behind them; S = capacity.
 
-    Shapes: arena [S, state_size]; last_time int64 [S]; last float32 [S, C]; rows float32 [S, row_length];
-    ages int64 [S]; levels, excesses float64 [S]. A slot is cleared when a stream claims it.
+    Shapes: arena [S, state_size]; last_time int64 [S]; last float32 [S, C]; ages int64 [S]; levels, excesses float64
+    [S]; pieces [S, ...], those of the branches of the score, by name. A slot is cleared when a stream claims it.
     """
 
     def __init__(
         self,
         architecture: Architecture,
         weights: NetworkWeights,
+        pieces: Mapping[str, StatePiece] | None = None,
         *,
         max_streams: int,
         threads: int = 1,
@@ -44,14 +57,43 @@ class StreamStates:
         self._free: list[int] = []
         self._memory: dict[str, mmap.mmap] = {}
         self._capacity = 0
+        self._shapes = _OWN | {"last": StatePiece(np.float32, (architecture.channels,))}
+        if clash := self._shapes.keys() & (pieces or {}).keys():
+            raise ShapeError(f"pieces: expected names that are free, got {min(clash)!r}")
+        self._shapes |= pieces or {}
+        self._arrays: dict[str, NDArray[Any]] = {}
         self.arena = StateArena(weights, _FIRST_CAPACITY, threads=threads, state_dtype=state_dtype)
-        self.last_time: NDArray[np.int64]
-        self.last: NDArray[np.float32]
-        self.rows: NDArray[np.float32]
-        self.ages: NDArray[np.int64]
-        self.levels: NDArray[np.float64]
-        self.excesses: NDArray[np.float64]
         self._grow(_FIRST_CAPACITY)
+
+    @property
+    def pieces(self) -> Mapping[str, NDArray[Any]]:
+        """The arrays of all streams by name, those of the branches among them."""
+        return self._arrays
+
+    @property
+    def last_time(self) -> NDArray[np.int64]:
+        """Event time of each stream's last sample; NEVER before the first."""
+        return self._arrays["last_time"]
+
+    @property
+    def last(self) -> NDArray[np.float32]:
+        """Last observed values, standardised."""
+        return self._arrays["last"]
+
+    @property
+    def ages(self) -> NDArray[np.int64]:
+        """Samples since the stream began."""
+        return self._arrays["ages"]
+
+    @property
+    def levels(self) -> NDArray[np.float64]:
+        """Each stream's own alarm level."""
+        return self._arrays["levels"]
+
+    @property
+    def excesses(self) -> NDArray[np.float64]:
+        """Mean excess over it."""
+        return self._arrays["excesses"]
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -93,8 +135,8 @@ class StreamStates:
         """Return the arrays of all streams, in the order of `slots`."""
         slots = self.in_order()
         arrays: dict[str, NDArray[np.generic]] = {"network": self.arena.export(slots)}
-        for name in _ARRAYS:
-            arrays[name] = getattr(self, name)[slots]
+        for name, array in self._arrays.items():
+            arrays[name] = array[slots]
         return arrays
 
     def restore(self, stream_ids: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -103,18 +145,20 @@ class StreamStates:
         Raises: SnapshotError when an array does not fit this architecture.
         """
         slots = self.slots_of(stream_ids)
-        for name in _ARRAYS:
-            own, came = getattr(self, name), arrays.get(name)
+        for name, own in self._arrays.items():
+            came = arrays.get(name)
             expected = (len(slots), *own.shape[1:])
             if came is None or came.shape != expected or came.dtype != own.dtype:
                 got = "nothing" if came is None else f"{came.dtype} {list(came.shape)}"
                 raise SnapshotError(f"state array {name}: expected {own.dtype} {list(expected)}, got {got}")
+        if (ages := arrays["ages"].astype(np.int64)).min(initial=0) < 0:
+            raise SnapshotError(f"state array ages: expected 0 or more, got {ages.min()}")
         try:
             self.arena.load(slots, np.asarray(arrays["network"], np.float32))
         except (KeyError, ShapeError) as error:
             raise SnapshotError(f"state array network: {error}") from error
-        for name in _ARRAYS:
-            getattr(self, name)[slots] = arrays[name]
+        for name, own in self._arrays.items():
+            own[slots] = arrays[name]
 
     def follow(self, other: StreamStates, last: NDArray[np.float32]) -> None:
         """Claim the streams of `other`, into these empty states, and begin them anew.
@@ -146,44 +190,36 @@ class StreamStates:
         """Make room for more streams. What exists is not copied: its pages are mapped to where there is more room."""
         if capacity > self.arena.capacity:
             self.arena.grow(capacity)
-        for name, dtype in _ARRAYS.items():
-            row_bytes = math.prod(self._row_shape(name)) * np.dtype(dtype).itemsize
-            setattr(self, name, None)  # a mapping that is looked at cannot grow
+        for name, piece in self._shapes.items():
+            row_bytes = math.prod(piece.shape) * np.dtype(piece.dtype).itemsize
+            self._arrays.pop(name, None)  # a mapping that an array views cannot grow
             try:
                 if name in self._memory:
                     self._memory[name].resize(capacity * row_bytes)
                 else:
                     self._memory[name] = mmap.mmap(-1, capacity * row_bytes, flags=_PRIVATE)
             except OSError as error:
-                setattr(self, name, self._look_at(name, self._capacity))
+                self._arrays[name] = self._view(name, self._capacity)
                 raise MemoryError(f"{capacity:,} streams of {row_bytes:,} bytes ({name})") from error
-            setattr(self, name, self._look_at(name, capacity))
+            self._arrays[name] = self._view(name, capacity)
         self._capacity = capacity
 
-    def _row_shape(self, name: str) -> tuple[int, ...]:
-        a = self.architecture
-        return {"last": (a.channels,), "rows": (row_length(a.channels, a.forecast),)}.get(name, ())
-
-    def _look_at(self, name: str, capacity: int) -> NDArray[np.generic]:
-        shape = (capacity, *self._row_shape(name))
-        return np.frombuffer(self._memory[name], _ARRAYS[name], math.prod(shape)).reshape(shape)
+    def _view(self, name: str, capacity: int) -> NDArray[Any]:
+        piece = self._shapes[name]
+        shape = (capacity, *piece.shape)
+        return np.frombuffer(self._memory[name], piece.dtype, math.prod(shape)).reshape(shape)
 
     def _clear(self, slots: NDArray[np.int64]) -> None:
         self.arena.reset(slots)
-        self.last_time[slots] = NEVER
-        self.last[slots] = 0.0
-        self.rows[slots] = 0.0
-        self.ages[slots] = 0
-        self.levels[slots] = BASE_SURPRISE
-        self.excesses[slots] = 1.0
+        for name, array in self._arrays.items():
+            array[slots] = _FIRST.get(name, 0)
 
 
 _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-_ARRAYS: dict[str, type[np.generic]] = {
-    "last_time": np.int64,
-    "last": np.float32,
-    "rows": np.float32,
-    "ages": np.int64,
-    "levels": np.float64,
-    "excesses": np.float64,
+_OWN = {
+    "last_time": StatePiece(np.int64),
+    "ages": StatePiece(np.int64),
+    "levels": StatePiece(np.float64),
+    "excesses": StatePiece(np.float64),
 }
+_FIRST = {"last_time": NEVER, "levels": BASE_SURPRISE, "excesses": 1.0}

@@ -10,12 +10,12 @@ estimates for the generalized Pareto distribution"; Siffer et al. 2017 (SPOT), w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TAIL_KNOTS", "Tail", "fit_tail", "grimshaw"]
+from streamlstm.model.calibration import Tail
+
+__all__ = ["TAIL_KNOTS", "fit_tail", "grimshaw"]
 
 TAIL_KNOTS = 32
 """Points of the empirical part. Between them -ln p is linear, so 32 keep it within 2 % of itself."""
@@ -31,26 +31,6 @@ _LEAST = float(np.finfo(np.float32).tiny)
 """Statistics are float32: what is smaller is nothing, and would make a slope between knots infinite."""
 
 _CANDIDATES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Tail:
-    """-ln P(statistic > x): linear between knots, generalised Pareto beyond the last.
-
-    Shapes: statistic, surprise float64 [TAIL_KNOTS], both rising; surprise = -ln p.
-    """
-
-    statistic: NDArray[np.float64]
-    surprise: NDArray[np.float64]
-    shape: float
-    scale: float
-
-    def surprise_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return -ln p of values. The kernel computes the same per sample; this is its readable twin."""
-        body = np.interp(values, self.statistic, self.surprise)
-        excess = np.maximum(values - self.statistic[-1], 0.0) / self.scale
-        beyond = np.log1p(self.shape * excess) / self.shape if self.shape > 0 else excess
-        return np.asarray(np.where(values <= self.statistic[0], self.surprise[0], body + beyond))
 
 
 def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0) -> Tail:

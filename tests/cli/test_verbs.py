@@ -96,7 +96,7 @@ def test_train_takes_every_format_and_gives_the_same_bits_for_the_same_seed(fold
     good(folder, "train", "hall.jsonl", "--out", "hall.safetensors", "--updates", 20)
     first, second = (ModelBundle.load(folder / f"{name}.safetensors") for name in ("pump", "csv"))
     assert first.network.head_weight.tobytes() == second.network.head_weight.tobytes()
-    assert first.calibration.total_statistics.tobytes() == second.calibration.total_statistics.tobytes()
+    assert first.calibration.total.statistic.tobytes() == second.calibration.total.statistic.tobytes()
     assert train(values(), seed=3, max_updates=20).digest == train(values(), seed=3, max_updates=20).digest
     assert train(values(), seed=3, max_updates=20).digest != train(values(), seed=4, max_updates=20).digest
 

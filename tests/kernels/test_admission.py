@@ -10,7 +10,7 @@ from streamlstm.kernels import NEVER, admit
 from streamlstm.types import Status
 
 N, C, S = 5, 3, 4
-OUTPUTS = ("last_time", "last", "status", "reset", "observed", "x")
+OUTPUTS = ("last_time", "last", "ages", "status", "reset", "observed", "x", "row_ages")
 
 
 def a_call() -> Arguments:
@@ -29,10 +29,12 @@ def a_call() -> Arguments:
         "limit": 20.0,
         "last_time": np.array([NEVER, 1000, 7, 1000]),
         "last": rng.normal(size=(S, C)).astype(np.float32),
+        "ages": np.array([0, 7, 3, 40]),
         "status": np.full(N, 9, np.uint8),
         "reset": np.full(N, 9, np.uint8),
         "observed": np.full((N, C), 9, np.uint8),
         "x": np.full((N, C), 9, np.float32),
+        "row_ages": np.full(N, 99),
     }
 
 
@@ -49,7 +51,9 @@ def test_admits_each_sample_by_its_time_and_its_values() -> None:
     assert np.allclose(a["x"][on_time], z[on_time], rtol=1e-6)
     assert (np.abs(a["x"][on_time]) == 20).any(), "the third channel is clipped"
     assert np.array_equal(a["last"][[0, 1, 3]], a["x"][[0, 2, 4]])
-    assert (a["x"][1] == 9).all(), "a late row is left as it was"
+    assert a["row_ages"][on_time].tolist() == [0, 0, 0, 1]
+    assert a["ages"].tolist() == [1, 1, 3, 2]
+    assert (a["x"][1] == 9).all() and a["row_ages"][1] == 99, "a late row is left as it was"
 
 
 def test_a_gap_may_be_longer_than_the_largest_number_of_milliseconds() -> None:
@@ -74,6 +78,12 @@ def test_slots_out_of_range_are_refused() -> None:
     refuses_a_wrong_slot(admit, a_call(), S)
 
 
+def test_ages_that_cannot_be_are_refused() -> None:
+    a = a_call()
+    a["ages"][3] = -2
+    refuses(admit, a, "^ages: expected 0 or more, got -2", "ages")
+
+
 def test_a_limit_that_is_none_is_refused() -> None:
     for limit in (0.0, -1.0, np.nan):
         refuses(admit, a_call() | {"limit": limit}, "^limit: expected a number above 0", str(limit))
@@ -81,7 +91,7 @@ def test_a_limit_that_is_none_is_refused() -> None:
 
 def test_neighbours_in_memory_and_no_samples_are_accepted() -> None:
     accepts_arrays_that_touch(admit, a_call())
-    of_samples = ("slots", "event_time_ms", "values", "status", "reset", "observed", "x")
+    of_samples = ("slots", "event_time_ms", "values", "status", "reset", "observed", "x", "row_ages")
     a = a_call()
     admit(**(a | {name: a[name][:0] for name in of_samples}))
     assert a["last_time"].tolist() == [NEVER, 1000, 7, 1000]

@@ -8,8 +8,8 @@ from kernels.wrong_arguments import Arguments, accepts_arrays_that_touch, refuse
 
 from streamlstm.kernels import advance_residuals, row_length
 
-N, C, P, S = 5, 3, 2, 4
-OUTPUTS = ("rows", "ages", "row_ages", "means", "contribution", "expected")
+N, C, P, S, W = 5, 3, 2, 4, 2
+OUTPUTS = ("rows", "means", "contribution", "expected")
 
 
 def a_call() -> Arguments:
@@ -28,21 +28,18 @@ def a_call() -> Arguments:
         "scales": np.abs(normal(3, C)) + 0.1,
         "alphas": np.array([0.2, 0.05], np.float32),
         "burn_in": 1,
-        "rows": np.abs(normal(S, row_length(C, P))),
-        "ages": np.array([5, 9, 0, 7]),
-        "row_ages": np.full(N, 99),
-        "means": np.full((N, 6), 99, np.float32),
+        "ages": np.array([5, 0, 6, 0, 1]),
+        "rows": np.abs(normal(S, row_length(C, P, W))),
+        "means": np.full((N, 3 * W), 99, np.float32),
         "contribution": np.full((N, C), 99, np.float32),
         "expected": np.full((N, C), 99, np.float32),
     }
 
 
-def test_ages_count_samples_and_shares_add_up() -> None:
+def test_shares_add_up_and_rows_advance() -> None:
     a = a_call()
     before = a["rows"].copy()
     advance_residuals(**a)
-    assert a["row_ages"].tolist() == [5, 0, 6, 0, 1]
-    assert a["ages"].tolist() == [7, 9, 2, 1]
     assert a["contribution"].sum(axis=1) == pytest.approx(np.ones(N), abs=1e-6)
     assert np.array_equal(a["expected"][0], before[0, :C])
     assert np.array_equal(a["expected"][4], a["head"][1, C : 2 * C]), "the forecast made one sample ago"
@@ -54,7 +51,7 @@ def test_ages_count_samples_and_shares_add_up() -> None:
 
 @pytest.mark.parametrize("name", [name for name, value in a_call().items() if isinstance(value, np.ndarray)])
 def test_an_array_that_does_not_fit_is_refused_before_anything_changes(name: str) -> None:
-    refuses_a_wrong(name, advance_residuals, a_call(), OUTPUTS)
+    refuses_a_wrong(name, advance_residuals, a_call(), OUTPUTS, grows="rows")
 
 
 def test_slots_out_of_range_are_refused() -> None:
@@ -62,10 +59,10 @@ def test_slots_out_of_range_are_refused() -> None:
 
 
 def test_ages_that_cannot_be_are_refused() -> None:
-    for slot in (0, 2, 3):
+    for row in range(N):
         a = a_call()
-        a["ages"][slot] = -3
-        refuses(advance_residuals, a, "^ages: expected 0 or more, got -3", f"slot {slot}")
+        a["ages"][row] = -3
+        refuses(advance_residuals, a, "^ages: expected 0 or more, got -3", f"row {row}")
     refuses(advance_residuals, a_call() | {"burn_in": -1}, "^burn_in: expected 0 or more", "burn_in")
 
 
@@ -75,12 +72,27 @@ def test_a_head_without_a_forecast_or_with_half_a_one_is_refused() -> None:
         refuses(advance_residuals, a_call() | {"head": head}, "^head: expected a reconstruction", str(outputs))
 
 
+def test_any_number_of_widths_gives_the_same_means_for_those_in_common() -> None:
+    a, b = a_call(), a_call()
+    begin = C * (1 + P)
+    more = np.zeros((S, row_length(C, P, 3)), np.float32)
+    more[:, :begin], more[:, -C:] = a["rows"][:, :begin], a["rows"][:, -C:]
+    for kind in range(3):
+        more[:, begin + 3 * kind : begin + 3 * kind + 2] = a["rows"][:, begin + 2 * kind : begin + 2 * kind + 2]
+    b |= {"rows": more, "alphas": np.array([0.2, 0.05, 0.01], np.float32), "means": np.empty((N, 9), np.float32)}
+    advance_residuals(**a)
+    advance_residuals(**b)
+    assert np.array_equal(b["means"].reshape(N, 3, 3)[:, :, :2].reshape(N, 6), a["means"])
+    assert not np.array_equal(b["means"][:, 2], b["means"][:, 1])
+    refuses(advance_residuals, a_call() | {"alphas": np.empty(0, np.float32)}, "^alphas: expected at least one", "none")
+
+
 def test_neighbours_in_memory_and_no_samples_are_accepted() -> None:
     accepts_arrays_that_touch(advance_residuals, a_call())
-    of_samples = ("slots", "x", "observed", "reset", "head", "row_ages", "means", "contribution", "expected")
+    of_samples = ("slots", "x", "observed", "reset", "head", "ages", "means", "contribution", "expected")
     a = a_call()
     advance_residuals(**(a | {name: a[name][:0] for name in of_samples}))
-    assert a["ages"].tolist() == [5, 9, 0, 7]
+    assert np.array_equal(a["rows"], a_call()["rows"])
 
 
 def test_arguments_of_one_type_are_given_by_name() -> None:

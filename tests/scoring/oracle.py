@@ -31,6 +31,10 @@ class OracleStream:
     level: float = BASE
     excess: float = 1.0
 
+    @property
+    def branch(self) -> Any:
+        return self.bundle.calibration.branches["network_residuals"]
+
     def score(self, row: list[float]) -> float | None:
         network, calibration = self.bundle.network, self.bundle.calibration
         a, layer = network.architecture, network.layers[0]
@@ -76,11 +80,13 @@ class OracleStream:
             squares = []
             for c in seen:
                 p = predictions(kind, c)
-                squares.append(0.0 if p is None else min(((x[c] - p) / float(calibration.scales[kind, c])) ** 2, 400.0))
+                squares.append(
+                    0.0 if p is None else min(((x[c] - p) / float(self.branch["scales"][kind, c])) ** 2, 400.0)
+                )
             for w in range(2):
                 if seen and self.age >= calibration.burn_in:
                     measured = self.age - calibration.burn_in
-                    alpha = 2 / (float(calibration.widths[w]) + 1)
+                    alpha = 2 / (float(self.branch["widths"][w]) + 1)
                     alpha = alpha if measured * alpha > 1 else 1 / (measured + 1)
                     old = self.means[2 * kind + w] or 0.0
                     self.means[2 * kind + w] = old + alpha * (sum(squares) / len(seen) - old)
@@ -94,13 +100,11 @@ class OracleStream:
         calibration = self.bundle.calibration
         known = math.log(5 * (calibration.rows + age) / calibration.cluster_rows)
         alarm = min(self.budget_surprise, max(known, 4.0))
-        total = sum(
-            tail(
-                calibration.part_statistics[k], calibration.part_surprises[k], *calibration.part_fits[k], self.means[k]
-            )
-            for k in range(6)
-        )
-        u = tail(calibration.total_statistics, calibration.total_surprises, *calibration.total_fit, total)
+        parts = [
+            f"{kind}/{width}" for kind in ("reconstruction", "forecast", "ensemble") for width in ("narrow", "wide")
+        ]
+        total = sum(tail(calibration.tails[part], self.means[k]) for k, part in enumerate(parts))
+        u = tail(calibration.total, total)
         surprise = u * BASE / self.level if u <= self.level else BASE + (u - self.level) / self.excess
         rate = 1 / calibration.horizon
         if u > self.level:
@@ -115,7 +119,8 @@ class OracleStream:
         return surprise / alarm
 
 
-def tail(statistic: Any, surprise: Any, shape: float, scale: float, value: Any) -> float:
+def tail(fitted: Any, value: Any) -> float:
+    statistic, surprise, shape, scale = fitted.statistic, fitted.surprise, fitted.shape, fitted.scale
     if value <= statistic[0]:
         return float(surprise[0])
     if value <= statistic[-1]:

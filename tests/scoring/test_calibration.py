@@ -14,10 +14,11 @@ from scoring.calibration_oracle import Expected, expected_calibration, heads_of,
 from streamlstm.errors import DataError
 from streamlstm.kernels import BASE_SURPRISE, CellKind, CellWeights
 from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.model.calibration import Calibration
+from streamlstm.model.calibration import Calibration, StackedTails
 from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.scoring.calibration import CalibrationSeries, calibrate, cluster_rows, widths_for
+from streamlstm.scoring.branches.network_residuals import widths_for
+from streamlstm.scoring.calibration import CalibrationSeries, calibrate, cluster_rows
 from streamlstm.scoring.forward import Forward, run_series
 
 Values = NDArray[np.float32]
@@ -49,15 +50,15 @@ def series(seed: int, rows: int) -> Values:
 
 
 def assert_equal(found: Calibration, want: Expected) -> None:
-    assert found.scales == pytest.approx(want.scales, rel=1e-4)
-    assert found.widths.tolist() == want.widths
+    assert found.branches["network_residuals"]["scales"] == pytest.approx(want.scales, rel=1e-4)
+    assert found.branches["network_residuals"]["widths"].tolist() == want.widths
     assert (found.burn_in, found.warm_up, found.rows) == (want.burn_in, want.warm_up, len(want.means))
-    assert found.part_statistics == pytest.approx(want.statistics, rel=1e-3)
-    assert found.part_fits == pytest.approx(np.array(want.fits), rel=1e-2)
-    assert found.total_statistics == pytest.approx(want.total_statistics, rel=1e-3)
-    assert found.total_surprises == pytest.approx(want.total_surprises)
-    assert found.part_surprises == pytest.approx(np.tile(want.total_surprises, (6, 1)))
-    assert found.total_fit == pytest.approx(np.array(want.total_fit), rel=1e-2, abs=1e-6)
+    assert StackedTails.of(found.tails).statistics == pytest.approx(want.statistics, rel=1e-3)
+    assert StackedTails.of(found.tails).fits == pytest.approx(np.array(want.fits), rel=1e-2)
+    assert found.total.statistic == pytest.approx(want.total_statistics, rel=1e-3)
+    assert found.total.surprise == pytest.approx(want.total_surprises)
+    assert StackedTails.of(found.tails).surprises == pytest.approx(np.tile(want.total_surprises, (6, 1)))
+    assert found.total.fit == pytest.approx(np.array(want.total_fit), rel=1e-2, abs=1e-6)
     assert found.cluster_rows == pytest.approx(want.clusters)
 
 
@@ -81,7 +82,7 @@ def test_equals_its_definition_over_many_chunks() -> None:
     model, data = network(forecast=3), [(series(5, 9000), 3500)]
     found = calibrate(model, STANDARDIZER, [CalibrationSeries(*data[0])], period_rows=64)
     assert_equal(found, expected_calibration(model, STANDARDIZER, data, 64))
-    assert found.part_fits[:, 0].min() >= 0.15
+    assert min(tail.shape for tail in found.tails.values()) >= 0.15
 
 
 def test_a_channel_without_errors_is_given_a_hundredth_of_its_deviation() -> None:
@@ -95,8 +96,8 @@ def test_a_channel_without_errors_is_given_a_hundredth_of_its_deviation() -> Non
     values[:, 1] = STANDARDIZER.mean[1] + np.float32(0.5) * STANDARDIZER.scale[1]
     values[300:, 2] = np.nan
     found = calibrate(exact, STANDARDIZER, [CalibrationSeries(values, 300)], period_rows=0)
-    assert found.scales[:, 1:] == pytest.approx(np.full((3, 2), 0.01))
-    assert (found.scales[:, 0] > 0.1).all()
+    assert found.branches["network_residuals"]["scales"][:, 1:] == pytest.approx(np.full((3, 2), 0.01))
+    assert (found.branches["network_residuals"]["scales"][:, 0] > 0.1).all()
 
 
 def test_a_channel_that_was_observed_once_is_measured_by_that_value() -> None:
@@ -111,7 +112,7 @@ def test_a_series_without_rows_adds_nothing(tiny_bundle: ModelBundle) -> None:
     network, standardizer = tiny_bundle.network, tiny_bundle.standardizer
     full, empty = CalibrationSeries(series(3, 800)[:, :2], 300), CalibrationSeries(np.empty((0, 2), np.float32), 0)
     alone, both = (calibrate(network, standardizer, given, period_rows=0) for given in ([full], [empty, full]))
-    assert np.array_equal(alone.total_statistics, both.total_statistics)
+    assert np.array_equal(alone.total.statistic, both.total.statistic)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,9 @@ def test_rows_long_before_the_first_one_have_no_say() -> None:
     spoilt[start - 20_001, 1] = STANDARDIZER.mean[1] + 3
     carried[start - 20_000, 1] = STANDARDIZER.mean[1] + 3
     scales = [
-        calibrate(network(hidden=3), STANDARDIZER, [CalibrationSeries(one, start)], period_rows=0).scales
+        calibrate(network(hidden=3), STANDARDIZER, [CalibrationSeries(one, start)], period_rows=0).branches[
+            "network_residuals"
+        ]["scales"]
         for one in (values, spoilt, carried)
     ]
     assert np.array_equal(scales[0], scales[1])

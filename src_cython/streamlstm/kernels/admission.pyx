@@ -8,7 +8,8 @@ One pass over N rows in arrival order; a stream's memory is its row in the array
     x = clip((v - mean) / scale, -X, X)   observed channels; remembered as last[s]
     x = last[s]                           missing channels (NaN, infinite): carried forward -> IMPUTED
 
-State: last_time [S] is NEVER until a stream's first sample; last [S, C] is standardised and 0 until first observed.
+State: last_time [S] is NEVER until a stream's first sample; last [S, C] is standardised and 0 until first observed;
+ages [S] counts the samples since the stream began, late ones left out.
 """
 
 from libc.math cimport isfinite
@@ -41,10 +42,12 @@ cdef struct Samples:                   # N of them, of streams in S slots; C cha
     float limit
     long long* last_time               # [S]
     float* last                        # [S, C]
+    long long* ages                    # [S]
     unsigned char* status              # [N]
     unsigned char* reset               # [N]
     unsigned char* observed            # [N, C]
     float* x                           # [N, C]
+    long long* row_ages                # [N]
 
 
 cdef inline bint _is_longer(unsigned long long silence, long long bound) noexcept nogil:
@@ -83,6 +86,9 @@ cdef void _admit(const Samples* samples) noexcept nogil:
         if reset:
             for c in range(channels):
                 last[c] = 0.0
+            samples.ages[samples.slots[n]] = 0
+        samples.row_ages[n] = samples.ages[samples.slots[n]]
+        samples.ages[samples.slots[n]] += 1
         last_time[0] = t
         values, x, observed = samples.values + n * channels, samples.x + n * channels, samples.observed + n * channels
         is_whole = True
@@ -100,6 +106,17 @@ cdef void _admit(const Samples* samples) noexcept nogil:
         samples.reset[n] = reset
 
 
+cdef int _need_ages(const Samples* samples) except -1:
+    """Raise ShapeError unless the streams' ages can be what they are called."""
+    cdef Py_ssize_t n
+    cdef long long low = 0
+    for n in range(samples.count):
+        low = samples.ages[samples.slots[n]] if samples.ages[samples.slots[n]] < low else low
+    if low < 0:
+        raise ShapeError(f"ages: expected 0 or more, got {low}")
+    return 0
+
+
 def admit(
     slots,
     *,
@@ -112,17 +129,20 @@ def admit(
     float limit,
     last_time,
     last,
+    ages,
     status,
     reset,
     observed,
     x,
+    row_ages,
 ):
-    """Fill status, reset, observed and x; advance the streams' last times and values.
+    """Fill status, reset, observed, x and row_ages; advance the streams' last times, values and ages.
 
     Shapes: slots, event_time_ms int64 [N], slots may repeat; values float32 [N, C], NaN = missing; mean, scale float32
-    [C]; last_time int64 [S]; last float32 [S, C]; status, reset uint8 [N]; observed uint8 [N, C]; x float32 [N, C].
-    Units: values and mean in the channel's unit; x dimensionless, within +-limit. Late rows of observed and x are left
-    as they are.
+    [C]; last_time, ages int64 [S]; last float32 [S, C]; status, reset uint8 [N]; observed uint8 [N, C]; x float32
+    [N, C]; row_ages int64 [N], the stream's age before each sample.
+    Units: values and mean in the channel's unit; x dimensionless, within +-limit. Late rows of observed, x and row_ages
+    are left as they are.
     Raises: ShapeError before anything changes.
     """
     cdef Memory memory
@@ -140,14 +160,17 @@ def admit(
     s.last_time = <long long*>need_output(&memory, "last_time", last_time, cnp.NPY_INT64, 1, -1)
     cdef Py_ssize_t capacity = cnp.PyArray_DIM(last_time, 0)
     s.last = <float*>need_output(&memory, "last", last, cnp.NPY_FLOAT32, 2, capacity, s.channels)
+    s.ages = <long long*>need_output(&memory, "ages", ages, cnp.NPY_INT64, 1, capacity)
     s.status = <unsigned char*>need_output(&memory, "status", status, cnp.NPY_UINT8, 1, s.count)
     s.reset = <unsigned char*>need_output(&memory, "reset", reset, cnp.NPY_UINT8, 1, s.count)
     s.observed = <unsigned char*>need_output(&memory, "observed", observed, cnp.NPY_UINT8, 2, s.count, s.channels)
     s.x = <float*>need_output(&memory, "x", x, cnp.NPY_FLOAT32, 2, s.count, s.channels)
+    s.row_ages = <long long*>need_output(&memory, "row_ages", row_ages, cnp.NPY_INT64, 1, s.count)
     if not limit > 0:
         raise ShapeError(f"limit: expected a number above 0, got {limit}")
     need_apart(&memory)
     need_slots(s.slots, s.count, capacity)
+    _need_ages(&s)
     s.reset_after_ms, s.forget_after_ms, s.limit = reset_after_ms, forget_after_ms, limit
     with nogil:
         _admit(&s)

@@ -7,14 +7,14 @@ t for t + h, and sums and means over observed channels only:
                 one-step  x_t - f^1_(t-1)
                 ensemble  x_t - mean over h = 1..p of f^h_(t-h)                     (Malhotra et al. 2015)
     squares     q = min((residual / its scale by channel)^2, SQUARE_LIMIT)
-    means       m_(kind, width) += alpha_width * (mean_c q - m)                     alpha = 2 / (width + 1)
+    means       m_(kind, width) += alpha_width * (mean_c q - m)                     alpha = 2 / (width + 1), W widths
     energy      e_c += alpha_narrow * (sum over kinds of q_c - e_c)                 a channel's part in the score
 
 A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the
 batch.
 
-State by stream (float32 row): next [C] | ring [p, C] | means [6] | energy [C]; its age beside it. `next` is f^1 of the
-row before; row a % p of the ring is the sum of the forecasts made for the sample at age a.
+State by stream (float32 row): next [C] | ring [p, C] | means [3 W] | energy [C]. `next` is f^1 of the row before; row
+a % p of the ring is the sum of the forecasts made for the sample at age a.
 """
 
 from libc.string cimport memset
@@ -28,16 +28,12 @@ cnp.import_array()
 
 cdef enum:
     KINDS = 3
-    WIDTHS = 2
-    PARTS = KINDS * WIDTHS
-
-STATISTICS = PARTS
 
 cdef float SQUARE_LIMIT = 400.0  # 20 scales: as wrong as can be; beyond, its means would not come down again
 
 
 cdef struct Errors:                    # of N samples of streams in S slots; C channels, forecasts of p samples
-    Py_ssize_t count, channels, forecast, row
+    Py_ssize_t count, channels, forecast, widths, row
     long long burn_in
     const long long* slots             # [N]
     const float* x                     # [N, C]
@@ -45,18 +41,17 @@ cdef struct Errors:                    # of N samples of streams in S slots; C c
     const unsigned char* reset         # [N], not 0 = the stream begins anew
     const float* head                  # [N, (1 + p) * C]
     const float* scales                # [KINDS, C]
-    const float* alphas                # [WIDTHS]
+    const float* alphas                # [W], the narrow width's first
+    const long long* ages              # [N], none below 0
     float* rows                        # [S, row]
-    long long* ages                    # [S], none below 0
-    long long* row_ages                # [N]
-    float* means                       # [N, PARTS]
+    float* means                       # [N, KINDS * W]
     float* contribution                # [N, C]
     float* expected                    # [N, C]
 
 
-def row_length(Py_ssize_t channels, Py_ssize_t forecast):
-    """Return the float32 values a stream's residual row takes: C + p * C + 6 + C."""
-    return channels * (forecast + 2) + PARTS
+def row_length(Py_ssize_t channels, Py_ssize_t forecast, Py_ssize_t widths):
+    """Return the float32 values that a stream's row takes: C + p * C + 3 W + C."""
+    return channels * (forecast + 2) + KINDS * widths
 
 
 cdef inline float _rate(long long measured, float alpha) noexcept nogil:
@@ -65,13 +60,13 @@ cdef inline float _rate(long long measured, float alpha) noexcept nogil:
 
 
 cdef void _advance(const Errors* errors) noexcept nogil:
-    cdef Py_ssize_t channels = errors.channels, forecast = errors.forecast, n, c, h, k, w, ring_index, seen, present
+    cdef Py_ssize_t channels = errors.channels, forecast = errors.forecast, widths = errors.widths
+    cdef Py_ssize_t parts = KINDS * widths, n, c, h, k, w, ring_index, seen, present
     cdef const float* scales = errors.scales
     cdef const float* x
     cdef const float* head
     cdef const unsigned char* observed
-    cdef long long* age
-    cdef long long measured
+    cdef long long age, measured
     cdef float* next_one
     cdef float* ring
     cdef float* mean
@@ -85,17 +80,16 @@ cdef void _advance(const Errors* errors) noexcept nogil:
         x, observed = errors.x + n * channels, errors.observed + n * channels
         head = errors.head + n * channels * (1 + forecast)
         expected, contribution = errors.expected + n * channels, errors.contribution + n * channels
-        age = errors.ages + errors.slots[n]
+        age = errors.ages[n]
         next_one = errors.rows + errors.slots[n] * errors.row
         if errors.reset[n]:
-            age[0] = 0
             memset(next_one, 0, errors.row * sizeof(float))
         ring = next_one + channels
         mean = ring + forecast * channels
-        energy = mean + PARTS
-        ring_index = <Py_ssize_t>(age[0] % forecast)
-        measured = age[0] - errors.burn_in if age[0] > errors.burn_in else 0
-        seen = <Py_ssize_t>(age[0] if age[0] < forecast else forecast)
+        energy = mean + parts
+        ring_index = <Py_ssize_t>(age % forecast)
+        measured = age - errors.burn_in if age > errors.burn_in else 0
+        seen = <Py_ssize_t>(age if age < forecast else forecast)
         summed = ring + ring_index * channels
         for k in range(KINDS):
             sums[k] = 0.0
@@ -123,18 +117,18 @@ cdef void _advance(const Errors* errors) noexcept nogil:
                 sums[k] += square
                 total += square
             energy[c] += alpha * (total - energy[c])
-        if present > 0 and age[0] >= errors.burn_in:
+        if present > 0 and age >= errors.burn_in:
             for k in range(KINDS):
-                for w in range(WIDTHS):
+                for w in range(widths):
                     alpha = _rate(measured, errors.alphas[w])
-                    mean[k * WIDTHS + w] += alpha * (sums[k] / present - mean[k * WIDTHS + w])
+                    mean[k * widths + w] += alpha * (sums[k] / present - mean[k * widths + w])
         total = 0.0
         for c in range(channels):
             total += energy[c]
         for c in range(channels):
             contribution[c] = energy[c] / total if total > 0 else <float>1.0 / channels
-        for k in range(PARTS):
-            errors.means[n * PARTS + k] = mean[k]
+        for k in range(parts):
+            errors.means[n * parts + k] = mean[k]
         for c in range(channels):
             summed[c] = 0.0
         for h in range(1, forecast + 1):
@@ -143,16 +137,14 @@ cdef void _advance(const Errors* errors) noexcept nogil:
                 summed[c] += head[h * channels + c]
         for c in range(channels):
             next_one[c] = head[channels + c]
-        errors.row_ages[n] = age[0]
-        age[0] += 1
 
 
 cdef int _need_ages(const Errors* errors) except -1:
-    """Raise ShapeError unless the streams' ages can be what they are called: they index the ring."""
+    """Raise ShapeError unless the ages can be what they are called: they index the ring."""
     cdef Py_ssize_t n
     cdef long long low = 0
     for n in range(errors.count):
-        low = errors.ages[errors.slots[n]] if errors.ages[errors.slots[n]] < low else low
+        low = errors.ages[n] if errors.ages[n] < low else low
     if low < 0:
         raise ShapeError(f"ages: expected 0 or more, got {low}")
     return 0
@@ -168,22 +160,21 @@ def advance_residuals(
     scales,
     alphas,
     long long burn_in,
-    rows,
     ages,
-    row_ages,
+    rows,
     means,
     contribution,
     expected,
 ):
-    """Advance residual rows by N samples; write row_ages, means, contribution and expected.
+    """Advance the streams' rows by N samples; write means, contribution and expected.
 
     Shapes: slots int64 [N], may repeat; x float32 [N, C]; observed uint8 [N, C]; reset uint8 [N]; head float32
-    [N, C * (1 + p)]; scales float32 [3, C] (newest, one-step, ensemble); alphas float32 [2]; rows float32
-    [S, row_length]; ages int64 [S]; row_ages int64 [N]; means float32 [N, 6]; contribution, expected float32 [N, C].
+    [N, C * (1 + p)]; scales float32 [3, C] (newest, one-step, ensemble); alphas float32 [W], W at least 1, the first
+    one the energy's; ages int64 [N], the stream's before each sample; rows float32 [S, row_length]; means float32
+    [N, 3 W], residual by residual; contribution, expected float32 [N, C].
     Units: burn_in in samples: younger streams' residuals are the start's, not the stream's, and enter no mean;
     expected is dimensionless (the forecast made one sample ago; 0 for a stream's first sample).
-    State: ages counts samples since the stream began, row_ages those before row n; a stream is zeroed where reset is
-    set.
+    State: a stream's row is zeroed where reset is set.
     Raises: ShapeError before anything changes.
     """
     cdef Memory memory
@@ -206,13 +197,15 @@ def advance_residuals(
             f"got {[e.count, outputs]}"
         )
     e.scales = <const float*>need_input(&memory, "scales", scales, cnp.NPY_FLOAT32, 2, KINDS, e.channels)
-    e.alphas = <const float*>need_input(&memory, "alphas", alphas, cnp.NPY_FLOAT32, 1, WIDTHS)
-    e.row = e.channels * (e.forecast + 2) + PARTS
+    e.alphas = <const float*>need_input(&memory, "alphas", alphas, cnp.NPY_FLOAT32, 1, -1)
+    e.widths = cnp.PyArray_DIM(alphas, 0)
+    if e.widths < 1:
+        raise ShapeError("alphas: expected at least one width, got none")
+    e.ages = <const long long*>need_input(&memory, "ages", ages, cnp.NPY_INT64, 1, e.count)
+    e.row = row_length(e.channels, e.forecast, e.widths)
     e.rows = <float*>need_output(&memory, "rows", rows, cnp.NPY_FLOAT32, 2, -1, e.row)
     cdef Py_ssize_t capacity = cnp.PyArray_DIM(rows, 0)
-    e.ages = <long long*>need_output(&memory, "ages", ages, cnp.NPY_INT64, 1, capacity)
-    e.row_ages = <long long*>need_output(&memory, "row_ages", row_ages, cnp.NPY_INT64, 1, e.count)
-    e.means = <float*>need_output(&memory, "means", means, cnp.NPY_FLOAT32, 2, e.count, PARTS)
+    e.means = <float*>need_output(&memory, "means", means, cnp.NPY_FLOAT32, 2, e.count, KINDS * e.widths)
     e.contribution = <float*>need_output(&memory, "contribution", contribution, cnp.NPY_FLOAT32, 2, e.count, e.channels)
     e.expected = <float*>need_output(&memory, "expected", expected, cnp.NPY_FLOAT32, 2, e.count, e.channels)
     e.burn_in = burn_in

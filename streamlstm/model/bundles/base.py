@@ -30,10 +30,8 @@ class BundleBase(ABC):
     """
 
     FORMAT: ClassVar[str]
-    SCALARS: ClassVar[tuple[str, ...]]
-    """Fields of the calibration that are numbers; the others are arrays."""
-    STORED_AS: ClassVar[Mapping[str, str]] = {}
-    """Names in files of those that have another name here; files keep the name that they have."""
+    OLDER_FORMATS: ClassVar[tuple[str, ...]] = ()
+    """Formats of earlier releases, which are read too."""
 
     standardizer: Standardizer
     channels: tuple[str, ...]
@@ -64,7 +62,7 @@ class BundleBase(ABC):
 
         Raises: BundleError when the file is missing, truncated, altered, foreign or of another format.
         """
-        tensors, manifest = read_bundle(path, expected=cls.FORMAT)
+        tensors, manifest = read_bundle(path, expected=cls.FORMAT, older=cls.OLDER_FORMATS)
         try:
             return cls(
                 **cls._own(tensors, manifest),
@@ -83,11 +81,15 @@ class BundleBase(ABC):
         """Return network and calibration."""
 
     @abstractmethod
-    def _parts(self) -> tuple[Any, Any, Iterable[tuple[str, CellWeights]]]:
-        """Return network, calibration, and the layers by their names."""
+    def _network(self) -> tuple[Any, Iterable[tuple[str, CellWeights]]]:
+        """Return the network, and the layers by their names."""
+
+    @abstractmethod
+    def _calibration(self) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]]:
+        """Return the calibration's arrays by their names, and what stands in the manifest of it."""
 
     def _tensors(self) -> Tensors:
-        network, calibration, layers = self._parts()
+        network, layers = self._network()
         tensors: Tensors = {
             "head.weight": network.head_weight,
             "head.bias": network.head_bias,
@@ -96,12 +98,11 @@ class BundleBase(ABC):
         }
         for name, layer in layers:
             tensors |= {f"{name}.{part}": array for part, array in tensors_of(layer).items()}
-        arrays = (name for name in calibration.__dataclass_fields__ if name not in self.SCALARS)
-        tensors |= {f"calibration.{name}": getattr(calibration, name) for name in arrays}
+        tensors |= {f"calibration.{name}": array for name, array in self._calibration()[0].items()}
         return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
     def _manifest(self) -> dict[str, Any]:
-        network, calibration, _ = self._parts()
+        network, _ = self._network()
         return {
             "format": self.FORMAT,
             "library": __version__,
@@ -111,7 +112,7 @@ class BundleBase(ABC):
             "channels": list(self.channels),
             "units": list(self.units),
             "period_s": self.period_s,
-            "calibration": {self.STORED_AS.get(name, name): getattr(calibration, name) for name in self.SCALARS},
+            "calibration": self._calibration()[1],
             "created_at": self.created_at,
             "training": self.training,
         }

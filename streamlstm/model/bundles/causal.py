@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from numpy.typing import NDArray
 
 from streamlstm.kernels import CellWeights
 from streamlstm.model.bundles.base import BundleBase, Tensors, layer_of
-from streamlstm.model.bundles.codec import MODEL_FORMAT
+from streamlstm.model.bundles.codec import MODEL_FORMAT, MODEL_FORMAT_2
+from streamlstm.model.bundles.stored_calibration import read_calibration, read_calibration_2, stored
 from streamlstm.model.calibration import Calibration
 from streamlstm.model.network import Architecture, Network
 
@@ -20,8 +23,7 @@ class ModelBundle(BundleBase):
     """A network with its standardizer and calibration, and where it comes from."""
 
     FORMAT: ClassVar[str] = MODEL_FORMAT
-    SCALARS: ClassVar[tuple[str, ...]] = ("rows", "cluster_rows", "burn_in", "warm_up", "horizon")
-    STORED_AS: ClassVar[Mapping[str, str]] = {"burn_in": "settle"}
+    OLDER_FORMATS: ClassVar[tuple[str, ...]] = (MODEL_FORMAT_2,)
 
     network: Network
     calibration: Calibration
@@ -30,15 +32,16 @@ class ModelBundle(BundleBase):
     def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
         architecture = Architecture(**manifest["architecture"])
         layers = tuple(layer_of(tensors, f"layers.{i}", cell) for i, cell in enumerate(architecture.cells))
-        arrays: dict[str, Any] = {
-            f.name: tensors[f"calibration.{f.name}"] for f in fields(Calibration) if f.name not in cls.SCALARS
-        }
-        fields_of = {stored: name for name, stored in cls.STORED_AS.items()}
-        scalars = {fields_of.get(stored, stored): value for stored, value in manifest["calibration"].items()}
+        read = read_calibration_2 if manifest["format"] == MODEL_FORMAT_2 else read_calibration
+        prefix = "calibration."
+        arrays = {name.removeprefix(prefix): tensors[name] for name in tensors if name.startswith(prefix)}
         return {
             "network": Network(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
-            "calibration": Calibration(**arrays, **scalars),
+            "calibration": read(arrays, manifest["calibration"]),
         }
 
-    def _parts(self) -> tuple[Network, Calibration, Iterable[tuple[str, CellWeights]]]:
-        return self.network, self.calibration, ((f"layers.{i}", one) for i, one in enumerate(self.network.layers))
+    def _network(self) -> tuple[Network, Iterable[tuple[str, CellWeights]]]:
+        return self.network, ((f"layers.{i}", one) for i, one in enumerate(self.network.layers))
+
+    def _calibration(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        return stored(self.calibration)

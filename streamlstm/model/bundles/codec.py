@@ -20,6 +20,7 @@ from streamlstm.model.bundles.whole_file import replace_file
 
 __all__ = [
     "MODEL_FORMAT",
+    "MODEL_FORMAT_2",
     "WINDOW_FORMAT",
     "bundle_format",
     "digest_of",
@@ -29,8 +30,10 @@ __all__ = [
     "write_bundle",
 ]
 
-MODEL_FORMAT = "streamlstm.bundle/2"
+MODEL_FORMAT = "streamlstm.bundle/3"
 """A causal model: scores sample by sample."""
+MODEL_FORMAT_2 = "streamlstm.bundle/2"
+"""The same before branches and tails had names; read, no longer written."""
 WINDOW_FORMAT = "streamlstm.window-bundle/1"
 """A whole-window model: scores recordings."""
 
@@ -46,15 +49,17 @@ def write_bundle(path: str | Path, tensors: dict[str, NDArray[Any]], manifest: d
     replace_file(Path(path), encode_tensors(tensors, metadata=metadata))
 
 
-def read_bundle(path: str | Path, *, expected: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read tensors and manifest of a bundle in the format `expected`.
+def read_bundle(
+    path: str | Path, *, expected: str, older: tuple[str, ...] = ()
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read tensors and manifest of a bundle in the format `expected`, or in one of those before it.
 
     Raises: BundleError when the file is missing, truncated, altered, foreign or of another format.
     """
     metadata, tensors = _read(path, with_tensors=True)
     manifest = _manifest(path, metadata)
-    if manifest.get("format") != expected:
-        _refuse(path, manifest, expected)
+    if manifest.get("format") not in (expected, *older):
+        _refuse(path, manifest, expected, older)
     claimed = manifest.pop("digest", None)
     found = digest_of(tensors, manifest)
     if claimed != found:
@@ -126,7 +131,7 @@ def _manifest(path: str | Path, metadata: dict[str, str]) -> dict[str, Any]:
         raise BundleError(f"{path}: the manifest is not JSON ({error}); the file was altered") from error
 
 
-def _refuse(path: str | Path, manifest: dict[str, Any], expected: str) -> NoReturn:
+def _refuse(path: str | Path, manifest: dict[str, Any], expected: str, older: tuple[str, ...]) -> NoReturn:
     found = manifest.get("format")
     if (expected, found) == (MODEL_FORMAT, WINDOW_FORMAT):
         arrangement = manifest.get("architecture", {}).get("arrangement")
@@ -134,9 +139,9 @@ def _refuse(path: str | Path, manifest: dict[str, Any], expected: str) -> NoRetu
             f"{path}: expected a causal model, got a whole-window one ({arrangement}), which needs samples that come "
             "after the one it scores; score recordings with it (streamlstm score), or train without --arrangement"
         )
-    if (expected, found) == (WINDOW_FORMAT, MODEL_FORMAT):
+    if expected == WINDOW_FORMAT and found in (MODEL_FORMAT, MODEL_FORMAT_2):
         raise BundleError(f"{path}: expected a whole-window model, got a causal one")
     raise BundleError(
-        f"{path}: this release reads {expected}, the file is {found!r} "
+        f"{path}: this release reads {' and '.join((expected, *older))}, the file is {found!r} "
         f"(written by streamlstm {manifest.get('library', 'unknown')}); train again or use that release"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,10 @@ from streamlstm.model.bundles.codec import WINDOW_FORMAT, bundle_format
 from streamlstm.model.windows.network import WindowArchitecture, WindowNetwork
 
 __all__ = ["WindowBundle", "WindowCalibration", "is_window_bundle"]
+
+_ARRAYS = ("scales", "statistics", "surprises", "fit")
+_NUMBERS = ("rows", "cluster_rows", "width")
+"""Fields of the calibration: those that are tensors of the file, and those that stand in its manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,6 @@ class WindowBundle(BundleBase):
     """
 
     FORMAT: ClassVar[str] = WINDOW_FORMAT
-    SCALARS: ClassVar[tuple[str, ...]] = ("rows", "cluster_rows", "width")
 
     network: WindowNetwork
     calibration: WindowCalibration
@@ -53,17 +56,19 @@ class WindowBundle(BundleBase):
     def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
         architecture = WindowArchitecture(**manifest["architecture"])
         layers = tuple(layer_of(tensors, name, cell) for name, cell, _ in architecture.layers)
-        arrays: dict[str, Any] = {
-            f.name: tensors[f"calibration.{f.name}"] for f in fields(WindowCalibration) if f.name not in cls.SCALARS
-        }
+        arrays: dict[str, Any] = {name: tensors[f"calibration.{name}"] for name in _ARRAYS}
         return {
             "network": WindowNetwork(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
             "calibration": WindowCalibration(**arrays, **manifest["calibration"]),
         }
 
-    def _parts(self) -> tuple[WindowNetwork, WindowCalibration, Iterable[tuple[str, CellWeights]]]:
+    def _network(self) -> tuple[WindowNetwork, Iterable[tuple[str, CellWeights]]]:
         names = (name for name, _, _ in self.network.architecture.layers)
-        return self.network, self.calibration, zip(names, self.network.layers, strict=True)
+        return self.network, zip(names, self.network.layers, strict=True)
+
+    def _calibration(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        c = self.calibration
+        return {name: getattr(c, name) for name in _ARRAYS}, {name: getattr(c, name) for name in _NUMBERS}
 
 
 def is_window_bundle(path: str | Path) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import LOWEST_ALARM, TRUST
 from streamlstm.model.bundles.window import WindowBundle
-from streamlstm.scoring.tails import Tail
+from streamlstm.model.calibration import Tail
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.windows.errors import estimate_rows, scorable, statistics_of
 from streamlstm.types import GapPolicy, Scores, Status

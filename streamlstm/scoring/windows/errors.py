@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
 from streamlstm.model.bundles.window import WindowCalibration
+from streamlstm.model.calibration import Tail
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.model.windows.batch import Window, gather_windows, without_holes
 from streamlstm.model.windows.network import WindowNetwork
 from streamlstm.scoring.calibration import cluster_rows
 from streamlstm.scoring.forward import INPUT_LIMIT
-from streamlstm.scoring.tails import Tail, fit_tail
+from streamlstm.scoring.tails import fit_tail
 
 __all__ = ["Estimates", "calibrate_windows", "estimate_rows", "measured", "scorable", "statistics_of", "width_for"]
 

@@ -59,11 +59,20 @@ def test_round_trip(saved: Path, tiny_bundle: ModelBundle) -> None:
 def test_names_in_the_file_are_those_of_every_version(saved: Path, tiny_bundle: ModelBundle) -> None:
     with safe_open(str(saved), framework="numpy") as file:
         stored = json.loads(file.metadata()["streamlstm"])["calibration"]
+        names = set(file.keys())
     c = tiny_bundle.calibration
+    assert {name for name in names if name.startswith("calibration.tails.ensemble")} == {
+        f"calibration.tails.ensemble/{width}.{array}"
+        for width in ("narrow", "wide")
+        for array in ("statistic", "surprise", "fit")
+    }
+    assert {"calibration.branches.network_residuals.scales", "calibration.total.fit"} <= names
     assert stored == {
+        "branches": ["network_residuals"],
+        "tails": list(c.tails),
         "rows": c.rows,
         "cluster_rows": c.cluster_rows,
-        "settle": c.burn_in,
+        "burn_in": c.burn_in,
         "warm_up": c.warm_up,
         "horizon": c.horizon,
     }
@@ -131,9 +140,10 @@ def test_an_altered_manifest_names_both_digests(saved: Path) -> None:
 
 
 def test_a_newer_format_names_both_versions(saved: Path) -> None:
-    rewrite(saved, "streamlstm.bundle/2", "streamlstm.bundle/9")
+    rewrite(saved, "streamlstm.bundle/3", "streamlstm.bundle/9")
     with pytest.raises(
-        BundleError, match=r"this release reads streamlstm\.bundle/2, the file is 'streamlstm\.bundle/9'"
+        BundleError,
+        match=r"this release reads streamlstm\.bundle/3 and streamlstm\.bundle/2, the file is 'streamlstm\.bundle/9'",
     ):
         ModelBundle.load(saved)
 

@@ -163,7 +163,7 @@ def test_verbs_there_and_back(
         for one, other in (
             (again.network.head_weight, bundle.network.head_weight),
             (again.standardizer.scale, bundle.standardizer.scale),
-            (again.calibration.part_statistics, bundle.calibration.part_statistics),
+            (again.calibration.total.statistic, bundle.calibration.total.statistic),
         ):
             assert one.tobytes() == other.tobytes()
 

@@ -1,0 +1,40 @@
+"""The branches there are: which are fitted, and how a calibration's numbers become branches again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from streamlstm.errors import BundleError
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.scoring.branches.network_residuals import NetworkResiduals
+from streamlstm.scoring.branches.protocol import Branch
+from streamlstm.scoring.state import StatePiece
+
+__all__ = ["branches_of", "network_residuals_of", "state_of"]
+
+
+def branches_of(bundle: ModelBundle) -> tuple[Branch, ...]:
+    """Return the branches of a bundle's score, in the order of its calibration.
+
+    Raises: BundleError for a branch that this release does not know.
+    """
+    if unknown := bundle.calibration.branches.keys() - _KNOWN.keys():
+        raise BundleError(
+            f"{bundle.label}: expected branches of the score among {', '.join(_KNOWN)}, got {min(unknown)!r}; "
+            "use the release that wrote the bundle, or train again"
+        )
+    return tuple(_KNOWN[name](bundle) for name in bundle.calibration.branches)
+
+
+def network_residuals_of(bundle: ModelBundle) -> NetworkResiduals:
+    """Return the branch of the network's residuals."""
+    held = bundle.calibration.branches[NetworkResiduals.name]
+    return NetworkResiduals(bundle.network.architecture, bundle.calibration.burn_in, held["scales"], held["widths"])
+
+
+def state_of(branches: Iterable[Branch]) -> Mapping[str, StatePiece]:
+    """Return the pieces of the state row of all branches."""
+    return {name: piece for branch in branches for name, piece in branch.state.items()}
+
+
+_KNOWN = {NetworkResiduals.name: network_residuals_of}

@@ -1,0 +1,117 @@
+"""What the network got wrong: running means of its squared errors, over a narrow and a wide width.
+
+Three residuals are measured (`streamlstm.kernels.residuals` has the formulas): of the reconstruction of the newest
+sample, of the forecast one sample ahead, and of the ensemble of all forecasts that were made for a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.kernels import advance_residuals, row_length
+from streamlstm.model.network import Architecture
+from streamlstm.scoring.branches.protocol import Measured, StateArrays
+from streamlstm.scoring.forward import ForwardResult, SeriesChunk
+from streamlstm.scoring.state import StatePiece
+
+__all__ = ["NetworkResiduals", "fit_scales", "widths_for"]
+
+_RESIDUALS = ("reconstruction", "forecast", "ensemble")
+_WIDTHS = ("narrow", "wide")
+_DEFAULT_PERIOD = 64
+_SCALE_FLOOR = 0.01
+"""In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter)
+has no error to measure, and without a floor the first rounding would be an alarm."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkResiduals:
+    """Shapes: scales float32 [3, C], root mean square of each residual; widths float32 [2] in samples, rising.
+
+    Units: burn_in in samples: the residuals of a younger stream are the start's, not the stream's, and enter no mean.
+    """
+
+    name: ClassVar[str] = "network_residuals"
+    parts: ClassVar[Sequence[str]] = tuple(f"{residual}/{width}" for residual in _RESIDUALS for width in _WIDTHS)
+    lightest_tail: ClassVar[float] = 0.15
+    """A mean of squared errors has a heavier tail than its clean sample shows; an exponential one would make a thousand
+    nats of a stream that has shifted."""
+
+    architecture: Architecture
+    burn_in: int
+    scales: NDArray[np.float32]
+    widths: NDArray[np.float32]
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[np.float32]]:
+        """Scales and widths."""
+        return {"scales": self.scales, "widths": self.widths}
+
+    @property
+    def state(self) -> Mapping[str, StatePiece]:
+        """One row of float32: the forecast for the next sample, the ring of forecasts, the means, channel energies."""
+        a = self.architecture
+        return {"rows": StatePiece(np.float32, (row_length(a.channels, a.forecast, len(self.widths)),))}
+
+    def advance(self, result: ForwardResult, state: StateArrays) -> Measured:
+        """Measure samples and advance the rows of their streams."""
+        count, channels = result.x.shape
+        measured = Measured(
+            statistics=np.empty((count, len(self.parts)), np.float32),
+            contribution=np.empty((count, channels), np.float32),
+            expected=np.empty((count, channels), np.float32),
+        )
+        advance_residuals(
+            result.slots,
+            x=result.x,
+            observed=result.observed,
+            reset=result.reset,
+            head=result.head,
+            scales=self.scales,
+            alphas=(2.0 / (self.widths + 1.0)).astype(np.float32),
+            burn_in=self.burn_in,
+            ages=result.ages,
+            rows=state["rows"],
+            means=measured.statistics,
+            contribution=measured.contribution,
+            expected=measured.expected,
+        )
+        return measured
+
+
+def widths_for(period_rows: int) -> NDArray[np.float32]:
+    """Return the narrow and the wide mean's width in samples: an eighth and a half of the period.
+
+    Half a period covers a beat; an eighth keeps the shape of what happens within one. Without a period (0) 64 samples
+    stand in. Bounds keep a mean a mean (8), also where a short period is chance, and, where the period is a day, its
+    memory shorter than most faults (128).
+    """
+    period = period_rows or _DEFAULT_PERIOD
+    return np.array([np.clip(period / 8, 8, 32), np.clip(period / 2, 32, 128)], np.float32)
+
+
+def fit_scales(architecture: Architecture, runs: Iterable[tuple[int, Iterable[SeriesChunk]]]) -> NDArray[np.float32]:
+    """Return the root mean square of each residual by channel [3, C], over observed values.
+
+    Each run is of one series, and counts from the row that is given with it.
+    """
+    p, channels = architecture.forecast, architecture.channels
+    squares, counts = np.zeros((3, channels)), np.zeros((3, channels))
+    for start, chunks in runs:
+        for chunk in chunks:
+            x = chunk.result.x
+            ensemble = np.zeros_like(x)
+            for h in range(1, p + 1):
+                ensemble += chunk.forecast(h) / p
+            counted = chunk.result.observed.astype(bool)
+            counted[: max(max(start, p) - chunk.begin, 0)] = False
+            for kind, estimate in enumerate((chunk.reconstruction(), chunk.forecast(1), ensemble)):
+                residual = np.where(counted, x - estimate, 0.0)
+                squares[kind] += (residual.astype(np.float64) ** 2).sum(axis=0)
+                counts[kind] += counted.sum(axis=0)
+    return np.maximum(np.sqrt(squares / np.maximum(counts, 1)), _SCALE_FLOOR).astype(np.float32)

@@ -1,0 +1,65 @@
+"""What a branch of the score is: statistics of each sample, whose tails are calibrated and whose surprises add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.scoring.forward import ForwardResult
+from streamlstm.scoring.state import StatePiece
+
+__all__ = ["Branch", "Measured", "StateArrays"]
+
+StateArrays = Mapping[str, NDArray[Any]]
+"""Arrays [S, ...] of all streams by the names of their pieces; a slot is zero until its stream's first sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a branch says of K samples.
+
+    Shapes: statistics float32 [K, parts], higher = less usual; contribution float32 [K, C], the channels' shares in
+    them, which add up to 1 by row; expected float32 [K, C], what it expected of each channel, standardised.
+    """
+
+    statistics: NDArray[np.float32]
+    contribution: NDArray[np.float32]
+    expected: NDArray[np.float32]
+
+
+class Branch(Protocol):
+    """One branch with its fitted numbers.
+
+    Its statistics of a sample depend on the samples of that stream alone, in their order, whatever the batches: all it
+    remembers of a stream lies in the pieces of its state.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of its fitted numbers in the calibration."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Names of its statistics; each has its own tail in the calibration."""
+
+    @property
+    def lightest_tail(self) -> float:
+        """Least shape that the tail of one of its statistics may have."""
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Its fitted numbers, as they stand in the calibration and in bundles."""
+
+    @property
+    def state(self) -> Mapping[str, StatePiece]:
+        """The pieces of a stream's state row that are its own."""
+
+    def advance(self, result: ForwardResult, state: StateArrays) -> Measured:
+        """Measure samples in arrival order, and advance the state of their streams.
+
+        Where `result.reset` is set the stream begins anew: what it remembered of it is zeroed first.
+        """
