@@ -20,12 +20,14 @@ import io
 import os
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -67,8 +69,11 @@ class Reach:
     by_line: dict[tuple[str, int], set[str]]
     seconds: dict[str, float]
 
-    def of(self, path: Path, line: int) -> list[str]:
-        tests = self.by_line.get((str(path), line), set())
+    def of(self, path: Path, mutant: Mutant) -> list[str]:
+        """Return the tests that reach a mutant, the quick ones first; all of its module's where it runs at import."""
+        tests = self.by_line.get((str(path), mutant.line), set())
+        if mutant.is_import_time or not tests:
+            tests = set().union(*(reached for (file, _), reached in self.by_line.items() if file == str(path)))
         return sorted((test for test in tests if self.seconds[test] < SLOWEST_S), key=self.seconds.__getitem__)
 
 
@@ -87,7 +92,20 @@ class _Contexts:
         self.seconds[report.nodeid] += report.duration
 
 
-def measure(rooms: list[str]) -> Reach:
+@contextmanager
+def shared_broker() -> Iterator[None]:
+    """Let every run of pytest use the broker that the first one that needs one starts; stop it at the end."""
+    with tempfile.TemporaryDirectory(prefix="streamlstm-mutants-", ignore_cleanup_errors=True) as folder:
+        os.environ["STREAMLSTM_TEST_BROKER"] = folder
+        try:
+            yield
+        finally:
+            if Path(folder, "broker").exists():
+                stop = [str(ROOT / "deploy" / "kafka" / "broker"), "stop", str(Path(folder, "broker"))]
+                subprocess.run(stop, check=False, capture_output=True)
+
+
+def measure(rooms: list[str], select: str) -> Reach:
     """Run the rooms' tests once, in a process of their own."""
     folder = Path(tempfile.mkdtemp(prefix="streamlstm-mutants-"))
 
@@ -96,7 +114,7 @@ def measure(rooms: list[str]) -> Reach:
         cover.start()
         contexts = _Contexts(cover)
         tests = dict.fromkeys(test for room in rooms for test in TESTS[room] if (ROOT / test).exists())
-        code = int(pytest.main([*_options(), *tests], [contexts]))
+        code = int(pytest.main([*_options(), "-k", select, *tests], [contexts]))
         cover.stop()
         cover.save()
         (folder / "seconds").write_bytes(msgspec.json.encode(contexts.seconds))
@@ -173,10 +191,21 @@ def _forked(run: Any, limit_s: float, *, is_quiet: bool) -> int:
     return -1
 
 
-def equivalents() -> set[tuple[str, str, str]]:
-    """Read file, before and after of the mutants that cannot be found."""
-    lines = [line for line in EQUIVALENT.read_text("utf-8").splitlines() if line and not line.startswith("#")]
-    return {tuple(line.split("  ##")[0].split("  ")[:3]) for line in lines}  # type: ignore[misc]
+def name_of(path: Path, mutant: Mutant) -> str:
+    """Return what a mutant is called in equivalent.txt: its file, its place, and what is changed into what."""
+    return f"{path.relative_to(PACKAGE)}  {mutant.place}  {mutant.before}  ->  {mutant.after}"
+
+
+def equivalents() -> set[str]:
+    """Read the names of the mutants that cannot be found. Each has a reason."""
+    known = set()
+    for number, line in enumerate(EQUIVALENT.read_text("utf-8").splitlines(), 1):
+        if line and not line.startswith("#"):
+            name, mark, reason = line.partition("  ##  ")
+            if not mark or not reason.strip() or "  ->  " not in name:
+                sys.exit(f"{EQUIVALENT.name}:{number}: expected FILE  PLACE  BEFORE  ->  AFTER  ##  why, got {line!r}")
+            known.add(name)
+    return known
 
 
 def main() -> None:
@@ -185,6 +214,7 @@ def main() -> None:
     parser.add_argument("rooms", nargs="*", choices=[[], *TESTS], help="default: all but evaluation and jobs")
     parser.add_argument("--only", action="append", default=[], metavar="FILE", help="mutants of these files alone")
     parser.add_argument("--of", type=float, default=1.0, metavar="SHARE", help="the share of the mutants that is tried")
+    parser.add_argument("-k", dest="select", default="", metavar="EXPRESSION", help="which tests, as pytest's -k")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
@@ -193,19 +223,26 @@ def main() -> None:
     rooms = rooms or ["scoring", "streaming", "service", "adapters", "training"]
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    reach = measure(rooms)
+    with shared_broker():
+        _try_mutants(given, rooms, only)
+
+
+def _try_mutants(given: argparse.Namespace, rooms: list[str], only: list[Path]) -> None:
+    reach = measure(rooms, given.select)
     known, draw = equivalents(), random.Random(given.seed)
     files = only or [path for room in rooms for path in sorted((PACKAGE / room).rglob("*.py"))]
     chosen = []
     for path in files:
         for mutant in mutants(path.read_text("utf-8")):
-            key = (str(path.relative_to(PACKAGE)), mutant.before, mutant.after)
-            if draw.random() < given.of and key not in known:
+            if draw.random() < given.of:
                 chosen.append((path, mutant))
+    left_out = len(chosen)
+    chosen = [(path, mutant) for path, mutant in chosen if name_of(path, mutant) not in known]
+    left_out -= len(chosen)
     found, began = defaultdict(list), time.monotonic()
 
     def judge(path: Path, mutant: Mutant) -> tuple[Path, Mutant, bool]:
-        tests = reach.of(path, mutant.line)
+        tests = reach.of(path, mutant)
         return path, mutant, is_found(path, mutant, tests, sum(reach.seconds[test] for test in tests))
 
     with ThreadPoolExecutor(given.jobs) as pool:
@@ -213,10 +250,11 @@ def main() -> None:
             room = path.relative_to(PACKAGE).parts[0]
             found[room].append(is_dead)
             if not is_dead:
-                where = path.relative_to(PACKAGE)
-                print(f"{where}:{mutant.line}  {mutant.before}  ->  {mutant.after}", flush=True)
+                print(f"{name_of(path, mutant)}  ##  line {mutant.line}", flush=True)
             if number % 50 == 0:
                 print(f"{number} of {len(chosen)}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    if left_out:
+        print(f"mutants: {left_out} in {EQUIVALENT.name}, not tried")
     for room, dead in found.items():
         print(f"mutants: {room}: {sum(dead)} of {len(dead)} found ({sum(dead) / len(dead):.1%})")
 

@@ -39,6 +39,10 @@ class Mutant:
     """A changed module. `before` and `after` are the changed expression or statement."""
 
     line: int
+    place: str
+    """The function or class that it stands in, as `Class.method`; `module` outside of any."""
+    is_import_time: bool
+    """Whether it runs when the module is imported: a constant, a default, a field."""
     before: str
     after: str
     tree: ast.Module
@@ -48,24 +52,33 @@ def mutants(source: str) -> Iterator[Mutant]:
     """Yield every mutant of a module in the order of its lines."""
     original = ast.parse(source)
     sites = list(_sites(original))
-    for number, before in enumerate(sites):
+    for number, (before, place, is_import_time) in enumerate(sites):
         for variant in range(len(list(_variants(before)))):
             tree = copy.deepcopy(original)
-            node = list(_sites(tree))[number]
+            node = list(_sites(tree))[number][0]
             after = list(_variants(node))[variant]
             _replace(tree, node, after)
             ast.fix_missing_locations(tree)
-            yield Mutant(before.lineno, _text(before), _text(after), tree)
+            yield Mutant(before.lineno, place or "module", is_import_time, _text(before), _text(after), tree)
 
 
-def _sites(tree: ast.Module) -> Iterator[ast.expr | ast.stmt]:
-    """Yield the nodes that can be changed; annotations, docstrings, messages and what only logs are left alone."""
-    waiting: list[ast.AST] = [tree]
+def _sites(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str, bool]]:
+    """Yield the nodes that can be changed, with their place, and whether they run at import.
+
+    Annotations, docstrings, messages and what only logs are left alone.
+    """
+    waiting: list[tuple[ast.AST, str, bool]] = [(tree, "", True)]
     while waiting:
-        node = waiting.pop()
+        node, place, is_import_time = waiting.pop()
         if isinstance(node, ast.expr | ast.stmt) and any(True for _ in _variants(node)):
-            yield node
-        waiting.extend(reversed(list(_children(node))))
+            yield node, place, is_import_time
+        bodies: set[int] = set()
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            place = f"{place}.{node.name}" if place else node.name
+            if not isinstance(node, ast.ClassDef):
+                bodies = set(map(id, node.body))
+        for child in reversed(list(_children(node))):
+            waiting.append((child, place, is_import_time and id(child) not in bodies))
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
