@@ -19,7 +19,7 @@ from streamlstm.errors import SnapshotError
 from streamlstm.ports import Snapshot
 from streamlstm.types import TopicPartition
 
-__all__ = ["CHUNK_BYTES", "Place", "generation_prefix", "key_prefix", "newest", "pack"]
+__all__ = ["CHUNK_BYTES", "Generation", "generation_prefix", "key_prefix", "newest", "pack"]
 
 CHUNK_BYTES = 900_000
 """Kafka refuses records above 1,048,588 bytes unless told otherwise; this leaves room for key, headers and batch."""
@@ -28,7 +28,7 @@ _FORMAT = 1
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the chunks of one generation add up to. `sequence` grows by one a save."""
+    """What the chunks of one generation add up to. `sequence` grows by one with each save."""
 
     format: int
     sequence: int
@@ -38,11 +38,13 @@ class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
-class Place(NamedTuple):
-    """Where the newest complete snapshot of a partition lies."""
+class Generation(NamedTuple):
+    """The generation that holds a complete snapshot."""
 
-    generation: str
+    letter: str
+    """`a` or `b`."""
     sequence: int
+    """How many saves there have been, up to its own."""
 
 
 def key_prefix(group: str, partition: TopicPartition) -> str:
@@ -50,15 +52,15 @@ def key_prefix(group: str, partition: TopicPartition) -> str:
     return f"{quote(group, safe='')}/{quote(partition.topic, safe='')}/{partition.partition}/"
 
 
-def generation_prefix(prefix: str, after: Place | None) -> str:
+def generation_prefix(prefix: str, after: Generation | None) -> str:
     """Return the prefix of the generation to write next: the one that the newest complete snapshot does not occupy."""
-    return f"{prefix}{'b' if after is not None and after.generation == 'a' else 'a'}/"
+    return f"{prefix}{'b' if after is not None and after.letter == 'a' else 'a'}/"
 
 
 def pack(
-    prefix: str, snapshot: Snapshot, after: Place | None, *, chunk_bytes: int = CHUNK_BYTES
-) -> tuple[list[tuple[str, bytes]], Place]:
-    """Cut a snapshot into pairs, in the order in which they must be written; also return the place it takes."""
+    prefix: str, snapshot: Snapshot, after: Generation | None, *, chunk_bytes: int = CHUNK_BYTES
+) -> tuple[list[tuple[str, bytes]], Generation]:
+    """Cut a snapshot into pairs, in the order in which they must be written; also return their generation."""
     target = generation_prefix(prefix, after)
     payload = memoryview(snapshot.payload)
     chunks = [bytes(payload[at : at + chunk_bytes]) for at in range(0, len(payload), chunk_bytes)]
@@ -72,20 +74,20 @@ def pack(
     )
     pairs = [(f"{target}{index}", chunk) for index, chunk in enumerate(chunks)]
     pairs.append((f"{target}manifest", msgspec.json.encode(manifest)))
-    return pairs, Place(target[-2], manifest.sequence)
+    return pairs, Generation(target[-2], manifest.sequence)
 
 
-def newest(prefix: str, pairs: Mapping[str, bytes]) -> tuple[Snapshot, Place] | None:
+def newest(prefix: str, pairs: Mapping[str, bytes]) -> tuple[Snapshot, Generation] | None:
     """Return the newest snapshot whose chunks are all there and add up; None when there is none.
 
     Raises: SnapshotError when a manifest was written by another version of the format.
     """
-    whole = [found for generation in "ab" if (found := _assemble(prefix, generation, pairs)) is not None]
+    whole = [found for letter in "ab" if (found := _assemble(prefix, letter, pairs)) is not None]
     return max(whole, key=lambda found: found[1].sequence, default=None)
 
 
-def _assemble(prefix: str, generation: str, pairs: Mapping[str, bytes]) -> tuple[Snapshot, Place] | None:
-    key = f"{prefix}{generation}/manifest"
+def _assemble(prefix: str, letter: str, pairs: Mapping[str, bytes]) -> tuple[Snapshot, Generation] | None:
+    key = f"{prefix}{letter}/manifest"
     raw = pairs.get(key)
     if raw is None:
         return None
@@ -98,9 +100,9 @@ def _assemble(prefix: str, generation: str, pairs: Mapping[str, bytes]) -> tuple
             f"snapshot {key}: expected format {_FORMAT}, got {manifest.format}; "
             "it was written by another version of streamlstm: run that version, or choose another app.id"
         )
-    chunks = [pairs.get(f"{prefix}{generation}/{index}") for index in range(manifest.chunks)]
+    chunks = [pairs.get(f"{prefix}{letter}/{index}") for index in range(manifest.chunks)]
     payload = b"".join(chunk for chunk in chunks if chunk is not None)
     # A chunk that is missing, cut short or left over from another save changes the digest.
     if len(payload) != manifest.size or hashlib.sha256(payload).hexdigest() != manifest.sha256:
         return None
-    return Snapshot(manifest.offset, payload), Place(generation, manifest.sequence)
+    return Snapshot(manifest.offset, payload), Generation(letter, manifest.sequence)

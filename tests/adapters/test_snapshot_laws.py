@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from streamlstm.adapters.snapshots import CHUNK_BYTES, Place, key_prefix, newest, pack
+from streamlstm.adapters.snapshots import CHUNK_BYTES, Generation, key_prefix, newest, pack
 from streamlstm.errors import SnapshotError
 from streamlstm.ports import Snapshot
 from streamlstm.types import TopicPartition
@@ -43,7 +43,7 @@ def test_a_save_that_was_interrupted_leaves_the_one_before(log, kept):
     store = log.snapshots()
     store.save(PARTITION, Snapshot(10, b"first"))
     store.save(PARTITION, Snapshot(20, LARGE))
-    pairs, _ = pack(prefix_of(log), Snapshot(30, LARGE[::-1]), Place("b", 2))
+    pairs, _ = pack(prefix_of(log), Snapshot(30, LARGE[::-1]), Generation("b", 2))
     assert len(pairs) == 4
     log.put_snapshot_pairs(dict(pairs[:kept]))
     fresh = log.snapshots()
@@ -67,10 +67,10 @@ def test_an_altered_chunk_is_never_returned(log):
 def test_every_missing_pair_makes_a_snapshot_incomplete():
     prefix = key_prefix("app/1", PARTITION)
     assert prefix == "app%2F1/telemetry.ward/3/"
-    pairs, place = pack(prefix, Snapshot(7, b"abcdefgh"), None, chunk_bytes=3)
-    assert place == Place("a", 1)
+    pairs, generation = pack(prefix, Snapshot(7, b"abcdefgh"), None, chunk_bytes=3)
+    assert generation == Generation("a", 1)
     assert [len(value) for _, value in pairs[:-1]] == [3, 3, 2]
-    assert newest(prefix, dict(pairs)) == (Snapshot(7, b"abcdefgh"), place)
+    assert newest(prefix, dict(pairs)) == (Snapshot(7, b"abcdefgh"), generation)
     for key, _ in pairs:
         assert newest(prefix, {at: value for at, value in pairs if at != key}) is None
 

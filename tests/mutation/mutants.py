@@ -33,6 +33,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 # What tests import at any rate is imported once, before the forks.
@@ -44,6 +45,7 @@ import numpy  # noqa: F401
 import pydantic  # noqa: F401
 import pytest
 import scipy.linalg  # noqa: F401
+import waiting
 from mutate import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,6 +62,9 @@ TESTS = {
 }
 SLOWEST_S = 6.0
 """A test that takes longer is left out: it would run for every mutant that it does not find."""
+
+PATIENCE_S = 20.0
+"""How long tests wait under a mutant for what may never come."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def is_found(path: Path, mutant: Mutant, tests: list[str], seconds: float) -> bo
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
     def run() -> int:
+        waiting.PATIENCE_S = PATIENCE_S
         original = SourceFileLoader.get_code
 
         def get_code(loader: SourceFileLoader, name: str) -> Any:
@@ -145,7 +151,7 @@ def is_found(path: Path, mutant: Mutant, tests: list[str], seconds: float) -> bo
         SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
         return int(pytest.main([*_options(), "-x", *tests]))
 
-    return bool(tests) and _forked(run, 10 * seconds + 30, is_quiet=True) != 0
+    return bool(tests) and _forked(run, 5 * seconds + 30, is_quiet=True) != 0
 
 
 def _options() -> list[str]:

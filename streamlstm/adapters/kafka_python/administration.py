@@ -1,4 +1,4 @@
-"""Creating the topics we write to, and looking at a cluster without starting a worker."""
+"""Creating the topics we write to, and checking a cluster without starting a worker."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def create_missing_topics(
 def check(
     settings: KafkaSettings, *, topics: Sequence[str], output_topics: Mapping[str, OutputTopic] | None = None
 ) -> list[Finding]:
-    """Look whether the broker answers, each input exists, and each output exists or may be created."""
+    """Check that the broker answers, that each input exists, and that each output exists or may be created."""
     subject = f"kafka {settings.bootstrap_servers}"
     try:
         admin = connect_admin(settings)

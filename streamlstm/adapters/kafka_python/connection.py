@@ -28,6 +28,7 @@ from kafka.errors import (
     UnknownMemberIdError,
 )
 from kafka.net.compat import KafkaNetClient
+from kafka.net.selector import NetworkSelector
 
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
 from streamlstm.errors import FencedError, TransportError, UnreachableError
@@ -56,7 +57,7 @@ _FENCED = (
     UnknownMemberIdError,
 )
 
-# What the client's log says, likeliest cause first, and what it means to a person.
+# Patterns of the client's log, the likeliest cause first, and what each means to an operator.
 _CAUSES = (
     (
         "SaslAuthenticationFailed",
@@ -73,8 +74,8 @@ _CAUSES = (
         "WRONG_VERSION_NUMBER|UNEXPECTED_EOF|RECORD_LAYER_FAILURE",
         "the broker does not speak TLS there, but security_protocol is {s.security_protocol}",
     ),
-    # The broker's refusal and its hanging up often arrive together, and then the client sees the latter only. That its
-    # version is known tells that it had answered before.
+    # The broker's refusal and its hanging up often arrive together, and then the client sees the latter alone. A broker
+    # whose version is known had answered before.
     (r"broker_version=\(.*Connection lost: .*disconnected", "{after_greeting}"),
     ("DNS", "the host name cannot be resolved"),
     ("ECONNREFUSED", "nothing listens there (connection refused): is the broker running?"),
@@ -158,13 +159,15 @@ class _CauseLog(logging.Handler):
 def _connect(build: Callable[..., Any], settings: KafkaSettings, **options: Any) -> Any:
     """Build a client, which connects at once.
 
-    Raises: UnreachableError with the cause within `settings.connect_timeout_s`.
+    Raises: UnreachableError with the cause within `settings.connect_timeout_s`; TransportError for an address that is
+    none. What was opened is closed then.
     """
-    clients: list[KafkaNetClient] = []
+    made: list[NetworkSelector | KafkaNetClient] = []
 
-    def keep(**configs: Any) -> KafkaNetClient:
-        clients.append(KafkaNetClient(**configs))
-        return clients[-1]
+    def make(**configs: Any) -> KafkaNetClient:
+        made.append(NetworkSelector(**configs))
+        made.append(KafkaNetClient(net=made[0], **configs))
+        return made[-1]
 
     common = settings.client_options()
     causes = _CauseLog()
@@ -174,14 +177,21 @@ def _connect(build: Callable[..., Any], settings: KafkaSettings, **options: Any)
         propagate, logger.propagate = logger.propagate, False
         logger.addHandler(causes)
         try:
-            return build(kafka_client=keep, **common, **options)
-        except KafkaError as error:
-            # A constructor that raises leaves its network thread running.
-            for client in clients:
-                client.close()
-            raise UnreachableError(
-                f"cannot reach Kafka at {settings.bootstrap_servers}: {_cause(causes.lines, settings) or error}"
-            ) from error
+            return build(kafka_client=make, **common, **options)
+        except BaseException as error:
+            # A constructor that raises leaves its sockets open, and its network thread running.
+            for part in reversed(made):
+                part.close()
+            if isinstance(error, KafkaError):
+                raise UnreachableError(
+                    f"cannot reach Kafka at {settings.bootstrap_servers}: {_cause(causes.lines, settings) or error}"
+                ) from error
+            if isinstance(error, ValueError | TypeError):  # what kafka-python makes of an address without a port number
+                raise TransportError(
+                    f"cannot connect to Kafka at {settings.bootstrap_servers}: {error}; "
+                    "expected HOST:PORT, several separated by commas"
+                ) from error
+            raise
         finally:
             logger.removeHandler(causes)
             logger.propagate = propagate

@@ -37,15 +37,15 @@ class RebalanceBridge(AsyncConsumerRebalanceListener):  # type: ignore[misc]
         self._failure: BaseException | None = None
 
     async def on_partitions_assigned(self, assigned: Collection[KafkaPartition]) -> None:
-        """Tell of new partitions, and wait until they are taken over."""
+        """Assign new partitions, and wait until the listener has started them."""
         await self._run(self._on_assigned, assigned)
 
     async def on_partitions_revoked(self, revoked: Collection[KafkaPartition]) -> None:
-        """Tell of partitions that go, and wait until they are handed back."""
+        """Revoke partitions, and wait until the listener has handed them back."""
         await self._run(self._on_revoked, revoked)
 
     async def on_partitions_lost(self, lost: Collection[KafkaPartition]) -> None:
-        """Tell of partitions that are gone, and wait until they are dropped."""
+        """Report partitions that are lost, and wait until the listener has dropped them."""
         await self._run(self._on_lost, lost)
 
     def raise_failure(self) -> None:

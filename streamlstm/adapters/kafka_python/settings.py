@@ -58,6 +58,6 @@ class KafkaSettings:
             "ssl_certfile": self.cert_file,
             "ssl_keyfile": self.key_file,
             "ssl_password": self.key_password,
-            # A broker that restarts is back within seconds: look at least every 2 s (the client's own limit is 30 s).
+            # A broker that restarts is back within seconds: try at least every 2 s (the client's own limit is 30 s).
             "reconnect_backoff_max_ms": 2000,
         }

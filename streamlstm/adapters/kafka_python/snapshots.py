@@ -18,7 +18,7 @@ from streamlstm.adapters.kafka_python.connection import (
     errors,
 )
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
-from streamlstm.adapters.snapshots import Place, generation_prefix, key_prefix, newest, pack
+from streamlstm.adapters.snapshots import Generation, generation_prefix, key_prefix, newest, pack
 from streamlstm.ports import Snapshot
 from streamlstm.types import TopicPartition
 
@@ -39,7 +39,7 @@ class KafkaSnapshots:
         self._topic = topic
         self._group = group
         self._producer: KafkaProducer | None = None
-        self._known: dict[TopicPartition, tuple[Place | None, set[str]]] = {}
+        self._known: dict[TopicPartition, tuple[Generation | None, set[str]]] = {}
 
     def save(self, partition: TopicPartition, snapshot: Snapshot) -> None:
         """Store a snapshot durably; an interrupted call leaves the one before it intact.
@@ -51,17 +51,17 @@ class KafkaSnapshots:
         after, keys = self._known[partition]
         prefix = key_prefix(self._group, partition)
         target = generation_prefix(prefix, after)
-        pairs, place = pack(prefix, snapshot, after)
+        pairs, generation = pack(prefix, snapshot, after)
         written = {key for key, _ in pairs}
         stale = {key for key in keys if key.startswith(target)} - written
-        what = f"save the snapshot of {partition.topic}-{partition.partition} to {self._topic}"
-        with errors(what):
+        action = f"save the snapshot of {partition.topic}-{partition.partition} to {self._topic}"
+        with errors(action):
             # From here on the generation is neither the old one nor the new one, should this fail.
             self._known[partition] = after, keys | written
             for start in range(0, len(pairs), _CHUNKS_IN_FLIGHT):
                 self._send(prefix, pairs[start : start + _CHUNKS_IN_FLIGHT])
             self._send(prefix, [(key, None) for key in sorted(stale)])
-        self._known[partition] = place, (keys | written) - stale
+        self._known[partition] = generation, (keys | written) - stale
 
     def load(self, partition: TopicPartition) -> Snapshot | None:
         """Return the newest complete snapshot, or None."""
@@ -71,11 +71,11 @@ class KafkaSnapshots:
         consumer = connect_consumer(self._settings, group_id=None, max_partition_fetch_bytes=8 * 1024 * 1024)
         try:
             with errors(f"read the snapshots of {partition.topic}-{partition.partition} from {self._topic}"):
-                place = KafkaPartition(self._topic, self._number(producer, prefix))
-                consumer.assign([place])
-                end = consumer.end_offsets([place], timeout_ms=REQUEST_TIMEOUT_MS)[place]
-                consumer.seek(place, consumer.beginning_offsets([place], timeout_ms=REQUEST_TIMEOUT_MS)[place])
-                while consumer.position(place, REQUEST_TIMEOUT_MS) < end:
+                stored = KafkaPartition(self._topic, self._number(producer, prefix))
+                consumer.assign([stored])
+                end = consumer.end_offsets([stored], timeout_ms=REQUEST_TIMEOUT_MS)[stored]
+                consumer.seek(stored, consumer.beginning_offsets([stored], timeout_ms=REQUEST_TIMEOUT_MS)[stored])
+                while consumer.position(stored, REQUEST_TIMEOUT_MS) < end:
                     for records in consumer.poll(timeout_ms=_POLL_MS, max_records=100).values():
                         for record in records:
                             _apply(pairs, prefix, record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
 from typing import Any, Literal
 
@@ -22,9 +22,10 @@ from streamlstm.adapters.kafka_python.connection import (
     connect_producer,
     errors,
 )
+from streamlstm.adapters.kafka_python.reading import to_record
 from streamlstm.adapters.kafka_python.rebalance import RebalanceBridge
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
-from streamlstm.errors import StreamLstmError, TransportError
+from streamlstm.errors import TransportError
 from streamlstm.ports import AssignmentListener
 from streamlstm.types import Output, Record, TopicPartition
 
@@ -84,26 +85,26 @@ class KafkaTransport:
         )
         try:
             producer = connect_producer(self._settings)
-        except StreamLstmError:
+            bridge = RebalanceBridge(
+                on_assigned=self._assign,
+                on_revoked=self._revoke,
+                on_lost=self._lose,
+                # There is no public way to hand a callback to the client's network thread.
+                call_on_network_thread=consumer._net.call_soon_threadsafe,
+            )
+            self._listener = listener
+            self._opened = consumer, producer, bridge
+            with errors(f"subscribe to {', '.join(self._topics)}"):
+                if any(is_pattern(topic) for topic in self._topics):
+                    consumer.subscribe(pattern=_pattern(self._topics, self._output_topics), listener=bridge)
+                else:
+                    consumer.subscribe(topics=list(self._topics), listener=bridge)
+        except BaseException:
             consumer.close(timeout_ms=_CLOSE_TIMEOUT_MS)
+            if self._opened is not None:
+                self._opened = None
+                producer.close(timeout=_CLOSE_TIMEOUT_MS / 1000)
             raise
-        bridge = RebalanceBridge(
-            on_assigned=self._assign,
-            on_revoked=self._revoke,
-            on_lost=self._lose,
-            # There is no public way to hand a callback to the client's network thread.
-            call_on_network_thread=consumer._net.call_soon_threadsafe,
-        )
-        self._listener = listener
-        self._opened = consumer, producer, bridge
-        if any(is_pattern(topic) for topic in self._topics):
-            # A pattern never matches what this worker writes itself: it would feed on its own output.
-            own = "|".join(re.escape(topic) for topic in self._output_topics)
-            wanted = "|".join(map(translate, self._topics))
-            pattern = f"(?!(?:{own})$)(?:{wanted})" if own else wanted
-            consumer.subscribe(pattern=pattern, listener=bridge)
-        else:
-            consumer.subscribe(topics=list(self._topics), listener=bridge)
 
     def poll(self, *, max_records: int, timeout_ms: int) -> Mapping[TopicPartition, Sequence[Record]]:
         """Return the next records by partition, in offset order; empty after `timeout_ms`."""
@@ -124,18 +125,7 @@ class KafkaTransport:
         if not batches and consumer.group_metadata().state == MemberState.REBALANCING:
             consumer._coordinator.request_rejoin()
         return {
-            TopicPartition(*partition): [
-                Record(
-                    record.topic,
-                    record.partition,
-                    record.offset,
-                    record.key,
-                    record.value,
-                    record.timestamp,
-                    tuple(record.headers) if record.headers else (),
-                )
-                for record in records
-            ]
+            TopicPartition(*partition): [to_record(record) for record in records]
             for partition, records in batches.items()
         }
 
@@ -160,16 +150,16 @@ class KafkaTransport:
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         """Return the oldest offset still held and the end offset (of committed records)."""
-        place = KafkaPartition(*partition)
+        wanted = KafkaPartition(*partition)
         with errors(f"read the bounds of {partition.topic}-{partition.partition}"):
-            oldest = self._clients[0].beginning_offsets([place], timeout_ms=REQUEST_TIMEOUT_MS)[place]
-            end = self._clients[0].end_offsets([place], timeout_ms=REQUEST_TIMEOUT_MS)[place]
+            oldest = self._clients[0].beginning_offsets([wanted], timeout_ms=REQUEST_TIMEOUT_MS)[wanted]
+            end = self._clients[0].end_offsets([wanted], timeout_ms=REQUEST_TIMEOUT_MS)[wanted]
         return int(oldest), int(end)
 
     def commit(self, outputs: Sequence[Output], offsets: Mapping[TopicPartition, int]) -> None:
         """Publish outputs, then commit offsets.
 
-        1. send every output; 2. wait until each is acknowledged, and look at each; 3. commit the offsets with the
+        1. send every output; 2. wait for every acknowledgement, and check each; 3. commit the offsets with the
         group's generation. On any failure no offset is committed; outputs may then be published again.
 
         Raises: TransportError naming the topic; FencedError when the group has moved on.
@@ -188,9 +178,9 @@ class KafkaTransport:
                 with errors(_publishing(output)):
                     raise future.exception or KafkaError("not acknowledged in time")
         if offsets:
-            places = {KafkaPartition(*at): OffsetAndMetadata(offset, "", -1) for at, offset in offsets.items()}
+            positions = {KafkaPartition(*at): OffsetAndMetadata(offset, "", -1) for at, offset in offsets.items()}
             with errors(f"commit the offsets of group {self._group!r}"):
-                consumer.commit(places, timeout_ms=DELIVERY_TIMEOUT_MS)
+                consumer.commit(positions, timeout_ms=DELIVERY_TIMEOUT_MS)
 
     def close(self) -> None:
         """Leave the group (on_revoked is called first) and release everything."""
@@ -244,3 +234,13 @@ class KafkaTransport:
 def _publishing(output: Output) -> str:
     size = len(output.key or b"") + len(output.value or b"")
     return f"publish a record of {size} bytes to {output.topic}"
+
+
+def _pattern(topics: Sequence[str], own: Iterable[str]) -> str:
+    """Return the regular expression of the names to read: those that match, but never what this worker itself writes.
+
+    It would feed on its own output.
+    """
+    wanted = "|".join(map(translate, topics))
+    outputs = "|".join(map(re.escape, own))
+    return f"(?!(?:{outputs})$)(?:{wanted})" if outputs else wanted

@@ -23,9 +23,9 @@ import msgspec
 from streamlstm.errors import TransportError, UnreachableError
 from streamlstm.types import MISSING_TIME_MS, Record, TopicPartition
 
-__all__ = ["Database", "Partition", "Retention", "Row"]
+__all__ = ["Database", "Retention", "Row", "StoredPartition"]
 
-_APPLICATION_ID = 0x534C534D  # "SLSM": what `file` and this reader know the format by
+_APPLICATION_ID = 0x534C534D  # "SLSM": how `file` and this reader recognize the format
 _FORMAT = 1
 _SLOT = 1 << 40  # offsets a partition can hold; leaves 2**23 partitions within SQLite's 63-bit keys
 _BUSY_TIMEOUT_S = 15.0  # a commit takes milliseconds: whoever holds the lock for longer is stuck
@@ -51,7 +51,7 @@ _decode_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What keeps the file bounded; a partition drops its oldest records beyond either limit."""
+    """What keeps the file bounded: a partition drops its oldest records beyond either limit."""
 
     max_records: int | None = None
     """Records a partition."""
@@ -60,19 +60,24 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
-    """One partition's place in the file and its bounds."""
+class StoredPartition:
+    """One partition: the slot that it has in the file, and its bounds."""
 
     slot: int
     topic: str
-    partition: int
+    number: int
     oldest: int
     end: int
+
+    @property
+    def name(self) -> TopicPartition:
+        """Topic and number."""
+        return TopicPartition(self.topic, self.number)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record to append; `partition` None: chosen from the key."""
+    """One record to append; its partition follows from the key."""
 
     topic: str
     key: bytes | None
@@ -125,7 +130,7 @@ class Database:
                 "INSERT INTO partitions (topic, partition) VALUES (?, ?)", [(topic, n) for n in range(partitions)]
             )
 
-    def partitions(self, topic: str | None = None) -> list[Partition]:
+    def partitions(self, topic: str | None = None) -> list[StoredPartition]:
         """Return the partitions of one topic, or of all, in order."""
         with self._errors("read the topics"):
             rows = self._connection.execute(
@@ -133,30 +138,30 @@ class Database:
                 "ORDER BY topic, partition",
                 (topic,),
             )
-            return [Partition(*row) for row in rows]
+            return [StoredPartition(*row) for row in rows]
 
-    def partition(self, place: TopicPartition) -> Partition:
+    def partition(self, name: TopicPartition) -> StoredPartition:
         """Return one partition. Raises: TransportError when it does not exist."""
-        for found in self.partitions(place.topic):
-            if found.partition == place.partition:
+        for found in self.partitions(name.topic):
+            if found.name == name:
                 return found
-        raise TransportError(f"{self.path}: topic {place.topic!r} has no partition {place.partition}")
+        raise TransportError(f"{self.path}: topic {name.topic!r} has no partition {name.partition}")
 
     def append(self, rows: Sequence[Row]) -> None:
         """Append records, each to the partition that its key hashes to (inside a transaction).
 
         A topic that is missing is created with one partition. A record without key goes to partition 0.
         """
-        places: dict[str, list[Partition]] = {}
+        partitions: dict[str, list[StoredPartition]] = {}
         ends: dict[int, int] = {}
         now_ms = time.time_ns() // 1_000_000
         values = []
         for row in rows:
-            if row.topic not in places:
+            if row.topic not in partitions:
                 self.create_topic(row.topic, 1)
-                places[row.topic] = self.partitions(row.topic)
-                ends.update((found.slot, found.end) for found in places[row.topic])
-            choices = places[row.topic]
+                partitions[row.topic] = self.partitions(row.topic)
+                ends.update((found.slot, found.end) for found in partitions[row.topic])
+            choices = partitions[row.topic]
             slot = choices[zlib.crc32(row.key) % len(choices) if row.key is not None else 0].slot
             timestamp_ms = now_ms if row.timestamp_ms == MISSING_TIME_MS else row.timestamp_ms
             headers = _encode_headers(row.headers) if row.headers else None
@@ -167,56 +172,52 @@ class Database:
             "UPDATE partitions SET end = ? WHERE slot = ?", [(end, slot) for slot, end in ends.items()]
         )
 
-    def read(self, place: Partition, *, start: int, limit: int, end: int | None = None) -> list[Record]:
+    def read(self, partition: StoredPartition, *, start: int, limit: int, end: int | None = None) -> list[Record]:
         """Return at most `limit` records from offset `start` on, before `end` where given."""
-        topic, partition, base = place.topic, place.partition, place.slot * _SLOT
+        topic, number, base = partition.topic, partition.number, partition.slot * _SLOT
         stop = base + (_SLOT if end is None else end)
-        with self._errors(f"read {topic}-{partition}@{start}"):
+        with self._errors(f"read {topic}-{number}@{start}"):
             rows = self._connection.execute(
                 "SELECT position, key, value, timestamp_ms, headers FROM records "
                 "WHERE position >= ? AND position < ? ORDER BY position LIMIT ?",
                 (base + start, stop, limit),
             )
             return [
-                Record(topic, partition, at - base, key, value, time_ms, _decode_headers(packed) if packed else ())
+                Record(topic, number, at - base, key, value, time_ms, _decode_headers(packed) if packed else ())
                 for at, key, value, time_ms, packed in rows
             ]
 
-    def first_since(self, place: Partition, time_ms: int) -> int:
-        """Return the offset of the first record whose time stamp is `time_ms` or later; the end when there is none."""
-        base = place.slot * _SLOT
-        with self._errors(f"find a time in {place.topic}-{place.partition}"):
+    def first_since(self, partition: StoredPartition, time_ms: int, *, start: int = 0) -> int:
+        """Return the first offset, from `start` on, of a record that is of `time_ms` or later; else the end."""
+        base = partition.slot * _SLOT
+        with self._errors(f"find a time in {partition.topic}-{partition.number}"):
             (found,) = self._connection.execute(
                 "SELECT MIN(position) FROM records WHERE position >= ? AND position < ? AND timestamp_ms >= ?",
-                (base + place.oldest, base + place.end, time_ms),
+                (base + start, base + partition.end, time_ms),
             ).fetchone()
-        return place.end if found is None else int(found) - base
+        return partition.end if found is None else int(found) - base
 
     def trim(self, topic: str, retention: Retention) -> None:
         """Drop the records of a topic that are beyond its retention (inside a transaction)."""
-        for place in self.partitions(topic):
-            oldest, base = place.oldest, place.slot * _SLOT
+        for partition in self.partitions(topic):
+            oldest, base = partition.oldest, partition.slot * _SLOT
             if retention.max_records is not None:
-                oldest = max(oldest, place.end - retention.max_records)
+                oldest = max(oldest, partition.end - retention.max_records)
             if retention.max_age_s is not None:
                 limit_ms = time.time_ns() // 1_000_000 - int(retention.max_age_s * 1000)
-                (young,) = self._connection.execute(
-                    "SELECT MIN(position) FROM records WHERE position >= ? AND position < ? AND timestamp_ms >= ?",
-                    (base + oldest, base + place.end, limit_ms),
-                ).fetchone()
-                oldest = place.end if young is None else young - base
-            if oldest > place.oldest:
+                oldest = self.first_since(partition, limit_ms, start=oldest)
+            if oldest > partition.oldest:
                 self._connection.execute(
-                    "DELETE FROM records WHERE position >= ? AND position < ?", (base + place.oldest, base + oldest)
+                    "DELETE FROM records WHERE position >= ? AND position < ?", (base + partition.oldest, base + oldest)
                 )
-                self._connection.execute("UPDATE partitions SET oldest = ? WHERE slot = ?", (oldest, place.slot))
+                self._connection.execute("UPDATE partitions SET oldest = ? WHERE slot = ?", (oldest, partition.slot))
 
-    def committed(self, group: str, place: TopicPartition) -> int | None:
+    def committed(self, group: str, partition: TopicPartition) -> int | None:
         """Return the committed offset of a group."""
         with self._errors("read committed offsets"):
             row = self._connection.execute(
                 "SELECT offset FROM offsets WHERE group_id = ? AND topic = ? AND partition = ?",
-                (group, place.topic, place.partition),
+                (group, partition.topic, partition.partition),
             ).fetchone()
         return None if row is None else int(row[0])
 
@@ -226,10 +227,10 @@ class Database:
             rows = self._connection.execute("SELECT group_id, topic, partition, offset FROM offsets ORDER BY 1, 2, 3")
             return [(group, TopicPartition(topic, partition), offset) for group, topic, partition, offset in rows]
 
-    def commit_offset(self, group: str, place: TopicPartition, offset: int) -> None:
+    def commit_offset(self, group: str, partition: TopicPartition, offset: int) -> None:
         """Set the committed offset of a group (inside a transaction)."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?)", (group, place.topic, place.partition, offset)
+            "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?)", (group, partition.topic, partition.partition, offset)
         )
 
     def replace_snapshot_pairs(self, prefix: str, pairs: Sequence[tuple[str, bytes]]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from streamlstm.adapters.local_log.database import Database
-from streamlstm.adapters.snapshots import Place, generation_prefix, key_prefix, newest, pack
+from streamlstm.adapters.local_log.file import LogFile
+from streamlstm.adapters.snapshots import Generation, generation_prefix, key_prefix, newest, pack
 from streamlstm.ports import Snapshot
 from streamlstm.types import TopicPartition
 
@@ -16,37 +16,29 @@ class LocalSnapshots:
     """Keep the two newest snapshots of each partition of one group."""
 
     def __init__(self, path: str | os.PathLike[str], *, group: str) -> None:
-        self._path = os.fspath(path)
+        self._file = LogFile(path)
         self._group = group
-        self._database: Database | None = None
-        self._places: dict[TopicPartition, Place | None] = {}
+        self._newest: dict[TopicPartition, Generation | None] = {}
 
     def save(self, partition: TopicPartition, snapshot: Snapshot) -> None:
         """Store a snapshot durably; an interrupted call leaves the one before it intact."""
-        if partition not in self._places:
+        if partition not in self._newest:
             self.load(partition)
-        after = self._places[partition]
+        after = self._newest[partition]
         prefix = key_prefix(self._group, partition)
-        pairs, place = pack(prefix, snapshot, after)
-        database = self._open()
+        pairs, generation = pack(prefix, snapshot, after)
+        database = self._file.open()
         with database.transaction(f"save the snapshot of {partition.topic}-{partition.partition}"):
             database.replace_snapshot_pairs(generation_prefix(prefix, after), pairs)
-        self._places[partition] = place
+        self._newest[partition] = generation
 
     def load(self, partition: TopicPartition) -> Snapshot | None:
         """Return the newest complete snapshot, or None."""
         prefix = key_prefix(self._group, partition)
-        found = newest(prefix, self._open().snapshot_pairs(prefix))
-        self._places[partition] = None if found is None else found[1]
+        found = newest(prefix, self._file.open().snapshot_pairs(prefix))
+        self._newest[partition] = None if found is None else found[1]
         return None if found is None else found[0]
 
     def close(self) -> None:
         """Release everything."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-    def _open(self) -> Database:
-        if self._database is None:
-            self._database = Database(self._path)
-        return self._database
+        self._file.close()

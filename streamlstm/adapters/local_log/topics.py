@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from streamlstm.adapters.local_log.database import Database, Partition, Retention, Row
+from streamlstm.adapters.local_log.database import Database, Retention, Row, StoredPartition
+from streamlstm.adapters.local_log.file import LogFile
 from streamlstm.errors import TransportError
 from streamlstm.types import MISSING_TIME_MS, Record, TopicPartition
 
@@ -19,14 +20,13 @@ class LocalPublisher:
     """Append records to topics; the partition is the CRC-32 of the key modulo their number."""
 
     def __init__(self, path: str | os.PathLike[str], *, retention: Retention | None = None) -> None:
-        self._path = os.fspath(path)
+        self._file = LogFile(path)
         self._retention = retention
-        self._database: Database | None = None
         self._rows: list[Row] = []
 
     def ensure_topic(self, topic: str, *, partitions: int = 1) -> None:
         """Create the topic if it is missing."""
-        database = self._open()
+        database = self._file.open()
         with database.transaction(f"create topic {topic}"):
             database.create_topic(topic, partitions)
 
@@ -42,7 +42,7 @@ class LocalPublisher:
         """Return when every buffered record is stored. Raises: TransportError; the buffer is kept then."""
         if not self._rows:
             return
-        database = self._open()
+        database = self._file.open()
         topics = {row.topic for row in self._rows}
         with database.transaction(f"publish to {', '.join(sorted(topics))}"):
             database.append(self._rows)
@@ -56,22 +56,14 @@ class LocalPublisher:
         try:
             self.flush()
         finally:
-            if self._database is not None:
-                self._database.close()
-                self._database = None
-
-    def _open(self) -> Database:
-        if self._database is None:
-            self._database = Database(self._path)
-        return self._database
+            self._file.close()
 
 
 class LocalReader:
     """Read whole topics, or what came since the last read."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = os.fspath(path)
-        self._database: Database | None = None
+        self._file = LogFile(path)
         self._positions: dict[TopicPartition, int] = {}
 
     def read(self, topic: str, *, from_beginning: bool = True) -> Iterator[Record]:
@@ -80,36 +72,32 @@ class LocalReader:
         Without `from_beginning`: those after the last call's end; nothing the first time.
         Raises: TransportError when there is no such topic.
         """
-        if self._database is None:
-            self._database = Database(self._path)
+        database = self._file.open()
         ranges = []
-        for place in partitions_of(self._database, topic, path=self._path):
-            partition = TopicPartition(place.topic, place.partition)
-            start = place.oldest if from_beginning else self._positions.get(partition, place.end)
-            self._positions[partition] = place.end
-            ranges.append((place, start))
-        return read_ranges(self._database, ranges)
+        for partition in partitions_of(database, topic):
+            start = partition.oldest if from_beginning else self._positions.get(partition.name, partition.end)
+            self._positions[partition.name] = partition.end
+            ranges.append((partition, start))
+        return read_ranges(database, ranges)
 
     def close(self) -> None:
         """Release everything."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        self._file.close()
 
 
-def partitions_of(database: Database, topic: str, *, path: str) -> list[Partition]:
+def partitions_of(database: Database, topic: str) -> list[StoredPartition]:
     """Return a topic's partitions. Raises: TransportError when there is no such topic."""
-    places = database.partitions(topic)
-    if not places:
-        known = ", ".join(sorted({place.topic for place in database.partitions()})) or "none"
-        raise TransportError(f"{path}: there is no topic {topic!r}; topics there: {known}")
-    return places
+    partitions = database.partitions(topic)
+    if not partitions:
+        known = ", ".join(sorted({partition.topic for partition in database.partitions()})) or "none"
+        raise TransportError(f"{database.path}: there is no topic {topic!r}; topics there: {known}")
+    return partitions
 
 
-def read_ranges(database: Database, ranges: Iterable[tuple[Partition, int]]) -> Iterator[Record]:
-    """Yield the records of each partition from an offset up to its end when it was looked up."""
-    for place, start in ranges:
-        at = start
-        while at < place.end and (found := database.read(place, start=at, limit=_READ_RECORDS, end=place.end)):
+def read_ranges(database: Database, ranges: Iterable[tuple[StoredPartition, int]]) -> Iterator[Record]:
+    """Yield the records of each partition from an offset to the end that it had when it was looked up."""
+    for partition, start in ranges:
+        at, end = start, partition.end
+        while at < end and (found := database.read(partition, start=at, limit=_READ_RECORDS, end=end)):
             yield from found
             at = found[-1].offset + 1
