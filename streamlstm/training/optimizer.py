@@ -47,7 +47,7 @@ class AdamW:
         self,
         parameters: _Arrays,
         *,
-        weight_decay: float = 1e-2,
+        weight_decay: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
@@ -80,7 +80,7 @@ class AdamW:
 class SGD:
     """Gradient descent with momentum; the decay is part of the gradient. Moments: NAME.velocity."""
 
-    def __init__(self, parameters: _Arrays, *, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
+    def __init__(self, parameters: _Arrays, *, momentum: float, weight_decay: float) -> None:
         self.updates = 0
         self._parameters = dict(parameters)
         self._momentum = momentum

@@ -39,8 +39,8 @@ def learning_rate(o: TrainerOptions, update: int, validation_losses: Sequence[fl
         return o.learning_rate * update / warm_up
     if o.schedule == "plateau":
         return o.learning_rate * max(0.5 ** _plateaus(validation_losses, max(o.patience // 4, 1)), _LOWEST)
-    done = (update - warm_up) / max(o.max_updates - warm_up, 1)
-    return o.learning_rate * (_LOWEST + (1 - _LOWEST) * _half_cosine(min(done, 1.0)))
+    done = (update - warm_up) / (o.max_updates - warm_up)
+    return o.learning_rate * (_LOWEST + (1 - _LOWEST) * _half_cosine(done))
 
 
 def _one_cycle(done: float) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from streamlstm.kernels import CellKind, CellWeights, backward, single_thread, unroll
-from streamlstm.training.optimizer import SGD, AdamW, clip_gradients
+from streamlstm.training.optimizer import SGD, AdamW, clip_gradients, make_optimizer
+from streamlstm.training.options import TrainerOptions
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "torch_adamw_10_steps.npz"
 
@@ -55,6 +56,9 @@ def test_clipping_scales_to_the_norm_and_leaves_small_gradients() -> None:
     assert clip_gradients(gradients, 3.5) == pytest.approx(7.0)
     np.testing.assert_allclose(gradients["a"], [1.5, -3.0], rtol=1e-6)
     np.testing.assert_allclose(gradients["b"], [[1.0]], rtol=1e-6)
+    tiny = {"a": np.array([2e-6], np.float32)}  # as PyTorch divides by the norm and 1e-6
+    assert clip_gradients(tiny, 1.5e-6) == pytest.approx(2e-6)
+    np.testing.assert_allclose(tiny["a"], [1e-6], rtol=1e-3)
     before = gradients["a"].copy()
     assert clip_gradients(gradients, 3.6) == pytest.approx(3.5)
     np.testing.assert_array_equal(gradients["a"], before)
@@ -75,3 +79,16 @@ def test_sgd_with_momentum_by_hand() -> None:
     optimizer.update({"w": np.array([-1.0, 0.0], np.float32)}, learning_rate=0.1)
     second = np.array([0.5 * 1.2 - 1 + 0.1 * 1.76, 0.5 * 2.6 + 0.1 * -4.52])
     np.testing.assert_allclose(weight, np.array([1.76, -4.52]) - 0.1 * second, rtol=1e-6)
+    assert optimizer.updates == 2
+
+
+def test_the_optimizer_is_the_one_of_the_options() -> None:
+    for name, kind in (("adamw", AdamW), ("sgd", SGD)):
+        o = TrainerOptions(optimizer=name, momentum=0.5, weight_decay=0.25)  # type: ignore[arg-type]  # both are names of it
+        weight = np.array([2.0], np.float32)
+        optimizer = make_optimizer({"w": weight}, o)
+        assert isinstance(optimizer, kind)
+        for _ in range(2):
+            optimizer.update({"w": np.zeros(1, np.float32)}, learning_rate=0.1)
+        decayed = 2 * 0.975**2 if name == "adamw" else 1.95 - 0.1 * (0.5 * 0.5 + 0.25 * 1.95)
+        np.testing.assert_allclose(weight, [decayed], rtol=1e-6)

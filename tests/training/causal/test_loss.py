@@ -124,6 +124,7 @@ LANES = [(0, 1, 1), (1, 0, 5), (1, 3, 11)]
         {"trim": 0.25},
         {"loss": "huber", "huber_delta": 1.3, "trim": 0.4},
         {"loss": "gaussian", "trim": 0.1},
+        {"trim": 0.95},  # one row is left
     ],
     ids=str,
 )
@@ -158,6 +159,47 @@ def test_loss_and_gradient_of_every_parameter_equal_the_oracle(changes: dict[str
             assert analytic[index] == pytest.approx(numeric, rel=2e-3, abs=2e-6), f"{name}[{index}]"
 
 
+@pytest.mark.parametrize("kind", ["mse", "huber", "gaussian"])
+def test_in_chunks_it_is_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    o = dataclasses.replace(OPTIONS, loss=kind, trim=0.2)  # type: ignore[arg-type]  # the parametrised names are the type's
+    _, series, loss, parameters = setting(o)
+    batch = batch_at(series, LANES)
+    y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
+    whole, d_y, gradients = loss.differentiate(y, parameters, batch)
+    for floats in (1, C * (K + P) * 2):  # a row at a time, then two
+        monkeypatch.setattr("streamlstm.training.causal.loss._CHUNK_FLOATS", floats)
+        found, other_d_y, others = loss.differentiate(y, parameters, batch)
+        assert found == pytest.approx(whole, rel=1e-6)
+        np.testing.assert_allclose(other_d_y, d_y, rtol=1e-5, atol=1e-7)
+        for name, gradient in gradients.items():
+            np.testing.assert_allclose(others[name], gradient, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_a_single_value_weighs_as_much_as_many_would(ahead: int) -> None:
+    """Half the square of its error, whose derivative by the output is the error."""
+    observed = np.zeros((K + T + P, C), bool)
+    row = K + 1  # the only live row
+    observed[row + ahead, 1] = True
+    x = np.random.default_rng(2).normal(0, 1, observed.shape).astype(np.float32)
+    o = dataclasses.replace(OPTIONS, burn_in=row)
+    series = PaddedSeries([Segment(x, observed)], reconstruct=K, forecast=P, bptt_steps=T)
+    first, _ = series.spans[0]
+    rows = first + row - (T - 1) + np.arange(T)[:, None]
+    one = np.array([first])
+    batch = Batch(rows=rows, begin=one, end=np.array([first + row + 1]), fresh=np.zeros(1, bool))
+    _, _, _, parameters = setting(o)
+    y = np.random.default_rng(3).normal(0, 0.5, (T, 1, H)).astype(np.float32)
+    sums, _, gradients = HeadLoss(series, o).differentiate(y, parameters, batch)
+    output = (K - 1 + ahead) * C + 1
+    error = parameters["head.weight"][output] @ y[-1, 0] + parameters["head.bias"][output] - x[row + ahead, 1]
+    assert (sums.reconstructed, sums.forecasted) == (1 - ahead, ahead)
+    assert sums.loss == pytest.approx(error**2 / 2, rel=1e-5)
+    expected = np.zeros_like(gradients["head.bias"])
+    expected[output] = error
+    np.testing.assert_allclose(gradients["head.bias"], expected, rtol=1e-5)
+
+
 def test_a_missing_value_changes_nothing() -> None:
     """What stands where nothing was observed is no target. (As an input it would count: it is carried forward.)"""
     parts, series, loss, parameters = setting()
@@ -165,8 +207,8 @@ def test_a_missing_value_changes_nothing() -> None:
     y = np.random.default_rng(3).normal(0, 0.5, (T, B, H)).astype(np.float32)
     squares, d_y, gradients = loss.differentiate(y, parameters, batch)
     changed = [Segment(np.where(part.observed, part.x, np.float32(1e4)), part.observed) for part in parts]
-    other_track = PaddedSeries(changed, reconstruct=K, forecast=P, bptt_steps=T)
-    other_loss = HeadLoss(other_track, OPTIONS)
+    other_series = PaddedSeries(changed, reconstruct=K, forecast=P, bptt_steps=T)
+    other_loss = HeadLoss(other_series, OPTIONS)
     again, other_d_y, others = other_loss.differentiate(y, parameters, batch)
     assert again == squares
     np.testing.assert_array_equal(d_y, other_d_y)
