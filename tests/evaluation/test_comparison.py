@@ -1,4 +1,4 @@
-"""The comparison of two models, against the definition written out, and the decision that it leads to."""
+"""The comparison of two models, against the definition written out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from kernels.oracle import run
 from numpy.typing import NDArray
 
 from streamlstm.evaluation.comparison import false_alarms, forecast_errors, later_part
-from streamlstm.jobs.retraining.outcome import decide
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.recordings.series import StreamSamples
@@ -103,21 +102,3 @@ def test_alerts_of_the_compared_part_are_counted(tiny_bundle: ModelBundle) -> No
     assert rate == pytest.approx(2 / (1440 / 86_400))
     nothing = false_alarms(tiny_bundle, [], threshold=Threshold(), policy=AlertPolicy(), gaps=GapPolicy(), period_s=1.0)
     assert math.isnan(nothing)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "champion", "expected"),
-    [
-        (None, 0.5, None, (True, "there was no champion yet; loss 0.5 on the compared part")),
-        (0.5, 0.4, "a@1", (True, "loss 0.4 against 0.5 of a@1: 20.0% lower, at least 2.0% was required")),
-        (0.5, 0.495, "a@1", (False, "loss 0.495 against 0.5 of a@1: 1.0% lower, and at least 2.0% lower was required")),
-        (0.5, 0.6, "a@1", (False, "loss 0.6 against 0.5 of a@1: 20.0% higher, and at least 2.0% lower was required")),
-        (0.0, 0.1, "a@1", (False, "a@1 has no error on the compared part, and nothing is better")),
-        (0.5, None, "a@1", (False, "nothing was observed on the compared part, so the new model cannot be judged")),
-        (None, 0.1, "a@1", (False, "a@1 could not be measured on the compared part")),
-    ],
-)
-def test_the_decision(old: float | None, new: float | None, champion: str | None, expected: tuple[bool, str]) -> None:
-    published, why = decide(old, new, margin=0.02, champion=champion)
-    assert published == expected[0]
-    assert why.startswith(expected[1])

@@ -20,7 +20,7 @@ from streamlstm.errors import DataError
 from streamlstm.recordings.series import StreamSamples
 from streamlstm.types import Record
 
-__all__ = ["Margins", "Span", "alerted_spans", "labelled_spans", "leave_out"]
+__all__ = ["Margins", "Span", "alerted_spans", "exclude", "labelled_spans"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Margins:
-    """How much is left out around an alerted span: an alert opens late, and things take time to be as they were."""
+    """How much is excluded around an alerted span: an alert opens late, and things take time to be as they were."""
 
     before_ms: int = 0
     after_ms: int = 0
@@ -113,23 +113,23 @@ def labelled_spans(path: Path) -> list[Span]:
     return spans
 
 
-def leave_out(pieces: Sequence[StreamSamples], spans: Iterable[Span]) -> tuple[list[StreamSamples], int]:
+def exclude(pieces: Sequence[StreamSamples], spans: Iterable[Span]) -> tuple[list[StreamSamples], int]:
     """Return the pieces with the values in spans made missing, and how many rows that concerned."""
     by_stream: dict[str, list[Span]] = {}
     for span in spans:
         by_stream.setdefault(span.stream_id, []).append(span)
     result, rows = [], 0
     for piece in pieces:
-        is_out = np.zeros(len(piece.event_time_ms), bool)
+        is_excluded = np.zeros(len(piece.event_time_ms), bool)
         for _, begin_ms, end_ms in by_stream.get(piece.stream_id, ()):
             first, last = np.searchsorted(piece.event_time_ms, [begin_ms, end_ms + 1])
-            is_out[first:last] = True
-        if not is_out.any():
+            is_excluded[first:last] = True
+        if not is_excluded.any():
             result.append(piece)
             continue
         values = piece.values.copy()
-        values[is_out] = np.nan
-        rows += int(is_out.sum())
+        values[is_excluded] = np.nan
+        rows += int(is_excluded.sum())
         result.append(replace(piece, values=values))
     return result, rows
 

@@ -18,25 +18,22 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 
-import numpy as np
-from numpy.typing import NDArray
-
-from streamlstm.errors import DataError, TransportError
+from streamlstm.errors import DataError
 from streamlstm.evaluation.comparison import ForecastErrors, LaterPart, false_alarms, forecast_errors, later_part
-from streamlstm.jobs.retraining.exclusions import Span, alerted_spans, labelled_spans, leave_out
+from streamlstm.jobs.retraining.exclusions import exclude, labelled_spans
 from streamlstm.jobs.retraining.options import RetrainingOptions
-from streamlstm.jobs.retraining.outcome import FalseAlarms, LeftOut, Losses, Outcome, decide
-from streamlstm.jobs.retraining.telemetry import Collector, Telemetry, cut_at_silences, period_of
+from streamlstm.jobs.retraining.outcome import Decision, Exclusions, FalseAlarms, Losses, Outcome, decide, written
+from streamlstm.jobs.retraining.reading import read_alerted_spans, read_telemetry
+from streamlstm.jobs.retraining.split import LEAST_ROWS, Split, split_range
+from streamlstm.jobs.retraining.telemetry import Telemetry, cut_at_silences, period_of
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.ports import HistoryReader
 from streamlstm.recordings.series import StreamSamples
-from streamlstm.streaming.decoding.samples import Decoder
-from streamlstm.training.causal.plan import make_plan
+from streamlstm.training.causal.plan import CausalPlan, make_plan
 from streamlstm.training.fit import run_plan
 from streamlstm.training.plan import BundleLabels
 from streamlstm.training.trainer import TrainingProgress
@@ -46,11 +43,8 @@ __all__ = ["retrain"]
 
 _log = logging.getLogger(__name__)
 
-_LEAST_ROWS = 100
-"""Of a piece, to train on: less than the trainer would split into training, validation and calibration."""
 _PERIODS_OF_SILENCE = 10
 """Without `gaps.reset_after` the worker starts no state again; but what comes ten samples late was not forecast."""
-_SAY_EVERY_S = 5.0
 _TRAINED_UNTIL = "trained_until_ms"
 
 
@@ -69,9 +63,29 @@ def retrain(
     train on; BundleError when the champion's file is broken.
     """
     if dry_run:
-        return _Run(options, reader, registry).to_the_end(on_progress, dry_run=True)
+        return _Run(options, reader, registry).plan_only()
     with registry.lock(options.name, holder):
-        return _Run(options, reader, registry).to_the_end(on_progress, dry_run=False)
+        return _Run(options, reader, registry).train_and_publish(on_progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """What was read: telemetry in pieces without silences, its excluded values missing."""
+
+    telemetry: Telemetry
+    period_ms: float
+    pieces: list[StreamSamples]
+    alerted_spans: int
+    labelled_spans: int
+    excluded_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """How the models did on the compared part."""
+
+    losses: Losses
+    false_alarms: FalseAlarms
 
 
 class _Run:
@@ -92,141 +106,78 @@ class _Run:
                     f"says {list(options.channels or ())}; publish a model of other channels under another name"
                 )
 
-    def to_the_end(self, on_progress: Callable[[TrainingProgress], None] | None, *, dry_run: bool) -> Outcome:
+    def plan_only(self) -> Outcome:
+        read = self._read()
+        split = self._split(read)
+        self._plan(read, split)
+        nothing = Decision(False, "a dry run trains and publishes nothing")
+        return self._summary(read, split, _Comparison(Losses(), FalseAlarms()), nothing, dry_run=True)
+
+    def train_and_publish(self, on_progress: Callable[[TrainingProgress], None] | None) -> Outcome:
+        read = self._read()
+        split = self._split(read)
+        bundle = self._train(self._plan(read, split), read, split, on_progress)
+        compared = self._compare(bundle, later_part(read.pieces, split.cut_ms), read.period_ms)
+        old = self._champion.label if self._champion else None
+        decision = decide(compared.losses.old, compared.losses.new, margin=self._options.margin, champion=old)
+        new = self._publish(bundle, decision)
+        return self._summary(read, split, compared, decision, new=new)
+
+    def _read(self) -> _Range:
+        """Read telemetry, alerts and labels; cut streams at silences, and exclude what is not normal."""
         o, champion = self._options, self._champion
-        telemetry = self._telemetry()
+        channels = o.channels or (champion.channels if champion else None)
+        telemetry = read_telemetry(o, self._reader, channels=channels)
         period_ms = o.period_ms or (champion.period_s * 1000 if champion else 0) or period_of(telemetry.streams)
         silence_ms = o.reset_after_ms or _PERIODS_OF_SILENCE * period_ms
-        alerted, labelled = self._alerted(), labelled_spans(o.labels) if o.labels else []
-        pieces, rows_out = leave_out(cut_at_silences(telemetry.streams, longest_ms=silence_ms), [*alerted, *labelled])
-        first_ms = min(int(piece.event_time_ms[0]) for piece in pieces)
-        last_ms = max(int(piece.event_time_ms[-1]) for piece in pieces)
-        cut_ms = self._cut(first_ms, last_ms)
-        values, short_rows = _training_values(pieces, cut_ms)
-        training_rows = sum(map(len, values.values()))
+        alerted = read_alerted_spans(o, self._reader)
+        labelled = labelled_spans(o.labels) if o.labels else []
+        pieces, rows = exclude(cut_at_silences(telemetry.streams, longest_ms=silence_ms), [*alerted, *labelled])
+        return _Range(telemetry, period_ms, pieces, len(alerted), len(labelled), rows)
+
+    def _split(self, read: _Range) -> Split:
+        """Cut the range. Raises: DataError when there is too little to train on."""
+        seen_ms = self._champion.training.get(_TRAINED_UNTIL) if self._champion else None
+        split = split_range(read.pieces, compare=self._options.compare, trained_until_ms=seen_ms)
         _log.info(
             "%d streams, %s samples: %s in %d pieces for training, %s left out; comparing from %s on",
-            len(telemetry.streams),
-            f"{telemetry.rows:,}",
-            f"{training_rows:,}",
-            len(values),
-            f"{rows_out:,}",
-            _written(cut_ms),
+            len(read.telemetry.streams),
+            f"{read.telemetry.rows:,}",
+            f"{split.training_rows:,}",
+            len(split.training),
+            f"{read.excluded_rows:,}",
+            written(split.cut_ms),
         )
-        if not values or not any(np.isfinite(one).any() for one in values.values()):
-            raise _too_little(telemetry.rows, rows_out, cut_ms)
-        start = None if o.starts_anew else champion
-        plan = make_plan(values, channels=telemetry.channels, start=start, **o.training)
+        if not split.has_values:
+            raise _too_little(read.telemetry.rows, read.excluded_rows, split.cut_ms)
+        return split
+
+    def _plan(self, read: _Range, split: Split) -> CausalPlan:
+        start = None if self._options.starts_anew else self._champion
+        plan = make_plan(split.training, channels=read.telemetry.channels, start=start, **self._options.training)
         for sentence in plan.choices:
             _log.info("%s", sentence)
-        published, why = False, "a dry run trains and publishes nothing"
-        new: int | None = None
-        losses, alarms = Losses(), FalseAlarms()
-        if not dry_run:
-            training = run_plan(
-                plan,
-                BundleLabels(
-                    period_s=period_ms / 1000,
-                    units=champion.units if champion else (),
-                    name=o.name,
-                    created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                ),
-                on_progress=on_progress,
-            )
-            made = {"range": [_written(first_ms), _written(cut_ms)], _TRAINED_UNTIL: cut_ms - 1}
-            bundle = replace(training.bundle, training=training.bundle.training | made)
-            parts = later_part(pieces, cut_ms)
-            losses, alarms = self._compare(bundle, parts, period_ms)
-            published, why = decide(
-                losses.old, losses.new, margin=o.margin, champion=champion.label if champion else None
-            )
-            if published:
-                new = self._registry.publish(o.name, bundle)
-                self._registry.promote(o.name, new)
-            self._registry.prune(o.name, keep=o.keep)
-            _log.info("%s: %s", f"published as {o.name}@{new}" if published else "not published", why)
-        return Outcome(
-            model=o.name,
-            published=published,
-            why=why,
-            old=self._old,
-            new=new,
-            from_=_written(first_ms),
-            compared_from=_written(cut_ms),
-            until=_written(last_ms),
-            streams=len(telemetry.streams),
-            records=telemetry.records,
-            rows=telemetry.rows,
-            training_rows=training_rows,
-            duplicates=telemetry.duplicates,
-            rejected=telemetry.rejected,
-            left_out=LeftOut(len(alerted), len(labelled), rows_out, short_rows),
-            losses=losses,
-            false_alarms_per_stream_day=alarms,
-            dry_run=dry_run,
-            seconds=round(time.monotonic() - self._began_s, 3),
+        return plan
+
+    def _train(
+        self,
+        plan: CausalPlan,
+        read: _Range,
+        split: Split,
+        on_progress: Callable[[TrainingProgress], None] | None,
+    ) -> ModelBundle:
+        """Train and calibrate on what lies before the cut; the bundle tells which time that was."""
+        labels = BundleLabels(
+            period_s=read.period_ms / 1000,
+            units=self._champion.units if self._champion else (),
+            name=self._options.name,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        bundle = run_plan(plan, labels, on_progress=on_progress).bundle
+        trained = {"range": [written(split.first_ms), written(split.cut_ms)], _TRAINED_UNTIL: split.cut_ms - 1}
+        return replace(bundle, training=bundle.training | trained)
 
-    def _telemetry(self) -> Telemetry:
-        """Read the samples of the range."""
-        o, champion = self._options, self._champion
-        collector = Collector(
-            channels=o.channels or (champion.channels if champion else None),
-            is_wanted=o.is_wanted,
-            max_rows=o.max_rows,
-        )
-        said_at = time.monotonic()
-        for topics, decoder in self._topics():
-            records = self._reader.read(topics, begin_ms=o.begin_ms, end_ms=o.end_ms)
-            for count in collector.read(records, decoder):
-                if time.monotonic() - said_at >= _SAY_EVERY_S:
-                    said_at = time.monotonic()
-                    _log.info("read %s records, %s samples", f"{count:,}", f"{collector.rows:,}")
-        telemetry = collector.finish()
-        if not telemetry.rows:
-            until = "the end" if o.end_ms is None else _written(o.end_ms)
-            raise DataError(
-                f"expected samples of {o.name}'s streams between {_written(o.begin_ms)} and {until}, got none in "
-                f"{telemetry.records:,} records; check retrain.from and retrain.match, and how long the topics keep "
-                "their records"
-            )
-        return telemetry
-
-    def _topics(self) -> list[tuple[list[str], Decoder]]:
-        """Return the topics that are there, each with the decoder of the first source that it matches.
-
-        Raises: TransportError when a source has none.
-        """
-        there = [topic for topic in self._reader.topics() if topic not in self._options.own_topics]
-        found: list[tuple[list[str], Decoder]] = []
-        taken: set[str] = set()
-        for source in self._options.sources:
-            topics = [t for t in there if t not in taken and any(fnmatchcase(t, p) for p in source.patterns)]
-            taken.update(topics)
-            if topics:
-                found.append((topics, source.decoder))
-        if not found:
-            wanted = ", ".join(pattern for source in self._options.sources for pattern in source.patterns)
-            raise TransportError(f"there is no topic that matches {wanted}; topics there: {', '.join(there) or 'none'}")
-        return found
-
-    def _alerted(self) -> list[Span]:
-        """Read the whole alerts topic: an alert that is open may have been written long before the range."""
-        topic = self._options.alerts_topic
-        if topic is None or topic not in self._reader.topics():
-            return []
-        return alerted_spans(self._reader.read([topic], begin_ms=None, end_ms=None), self._options.margins)
-
-    def _cut(self, first_ms: int, last_ms: int) -> int:
-        """Return the time that parts training from comparison."""
-        cut_ms = last_ms - round(self._options.compare * (last_ms - first_ms))
-        seen_ms = self._champion.training.get(_TRAINED_UNTIL) if self._champion else None
-        if isinstance(seen_ms, int) and cut_ms <= seen_ms:
-            _log.info("the champion was trained on samples up to %s: only later ones are compared", _written(seen_ms))
-            cut_ms = seen_ms + 1
-        return cut_ms
-
-    def _compare(self, bundle: ModelBundle, parts: Sequence[LaterPart], period_ms: float) -> tuple[Losses, FalseAlarms]:
+    def _compare(self, bundle: ModelBundle, parts: Sequence[LaterPart], period_ms: float) -> _Comparison:
         o, champion = self._options, self._champion
         scale = (champion or bundle).standardizer.scale
         new = forecast_errors(bundle, parts, scale)
@@ -246,38 +197,61 @@ class _Run:
             },
             values=new.values,
         )
-        return losses, FalseAlarms(alarms(champion) if champion else None, alarms(bundle))
+        return _Comparison(losses, FalseAlarms(alarms(champion) if champion else None, alarms(bundle)))
+
+    def _publish(self, bundle: ModelBundle, decision: Decision) -> int | None:
+        """Publish the model if that was decided, and make it the champion; return its version."""
+        name, new = self._options.name, None
+        if decision.is_published:
+            new = self._registry.publish(name, bundle)
+            self._registry.promote(name, new)
+        self._registry.prune(name, keep=self._options.keep)
+        _log.info("%s: %s", "not published" if new is None else f"published as {name}@{new}", decision.why)
+        return new
+
+    def _summary(
+        self,
+        read: _Range,
+        split: Split,
+        compared: _Comparison,
+        decision: Decision,
+        *,
+        new: int | None = None,
+        dry_run: bool = False,
+    ) -> Outcome:
+        telemetry = read.telemetry
+        return Outcome(
+            model=self._options.name,
+            published=decision.is_published,
+            why=decision.why,
+            old=self._old,
+            new=new,
+            from_=written(split.first_ms),
+            compared_from=written(split.cut_ms),
+            until=written(split.last_ms),
+            streams=len(telemetry.streams),
+            records=telemetry.records,
+            rows=telemetry.rows,
+            training_rows=split.training_rows,
+            duplicates=telemetry.duplicates,
+            rejected=telemetry.rejected,
+            left_out=Exclusions(read.alerted_spans, read.labelled_spans, read.excluded_rows, split.short_rows),
+            losses=compared.losses,
+            false_alarms_per_stream_day=compared.false_alarms,
+            dry_run=dry_run,
+            seconds=round(time.monotonic() - self._began_s, 3),
+        )
 
 
-def _training_values(pieces: Sequence[StreamSamples], cut_ms: int) -> tuple[dict[str, NDArray[np.float32]], int]:
-    """Return what lies before the cut, piece by piece, and how many rows are in pieces too short to train on."""
-    values: dict[str, NDArray[np.float32]] = {}
-    short = number = 0
-    for piece in pieces:
-        end = int(np.searchsorted(piece.event_time_ms, cut_ms))
-        if end < _LEAST_ROWS:
-            short += end
-            continue
-        number += 1
-        key = piece.stream_id if piece.stream_id not in values else f"{piece.stream_id}#{number}"
-        values[key] = piece.values[:end]
-    return values, short
-
-
-def _too_little(rows: int, rows_out: int, cut_ms: int) -> DataError:
+def _too_little(rows: int, excluded_rows: int, cut_ms: int) -> DataError:
     advice = "lengthen the range (retrain.from)"
-    if rows_out > rows / 2:
+    if excluded_rows > rows / 2:
         advice = "if what is alerted on has become normal, set retrain.leave_out.alerts to false"
     return DataError(
-        f"expected a stretch of at least {_LEAST_ROWS} samples before {_written(cut_ms)} to train on, got none: of "
-        f"{rows:,} samples in the range {rows_out:,} are left out; {advice}"
+        f"expected a stretch of at least {LEAST_ROWS} samples before {written(cut_ms)} to train on, got none: of "
+        f"{rows:,} samples in the range {excluded_rows:,} are left out; {advice}"
     )
 
 
 def _number(value: float) -> float | None:
     return float(f"{value:.6g}") if math.isfinite(value) else None
-
-
-def _written(time_ms: int) -> str:
-    moment = datetime.fromtimestamp(min(time_ms, 253_402_300_799_000) / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
