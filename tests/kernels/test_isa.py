@@ -64,5 +64,6 @@ def test_one_file_alone_asks_what_the_processor_has() -> None:
 
 
 def test_the_measures_of_the_processor_are_plausible() -> None:
-    assert 1 < fma_peak(0.01) < 2000  # GFLOP/s
-    assert 0.01 < gate_cost(0.01) < 100  # ns a unit
+    """Bounded on the side that no busy machine and no sanitizer moves them to."""
+    assert 0 < fma_peak(0.01) < 2000  # GFLOP/s
+    assert gate_cost(0.01) > 0.01  # ns a unit
