@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import sqlite3
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
@@ -35,13 +36,20 @@ from streamlstm.training.trainer import TrainingProgress, ValidationPoint, fit
 from streamlstm.types import GapPolicy, Record, TopicPartition
 
 FORMATS = Path(__file__).parent / "data" / "golden" / "formats"
-WRITTEN = FORMATS / "0.1.0"
+WRITTEN = FORMATS / "0.1.0"  # and the other versions, one after the other
+BUNDLE_FORMATS = {"0.1.0": b"streamlstm.bundle/2", "0.2.0": b"streamlstm.bundle/3"}
 GAPS = GapPolicy(reset_after_ms=60_000)
 PLACE = TopicPartition("telemetry", 3)
 CAUSAL = ("lstm", "projected", "peephole", "gru", "mixed")
 WINDOWS = ("bidirectional", "encoder_decoder")
 # The instruction sets of x86-64 differ by at most 4e-6 in scores and expected values, and by 1e-7 in weights.
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+
+
+@pytest.fixture(params=BUNDLE_FORMATS, autouse=True)
+def written(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test read what each version wrote."""
+    monkeypatch.setattr(sys.modules[__name__], "WRITTEN", FORMATS / request.param)
 
 
 def check_scores(name: str, bundle: Any, scores: Any) -> None:
@@ -219,12 +227,12 @@ def altered(name: str, tmp_path: Path, *, old: bytes, new: bytes) -> Path:
 
 @pytest.mark.parametrize("version", [b"1", b"4"])
 def test_a_causal_bundle_of_another_format_is_refused(tmp_path: Path, version: bytes) -> None:
-    file = altered("lstm.safetensors", tmp_path, old=b"streamlstm.bundle/2", new=b"streamlstm.bundle/" + version)
+    file = altered("lstm.safetensors", tmp_path, old=BUNDLE_FORMATS[WRITTEN.name], new=b"streamlstm.bundle/" + version)
     with pytest.raises(BundleError) as refused:
         Detector.load(file)
     assert str(refused.value) == (
         f"{file}: this release reads streamlstm.bundle/3 and streamlstm.bundle/2, "
-        f"the file is 'streamlstm.bundle/{version.decode()}' (written by streamlstm 0.1.0); "
+        f"the file is 'streamlstm.bundle/{version.decode()}' (written by streamlstm {WRITTEN.name}); "
         "train again or use that release"
     )
 
@@ -244,7 +252,7 @@ def test_a_state_of_another_format_is_refused(tmp_path: Path, version: bytes) ->
         restored().import_state(file.read_bytes())
     assert str(refused.value) == (
         f"this release reads streamlstm.state/3, the snapshot is 'streamlstm.state/{version.decode()}' "
-        "(written by streamlstm 0.1.0)"
+        f"(written by streamlstm {WRITTEN.name})"
     )
 
 
