@@ -308,3 +308,14 @@ def test_a_route_that_the_snapshot_does_not_know_warms_up_and_says_so(
         f"{PLACE.topic}-{PLACE.partition}: the snapshot holds no state of model tiny@2" in caplog.text
         and other.streams == 0
     )
+
+
+def test_a_new_route_does_not_keep_the_others_from_their_state(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    before = pipeline(router_of(tiny_bundle))
+    before.process(records(telemetry)[:100])
+    routes = [ModelRoute.of("cellar/*", replace(tiny_bundle, version=2)), ModelRoute.of("hall/*", tiny_bundle)]
+    other = pipeline(Router(routes))
+    other.import_state(before.export_state())
+    assert other.streams == before.streams == 4
