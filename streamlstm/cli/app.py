@@ -1,45 +1,78 @@
-"""The command `streamlstm`: its verbs, and how an error ends it."""
+"""The command `streamlstm`: its verbs, each loaded when it is called, and how an error ends it."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
-from streamlstm.cli.console.output import flush_standard_output
+from streamlstm._version import __version__
+from streamlstm.cli.console.output import flush_standard_output, print_result
+from streamlstm.cli.lazy_verbs import LazyVerbs, Verb
 from streamlstm.errors import StreamLstmError, UsageError
 
-__all__ = ["app", "main"]
-
-_ORDER = (
-    "demo",
-    "train",
-    "score",
-    "run",
-    "check",
-    "inspect",
-    "replay",
-    "retrain",
-    "models",
-    "import",
-    "export",
-    "bench",
-)
+__all__ = ["VERBS", "app", "main"]
 
 
-class _Verbs(TyperGroup):
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the verbs in the order in which people meet them."""
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
+VERBS = {
+    "demo": Verb(
+        "streamlstm.cli.demo.verb",
+        "Train on the clean part of telemetry, run the worker on the rest, and report which faults it found.",
+    ),
+    "train": Verb(
+        "streamlstm.cli.train.verb",
+        "Train a model on recordings of normal behaviour (an NPZ with train_len: on the rows before it).",
+    ),
+    "score": Verb(
+        "streamlstm.cli.score.verb",
+        "Score a recording, row by row and causally, and show where alerts would have opened.",
+    ),
+    "run": Verb(
+        "streamlstm.cli.run",
+        "Run the worker: consume telemetry, publish scores and alerts, until SIGTERM or Ctrl-C.",
+    ),
+    "check": Verb(
+        "streamlstm.cli.check",
+        "Validate the configuration, the bundles and access to the log, without starting.",
+    ),
+    "inspect": Verb(
+        "streamlstm.cli.inspect.verb",
+        "Verify a model bundle and show what it holds, or show the snapshots in a local log.",
+    ),
+    "replay": Verb(
+        "streamlstm.cli.replay",
+        "Publish recorded telemetry in the order of event time.",
+    ),
+    "retrain": Verb(
+        "streamlstm.cli.retrain",
+        "Train on recent telemetry, and publish the model if it is better than the one in use.",
+    ),
+    "models": Verb(
+        "streamlstm.cli.models",
+        "List the versions that retraining has published, or go back to one of them.",
+    ),
+    "import": Verb(
+        "streamlstm.cli.import_weights",
+        "Make a bundle from recurrent layers that another framework trained.",
+    ),
+    "export": Verb(
+        "streamlstm.cli.export_weights",
+        "Write a bundle's network for PyTorch, or as an ONNX graph whose state is explicit.",
+    ),
+    "bench": Verb("streamlstm.cli.bench.verb", "Measure speed on this machine, beside the installed peers."),
+}
+"""In the order in which people meet them."""
+
+
+class _Verbs(LazyVerbs):
+    verbs = VERBS
 
 
 app = typer.Typer(
     name="streamlstm",
     cls=_Verbs,
-    help="Streaming anomaly detection: an LSTM whose state is carried, one step for each sample.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -47,20 +80,23 @@ app = typer.Typer(
 )
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        print_result(f"streamlstm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def streamlstm(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Streaming anomaly detection: an LSTM whose state is carried, one step for each sample."""
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 good, 1 failed, 2 usage or configuration, 130 interrupted."""
-    from streamlstm.cli import (  # noqa: F401 (each registers its verbs)
-        bench,
-        inspect,
-        interchange,
-        replay,
-        retrain,
-        run,
-        score,
-    )
-    from streamlstm.cli.demo import verb as demo  # noqa: F401
-    from streamlstm.cli.train import verb as train  # noqa: F401
-
     try:
         try:
             app()

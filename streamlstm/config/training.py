@@ -13,7 +13,7 @@ from streamlstm.config.section import Section
 from streamlstm.config.source import Document, KeyPath, Plain, key_path, read_document
 from streamlstm.config.trainer import NetworkShape, TrainerSettings
 from streamlstm.config.values import Count, DataPath, FilePath, Interval, Rate, Share, SwitchedPath
-from streamlstm.recordings.times import TimeUnit
+from streamlstm.recordings.time_unit import TimeUnit
 from streamlstm.training.options import WINDOW_OPTIONS
 
 __all__ = [

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.recordings.reading import Series, TimeUnit, align_channels, read_series
+from streamlstm.recordings.reading import Series, align_channels, read_series
 from streamlstm.recordings.sources import expand
+from streamlstm.recordings.time_unit import TimeUnit
 
 __all__ = ["LOG_SUFFIX", "TABLE_SUFFIX", "TrainingData", "check_heads", "read_training_series", "training_values"]
 

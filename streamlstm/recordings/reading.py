@@ -20,7 +20,7 @@ from streamlstm.recordings.formats.wfdb_series import read_wfdb
 from streamlstm.recordings.opening import open_source, seekable, stream_name
 from streamlstm.recordings.series import Series, align_channels, join_series
 from streamlstm.recordings.sources import Format, expand, format_of
-from streamlstm.recordings.times import TimeUnit
+from streamlstm.recordings.time_unit import TimeUnit
 
 __all__ = ["Format", "Series", "TimeUnit", "align_channels", "read_series"]
 

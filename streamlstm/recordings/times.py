@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
+from streamlstm.recordings.time_unit import TimeUnit
 
-__all__ = ["TimeReader", "TimeUnit", "regular_times", "within_range"]
+__all__ = ["TimeReader", "regular_times", "within_range"]
 
-TimeUnit: TypeAlias = Literal["s", "ms", "us", "ns"]
 
 _UNITS_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}
 _END_MS = 7_258_118_400_000

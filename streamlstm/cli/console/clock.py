@@ -1,13 +1,14 @@
-"""The time at which a bundle is made: read here and nowhere below, where time is an argument."""
+"""What a verb knows of now and here, read at the edge: below, time is an argument."""
 
 from __future__ import annotations
 
 import os
+import platform
 from datetime import UTC, datetime
 
 from streamlstm.errors import UsageError
 
-__all__ = ["created_at"]
+__all__ = ["created_at", "lock_holder"]
 
 
 def created_at() -> str:
@@ -21,3 +22,9 @@ def created_at() -> str:
     except (ValueError, OverflowError, OSError):
         raise UsageError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, got {epoch!r}") from None
     return moment.isoformat(timespec="seconds")
+
+
+def lock_holder() -> str:
+    """Return who holds a registry's lock, as another process is told."""
+    since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return f"process {os.getpid()} on {platform.node()} since {since}"

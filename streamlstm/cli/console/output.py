@@ -12,7 +12,15 @@ from typing import TextIO
 
 from streamlstm.errors import StreamLstmError, UsageError
 
-__all__ = ["OutputStream", "check_target", "flush_standard_output", "open_output", "print_note", "print_result"]
+__all__ = [
+    "OutputStream",
+    "check_file_target",
+    "check_target",
+    "flush_standard_output",
+    "open_output",
+    "print_note",
+    "print_result",
+]
 
 
 class OutputStream:
@@ -80,6 +88,15 @@ def check_target(option: str, target: Path, *, inputs: dict[str, Path]) -> None:
         with suppress(OSError):
             if target.samefile(path):
                 raise UsageError(f"{option}: {target} is the {role} itself; choose another file")
+
+
+def check_file_target(out: Path, *, inputs: dict[str, Path]) -> None:
+    """Refuse what `--out` cannot be: a folder, a device, or an input of the command. Raises: UsageError."""
+    if not out.parent.is_dir():
+        raise UsageError(f"--out: the folder {out.parent} does not exist")
+    if out.exists() and not out.is_file():
+        raise UsageError(f"--out: expected a file, got {out}, which is a folder or a device")
+    check_target("--out", out, inputs=inputs)
 
 
 def flush_standard_output() -> None:

@@ -5,34 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streamlstm.cli.app import app
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.console.options import checked_seconds
+from streamlstm.cli.console.options import SetOption, checked_seconds
 from streamlstm.cli.console.output import print_result
-from streamlstm.cli.run import SetOption
-from streamlstm.cli.train.models import train_models
-from streamlstm.cli.train.targets import Start
-from streamlstm.config import load_training, train_schema
-from streamlstm.config.source import KeyPath, Plain
 from streamlstm.errors import UsageError
-from streamlstm.kernels import CellKind
-from streamlstm.recordings.times import TimeUnit
+from streamlstm.recordings.time_unit import TimeUnit
 
-__all__ = ["train"]
+if TYPE_CHECKING:
+    from streamlstm.config.source import KeyPath, Plain
+
+__all__ = ["CELLS", "train", "verb"]
 
 _DATA, _MODEL, _TRAINING, _OUTPUT = "Data", "Model", "Training", "Output"
 _YAML = (".yaml", ".yml")
+CELLS = ("lstm", "peephole", "gru", "gru_reset_before", "rnn")
+"""Those of the kernels, which help need not import."""
 
 
 def _option(*names: str, panel: str, help: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
 
 
-@app.command(
+verb = typer.Typer(add_completion=False)
+
+
+@verb.command(
     epilog="Example: streamlstm train ward.csv --out models/vitals.safetensors --name vitals. "
     "Every option, and more, can be set in a file: streamlstm train vitals.yaml --set training.loss=huber"
 )
@@ -63,7 +64,7 @@ def train(
     cell: Annotated[
         str | None,
         _option(
-            "--cell", panel=_MODEL, help=f"{', '.join(CellKind)}; or one for each layer, with commas.", metavar="CELL"
+            "--cell", panel=_MODEL, help=f"{', '.join(CELLS)}; or one for each layer, with commas.", metavar="CELL"
         ),
     ] = None,
     hidden: Annotated[int | None, _option("--hidden", panel=_MODEL, help="Hidden units; 32 by default.")] = None,
@@ -150,6 +151,10 @@ def train(
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Train a model on recordings of normal behaviour (an NPZ with train_len: on the rows before it)."""
+    from streamlstm.cli.train.models import train_models
+    from streamlstm.cli.train.targets import Start
+    from streamlstm.config import load_training, train_schema
+
     configure_logging(log_format)
     if schema:
         print_result(json.dumps(train_schema(), indent=2))

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError, UsageError
 from streamlstm.recordings.series import Series
 from streamlstm.recordings.table import Roles, Table, no_stream, roles_of
-from streamlstm.recordings.times import TimeReader, TimeUnit, within_range
+from streamlstm.recordings.time_unit import TimeUnit
+from streamlstm.recordings.times import TimeReader, within_range
 
 __all__ = ["is_arrow", "is_parquet", "read_arrow", "read_parquet"]
 

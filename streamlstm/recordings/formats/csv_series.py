@@ -19,7 +19,8 @@ from streamlstm.errors import DataError
 from streamlstm.recordings.opening import text_lines
 from streamlstm.recordings.series import Series
 from streamlstm.recordings.table import Roles, Table, roles_of
-from streamlstm.recordings.times import TimeReader, TimeUnit
+from streamlstm.recordings.time_unit import TimeUnit
+from streamlstm.recordings.times import TimeReader
 
 __all__ = ["read_csv"]
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError
 from streamlstm.recordings.opening import text_lines
 from streamlstm.recordings.series import Series, make_series
-from streamlstm.recordings.times import TimeReader, TimeUnit
+from streamlstm.recordings.time_unit import TimeUnit
+from streamlstm.recordings.times import TimeReader
 
 __all__ = ["read_json_lines"]
 

@@ -1,22 +1,15 @@
-"""`score`: a file or standard input through the worker's own detector and alerts."""
+"""A recording scored: chunk by chunk to CSV or JSON lines, and its alerts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 
-from streamlstm.cli.app import app
-from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
-from streamlstm.cli.console.options import milliseconds
-from streamlstm.cli.console.output import OutputStream, check_target, open_output
+from streamlstm.cli.console.output import OutputStream, open_output
 from streamlstm.cli.console.progress import ProgressBar
-from streamlstm.errors import UsageError
 from streamlstm.evaluation.recording import Recording
 from streamlstm.evaluation.replay import ScoredChunk, replay
 from streamlstm.model.bundles.base import BundleBase
@@ -30,61 +23,23 @@ from streamlstm.scoring.windows.detector import WindowDetector
 from streamlstm.streaming.encoders import alert_record, encode, rfc3339, score_records
 from streamlstm.types import GapPolicy, Status
 
-__all__ = ["ScoreFormat", "score"]
+__all__ = ["score_recording"]
 
 
-class ScoreFormat(StrEnum):
-    """How scores are written."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-
-
-@app.command(epilog="Example: streamlstm score vitals.safetensors ward.csv --out scores.csv --alerts alerts.jsonl")
-def score(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The model bundle (.safetensors).")],
-    file: Annotated[
-        str,
-        typer.Argument(
-            metavar="[FILE or -]", help="A recording, a folder or a pattern (docs/data.md); - is standard input."
-        ),
-    ] = "-",
-    out: Annotated[Path | None, typer.Option(help="The file for scores; standard output by default.")] = None,
-    ts_unit: Annotated[TimeUnit, typer.Option(help="The unit of numeric time stamps.")] = "s",
-    alerts: Annotated[Path | None, typer.Option(help="The file for alerts, as JSON lines.")] = None,
-    score_format: Annotated[
-        ScoreFormat, typer.Option("--format", help="CSV, or score records as JSON lines.")
-    ] = ScoreFormat.CSV,
-    false_alarms: Annotated[float, typer.Option(help="The budget of false alarms for each stream and day.")] = 0.2,
-    reset_after: Annotated[
-        float, typer.Option(help="Seconds of silence after which a stream's state starts again; 0 means never.")
-    ] = 0.0,
-    open_after: Annotated[
-        int, typer.Option(min=1, help="How many samples in a row above the threshold open an alert.")
-    ] = 2,
-    resolve_after: Annotated[int, typer.Option(min=1, help="How many samples in a row below it resolve one.")] = 5,
-    refractory: Annotated[
-        float, typer.Option(help="Seconds after an alert during which only a worse one opens.")
-    ] = 30.0,
-    log_format: LogFormatOption = LogFormat.TEXT,
+def score_recording(
+    bundle: Path,
+    file: str,
+    *,
+    out: Path | None,
+    alerts: Path | None,
+    ts_unit: TimeUnit,
+    is_csv: bool,
+    gaps: GapPolicy,
+    threshold: Threshold,
+    policy: AlertPolicy,
 ) -> None:
-    """Score a recording, row by row and causally, and show where alerts would have opened.
-
-    A whole-window model (train --arrangement) scores it in windows instead.
-    """
-    configure_logging(log_format)
-    gaps = GapPolicy(reset_after_ms=milliseconds("--reset-after", reset_after))
-    policy = AlertPolicy(
-        open_after=open_after,
-        resolve_after=resolve_after,
-        refractory_ms=milliseconds("--refractory", refractory),
-    )
-    for option, target in (("--out", out), ("--alerts", alerts)):
-        if target:
-            check_target(option, target, inputs={"model bundle": bundle, "data": Path(file)})
-    if out and alerts and out.absolute() == alerts.absolute():
-        raise UsageError(f"--alerts: {alerts} is the file of --out; choose another")
-    detector = _detector(bundle, gaps, Threshold(false_alarms))
+    """Write scores to `out`, None = standard output, and alerts to `alerts`. Raises: StreamLstmError."""
+    detector = _detector(bundle, gaps, threshold)
     model = detector.bundle
     recording = Recording.of_series(read_series(file, ts_unit=ts_unit), model.channels, source=file)
     opened = 0
@@ -94,11 +49,11 @@ def score(
         open_output(alerts) if alerts else nullcontext() as alerts_out,
         ProgressBar("score") as progress,
     ):
-        if score_format is ScoreFormat.CSV:
+        if is_csv:
             scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")
         for chunk in replay(detector, recording, alerts=policy):
             opened += len(chunk.opened)
-            if score_format is ScoreFormat.CSV:
+            if is_csv:
                 _write_csv(scores_out, chunk, _alert_column(chunk, alerting))
             else:
                 _write_records(scores_out, chunk, model)

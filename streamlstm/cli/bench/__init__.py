@@ -1,0 +1,1 @@
+"""`bench`: speed on this machine, beside the installed peers."""

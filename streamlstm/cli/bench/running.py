@@ -1,0 +1,113 @@
+"""What the benchmarks share: their options, the head of a run, its results as JSON, and the peers asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from streamlstm.benchmarks.machine import describe_machine, package_versions
+from streamlstm.benchmarks.measurements import BenchResult, Method
+from streamlstm.benchmarks.peers import (
+    how_to_install,
+    missing_packages,
+)
+from streamlstm.benchmarks.report import header_lines
+from streamlstm.benchmarks.training import TrainingWork
+from streamlstm.benchmarks.workloads import Workload
+from streamlstm.cli.console.output import flush_standard_output, open_output, print_result
+from streamlstm.errors import UsageError
+from streamlstm.kernels import isa
+
+__all__ = [
+    "QUICK_ROUNDS",
+    "ROUNDS",
+    "JsonOption",
+    "QuickOption",
+    "asked_cells",
+    "asked_peers",
+    "begin",
+    "check_json",
+    "load_peers",
+    "write_json",
+]
+
+ROUNDS, QUICK_ROUNDS = 31, 9
+_OURS = ("streamlstm", "numpy", "scipy")
+
+_P = TypeVar("_P")
+_W = TypeVar("_W", Workload, TrainingWork)
+
+QuickOption = Annotated[bool, typer.Option("--quick", help="Take about a minute: fewer cells, fewer rounds.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")]
+
+
+def begin(
+    name: str, method: Method, *, packages: tuple[str, ...] = (), absent: Mapping[str, str] | None = None
+) -> BenchResult:
+    """Return a run's result without measurements, and say its head."""
+    result = BenchResult(
+        bench=name,
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(kernel_path=isa()),
+        versions=package_versions((*_OURS, *packages)),
+        method=method,
+        gauges={},
+        absent=dict(absent or {}),
+        measurements=[],
+    )
+    for line in header_lines(result):
+        print_result(line)
+    flush_standard_output()  # measurements may be minutes away
+    return result
+
+
+def write_json(path: Path | None, result: BenchResult) -> None:
+    """Write what was measured, where a file was asked for. Raises: UsageError when it cannot be written."""
+    if path is not None:
+        with open_output(path) as file:
+            file.write(result.encode())
+
+
+def check_json(path: Path | None) -> None:
+    """Refuse a file whose folder does not exist before anything is measured. Raises: UsageError."""
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"--json: the folder {path.parent} does not exist")
+
+
+def asked_peers(names: list[str] | None, known: Mapping[str, Sequence[str]], *, no_peers: bool) -> list[str]:
+    """Return the names of the peers asked for, of all by default. Raises: UsageError."""
+    if no_peers and names:
+        raise UsageError("--no-peers and --peer exclude each other; give one of them")
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"--peer: expected one of {', '.join(known)}, got {name!r}")
+    return [] if no_peers else list(names or known)
+
+
+def asked_cells(cells: list[_W], parts: list[str] | None) -> list[_W]:
+    """Return the cells whose names hold one of the parts, all by default. Raises: UsageError when there is none."""
+    found = [work for work in cells if not parts or any(part in work.name for part in parts)]
+    if not found:
+        names = ", ".join(work.name for work in cells)
+        raise UsageError(f"--cell: no cell's name contains {' or '.join(map(repr, parts or []))}; there are {names}")
+    return found
+
+
+def load_peers(
+    names: list[str], known: Mapping[str, Sequence[str]], load: Callable[[str], _P]
+) -> tuple[Mapping[str, _P], dict[str, str]]:
+    """Import the peers; return those that are here, and why the others are not."""
+    peers, absent = dict[str, _P](), dict[str, str]()
+    for name in names:
+        if missing := missing_packages(known[name]):
+            absent[name] = f"{' and '.join(missing)} not installed ({how_to_install(missing)})"
+            continue
+        try:
+            peers[name] = load(name)
+        except ImportError as error:
+            absent[name] = f"cannot be imported ({error})"
+    return peers, absent

@@ -1,0 +1,1 @@
+"""`inspect`: what a file holds, model bundle or local log."""
