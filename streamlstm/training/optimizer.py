@@ -112,7 +112,7 @@ def clip_gradients(gradients: _Arrays, max_norm: float) -> float:
     """
     norm = math.sqrt(sum(float(np.square(gradient, dtype=np.float64).sum()) for gradient in gradients.values()))
     factor = max_norm / (norm + _NORM_FLOOR)
-    if factor < 1:
+    if 0 < factor < 1:  # an infinite norm is the caller's to refuse
         for gradient in gradients.values():
             gradient *= np.float32(factor)
     return norm
