@@ -86,7 +86,7 @@ def _reliability(report: TrainingReport, measured: Measurements) -> Markup:
         ),
         plot.render(f"Observed share of rows against the claimed p-value, both logarithmic. Validation part: {seen}."),
         note="Across: the p-value claimed; up: the share observed. Above the band scores are too nervous, below it "
-        "too calm. The band counts clusters of rows, as high scores come; their mean length here is "
+        "too calm. The band counts clusters of rows, because high scores come in clusters; their mean length here is "
         f"{number(report.bundle.calibration.cluster_rows)}.",
     )
 
@@ -116,14 +116,14 @@ def _alarms(report: TrainingReport, measured: Measurements) -> Markup:
         [share(level), *(share(float(part.shares(np.array([level]))[0])) for _, part in parts)] for level in _LEVELS
     ]
     clock = "" if report.period_s else " Without a clock, 10,000 rows count as a day."
-    age = f"The budget is the default, {number(budget)} false alarms a stream and day."
+    age = f"The budget is the default, {number(budget)} false alarms for each stream and day."
     if report.is_causal and measured.validation.allowed > 1.1 * budget * stream_days(
         report, len(measured.validation.p_values)
     ):
         age += (
             " A stream is scored from its first row, so here it is young: its alarm level is never rarer than what "
-            f"{counted(report.bundle.calibration.rows, 'calibration row')} and its own age can bear. That allows more "
-            "than the budget, to which it settles."
+            f"{counted(report.bundle.calibration.rows, 'calibration row')} and its own age can support. That allows "
+            "more than the budget, to which it settles."
         )
     return element(
         "div",

@@ -69,7 +69,7 @@ def _losses(report: TrainingReport, guess: float) -> Markup:
     plot.touch(updates, np.where(np.isfinite(validation), validation, losses).tolist(), told)
     notes = [
         "The training loss is a running mean of about the last ten updates, with whatever noise training adds.",
-        "Kept are the weights at the lowest validation loss.",
+        "The weights at the lowest validation loss are kept.",
         *(["Guessing each channel's mean is measured on the validation part."] if is_mean_square(report) else []),
         *(["Logarithmic scale."] if is_log else []),
     ]

@@ -38,7 +38,10 @@ def data_summary(report: TrainingReport) -> Markup:
         None,
         element("h2", None, "Data"),
         element(
-            "p", None, f"Every stream is cut by time: what judges comes after what was learned; {period}{repeats}."
+            "p",
+            None,
+            "Every stream is cut by time: the parts that judge come after the part that was learned; "
+            f"{period}{repeats}.",
         ),
         _cuts(report),
         _streams(report),

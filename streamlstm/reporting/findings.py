@@ -97,8 +97,8 @@ def _of_training(report: TrainingReport, figures: ChannelFigures) -> list[Findin
         elif left_unseen > _LITTLE:
             found.append(
                 Finding(
-                    f"{phrases_of(report).over_all} {share(left_unseen)} of what guessing the mean leaves is left: "
-                    "there is little in this data that can be foreseen, or the network has not found it.",
+                    f"{phrases_of(report).over_all} {share(left_unseen)} of what guessing the mean leaves remains: "
+                    "there is little in this data that can be predicted, or the network has not found it.",
                     True,
                 )
             )
@@ -191,7 +191,7 @@ def _of_calibration(report: TrainingReport, measured: Measurements) -> list[Find
         found.append(
             Finding(
                 f"Of the validation part only {share(seen)} of the rows have a p-value of at most {share(level)}: the "
-                "calibration part held rarer things. If the worst windows show faults, train without them: what they "
+                "calibration part held rarer events. If the worst windows show faults, train without them: what they "
                 "raise is the alarm level.",
                 True,
             )

@@ -92,7 +92,8 @@ def _tiles(report: TrainingReport, figures: ChannelFigures, measured: Measuremen
         _tile(number(loss), meaning),
         _tile(f"{part.alerts:,}" if len(part.p_values) else MISSING, alerts),
         _tile(
-            f"{number(Threshold().false_alarms_per_stream_day)} a day", "false alarms a stream: the budget by default"
+            f"{number(Threshold().false_alarms_per_stream_day)} a day",
+            "false alarms for each stream: the default budget",
         ),
         _tile(f"{parameters:,}", f"weights; trained in {took}" if math.isfinite(report.seconds) else "weights"),
     ]

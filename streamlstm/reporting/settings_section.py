@@ -76,7 +76,7 @@ def _calibration(report: TrainingReport) -> dict[str, object]:
         "rows of a cluster": c.cluster_rows,
         "burn-in, rows": c.burn_in,
         "warm-up, rows": c.warm_up,
-        "level follows in, rows": c.horizon,
+        "rows in which the level follows": c.horizon,
     }
 
 
