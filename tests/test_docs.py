@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import inspect
 import re
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+import streamlstm
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")])
@@ -58,6 +61,26 @@ def test_the_examples_of_the_api_page_run_and_print_what_they_show(
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     runner.run(test, out=report.append)
     assert not runner.failures, "".join(report)
+
+
+def test_the_signatures_of_the_api_page_are_those_of_the_code() -> None:
+    shown = "\n".join(fenced(ROOT / "docs/api.md", "python"))
+    for call, function in (
+        ("train", streamlstm.train),
+        ("Detector", streamlstm.Detector),
+        ("Detector.load", streamlstm.Detector.load),
+    ):
+        (arguments,) = re.findall(rf"^{re.escape(call)}(\(.*?\))(?: ->|$)", shown, re.DOTALL | re.MULTILINE)
+        (written,) = ast.parse(f"def f{arguments}: ...").body
+        assert isinstance(written, ast.FunctionDef)
+        keywords = zip(written.args.kwonlyargs, written.args.kw_defaults, strict=True)
+        found = {one.arg: ast.literal_eval(default) for one, default in keywords if default is not None}
+        parameters = inspect.signature(function).parameters.values()
+        expected = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+        if written.args.kwarg is not None:  # `**options` stands for the rest
+            assert found.items() <= expected.items(), call
+        else:
+            assert found == expected, call
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
