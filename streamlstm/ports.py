@@ -16,7 +16,7 @@ from streamlstm.types import MISSING_TIME_MS, Output, Record, TopicPartition
 
 __all__ = [
     "AssignmentListener",
-    "Finding",
+    "CheckResult",
     "HistoryReader",
     "PartitionProcessor",
     "Processed",
@@ -38,7 +38,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One line of a check: what was looked at, whether it is well, and a sentence."""
 
     subject: str

@@ -43,7 +43,7 @@ __all__ = [
     "Sinks",
     "Source",
     "State",
-    "Threshold",
+    "ThresholdSection",
     "Time",
 ]
 
@@ -161,7 +161,7 @@ class Gaps(Section):
         return self
 
 
-class Threshold(Section):
+class ThresholdSection(Section):
     """How the alert threshold is chosen."""
 
     method: Literal["spot"] = "spot"
@@ -202,7 +202,7 @@ class Config(Section):
     sources: tuple[Source, ...] = Field(min_length=1)
     models: tuple[Model, ...] = Field(min_length=1)
     gaps: Gaps = Gaps()
-    threshold: Threshold = Threshold()
+    threshold: ThresholdSection = ThresholdSection()
     sinks: Sinks = Sinks()
     alerts: Alerts = Alerts()
     state: State = State()

@@ -47,7 +47,7 @@ from itertools import chain
 
 from streamlstm.errors import SnapshotError
 from streamlstm.ports import PartitionProcessor, Snapshot, SnapshotStore, Transport
-from streamlstm.service.partition import Partition, Start
+from streamlstm.service.partition import Partition, StartingPoint
 
 __all__ = ["Checkpoint"]
 
@@ -107,7 +107,7 @@ class Checkpoint:
         partition.note_snapshot()
         return changes
 
-    def _start(self, partition: Partition, processor: PartitionProcessor) -> Start:
+    def _start(self, partition: Partition, processor: PartitionProcessor) -> StartingPoint:
         """Give the processor the state that there is, and say where the partition begins."""
         committed = self._transport.committed(partition.name)
         snapshot = self._snapshots.load(partition.name)
@@ -130,9 +130,11 @@ class Checkpoint:
                 "%s: offsets %d to %d are past retention and cannot be read again", partition, start, oldest - 1
             )
             start = oldest
-        return Start(start, committed, saved=saved, switch_from=max(end, start))
+        return StartingPoint(start, committed, saved=saved, switch_from=max(end, start))
 
-    def _first_start(self, partition: Partition, processor: PartitionProcessor, snapshot: Snapshot | None) -> Start:
+    def _first_start(
+        self, partition: Partition, processor: PartitionProcessor, snapshot: Snapshot | None
+    ) -> StartingPoint:
         """Begin a partition of which the group has committed nothing, and see to it that it has a snapshot."""
         start = switch_from = self._transport.start_offset(partition.name)
         if snapshot is not None and snapshot.offset == start:  # a worker was here, and died before its first commit
@@ -141,4 +143,4 @@ class Checkpoint:
         else:
             self._snapshots.save(partition.name, Snapshot(start, processor.export_state()))
         _log.info("%s: new to this group, starts at offset %d", partition, start)
-        return Start(start, committed=start, saved=start, switch_from=switch_from)
+        return StartingPoint(start, committed=start, saved=start, switch_from=switch_from)

@@ -34,7 +34,7 @@ from streamlstm.errors import ProtocolError
 from streamlstm.ports import PartitionProcessor, Snapshot
 from streamlstm.types import Output, Record, TopicPartition
 
-__all__ = ["Partition", "Phase", "Start"]
+__all__ = ["Partition", "Phase", "StartingPoint"]
 
 
 class Phase(Enum):
@@ -55,7 +55,7 @@ _ALLOWED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartingPoint:
     """Where a partition begins: its state is that before `offset`; the group has committed `committed`.
 
     `saved` is the offset of the newest snapshot that can be used, None where there is none. Before `switch_from` the
@@ -108,7 +108,7 @@ class Partition:
         is_ready = self.phase is Phase.RUNNING and self.processed >= self._switch_from
         return is_ready and self._running.is_outdated
 
-    def restore(self, processor: PartitionProcessor, start: Start) -> None:
+    def restore(self, processor: PartitionProcessor, start: StartingPoint) -> None:
         """Begin with a processor whose state is that of `start` (steps 4 and 5)."""
         self._enter(Phase.RESTORING)
         self._processor = processor

@@ -33,11 +33,11 @@ from streamlstm.scoring.forward import Backend
 from streamlstm.scoring.state import StateDtype
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.streaming.admission import admitted_runs
-from streamlstm.streaming.batch import Batch
 from streamlstm.streaming.decoding.rejections import Reason
 from streamlstm.streaming.decoding.samples import Decoder
 from streamlstm.streaming.encoders import alert_record, encode, score_records
 from streamlstm.streaming.model_handover import RouteStreams, ScoredSamples
+from streamlstm.streaming.ordered_outputs import OrderedOutputs
 from streamlstm.streaming.routing import NO_ROUTE, Router
 from streamlstm.streaming.state_format import decode_state, encode_state
 from streamlstm.types import GapPolicy, Output, Record, Scores, Status, TopicPartition
@@ -113,7 +113,7 @@ class PartitionPipeline:
 
         An alert that opens must be committed at once.
         """
-        batch = Batch(self.partition, records, self._decoder.decode(records))
+        batch = OrderedOutputs(self.partition, records, self._decoder.decode(records))
         for streams, routed in self._route(batch):
             for admitted in self._admit(streams, batch, routed):
                 self._score(streams, batch, admitted)
@@ -123,7 +123,7 @@ class PartitionPipeline:
         outputs = batch.outputs(dead_letter_topic=f"{self._options.prefix}dlq")
         return Processed(outputs, must_commit=batch.has_opened_alert)
 
-    def _route(self, batch: Batch) -> Iterator[tuple[RouteStreams, NDArray[np.int64]]]:
+    def _route(self, batch: OrderedOutputs) -> Iterator[tuple[RouteStreams, NDArray[np.int64]]]:
         """Yield the streams of each route and the rows that it has samples in; what matches no route is rejected."""
         stream_ids = batch.samples.stream_ids
         routes = self._router.routes_of(stream_ids)
@@ -134,7 +134,9 @@ class PartitionPipeline:
             if len(rows):
                 yield streams, rows
 
-    def _admit(self, streams: RouteStreams, batch: Batch, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    def _admit(
+        self, streams: RouteStreams, batch: OrderedOutputs, rows: NDArray[np.int64]
+    ) -> Iterator[NDArray[np.int64]]:
         """Yield the rows to score, run by run; samples of new streams that find no room are rejected."""
         options, samples = self._options, batch.samples.take(rows)
 
@@ -152,7 +154,7 @@ class PartitionPipeline:
         ):
             yield rows[run]
 
-    def _score(self, streams: RouteStreams, batch: Batch, rows: NDArray[np.int64]) -> None:
+    def _score(self, streams: RouteStreams, batch: OrderedOutputs, rows: NDArray[np.int64]) -> None:
         """Score samples, and add what is to be published of them to the batch."""
         samples = batch.samples.take(rows)
         channels = streams.model.bundle.channels
@@ -170,7 +172,7 @@ class PartitionPipeline:
         for status in Status:
             self.counts[f"samples_{status.label}"] += int(by_status[status])
 
-    def _add_scores(self, batch: Batch, rows: NDArray[np.int64], scored: ScoredSamples) -> None:
+    def _add_scores(self, batch: OrderedOutputs, rows: NDArray[np.int64], scored: ScoredSamples) -> None:
         """Encode the score records that are wanted. Shapes: rows int64 [K], those of the samples in the batch."""
         match self._options.scores:
             case ScoresPublished.OFF:
@@ -190,7 +192,9 @@ class PartitionPipeline:
         ]
         batch.add_scores(rows[wanted], outputs)
 
-    def _add_alerts(self, batch: Batch, rows: NDArray[np.int64], scored: ScoredSamples, tracker: AlertTracker) -> None:
+    def _add_alerts(
+        self, batch: OrderedOutputs, rows: NDArray[np.int64], scored: ScoredSamples, tracker: AlertTracker
+    ) -> None:
         """Let the alerts of the streams advance, and encode those that changed."""
         changes = tracker.update(
             scored.stream_ids,

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
 
-__all__ = ["Gradients", "Trainable", "TrainableState"]
+__all__ = ["BatchGradients", "Trainable", "TrainableState"]
 
 N_co = TypeVar("N_co", covariant=True)
 
 
-class Gradients(NamedTuple):
+class BatchGradients(NamedTuple):
     """What one batch says of the parameters: the loss, its gradients by name, and how many rows it is of."""
 
     loss: float
@@ -58,7 +58,7 @@ class Trainable(Protocol[N_co]):
     def identity(self) -> str:
         """Return what tells this training from others: a hash of options, data, start and what is frozen."""
 
-    def differentiate(self) -> Gradients:
+    def differentiate(self) -> BatchGradients:
         """Draw the next batch; return its loss and the gradients by what is trained."""
 
     def validate(self) -> float:

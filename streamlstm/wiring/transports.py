@@ -7,7 +7,7 @@ from pathlib import Path
 from streamlstm.adapters import kafka_python, local_log
 from streamlstm.config import Config
 from streamlstm.config.schema import Kafka
-from streamlstm.ports import Finding, HistoryReader, Publisher, SnapshotStore, TopicReader, Transport
+from streamlstm.ports import CheckResult, HistoryReader, Publisher, SnapshotStore, TopicReader, Transport
 
 __all__ = [
     "build_snapshots",
@@ -73,7 +73,7 @@ def open_history(config: Config) -> HistoryReader:
     return local_log.LocalHistory(config.local.path)
 
 
-def check_log(config: Config) -> list[Finding]:
+def check_log(config: Config) -> list[CheckResult]:
     """Look at the configured log without joining the group."""
     topics = [topic for source in config.sources for topic in source.topics]
     outputs = output_topics(config)

@@ -16,7 +16,7 @@ from service.scripted_log import Died, Fates, HashProcessor, Log, ScriptedStore,
 
 from streamlstm.errors import ProtocolError
 from streamlstm.service import worker as worker_module
-from streamlstm.service.partition import Partition, Phase, Start
+from streamlstm.service.partition import Partition, Phase, StartingPoint
 from streamlstm.service.worker import Worker, WorkerOptions
 from streamlstm.types import Output, Record, TopicPartition
 
@@ -131,7 +131,7 @@ def _partition(phase: Phase) -> Partition:
     partition = Partition(NAME)
     if phase is not Phase.CREATED:
         committed = 13 if phase is Phase.RESTORING else 10
-        partition.restore(HashProcessor(), Start(10, committed, saved=10, switch_from=10))
+        partition.restore(HashProcessor(), StartingPoint(10, committed, saved=10, switch_from=10))
     if phase is Phase.CLOSED:
         partition.close_clean()
     assert partition.phase is phase
@@ -143,7 +143,7 @@ def _record(offset: int) -> Record:
 
 
 ALLOWED: dict[str, tuple[Callable[[Partition], object], set[Phase]]] = {
-    "restore": (lambda p: p.restore(HashProcessor(), Start(0, 0, saved=None, switch_from=0)), {Phase.CREATED}),
+    "restore": (lambda p: p.restore(HashProcessor(), StartingPoint(0, 0, saved=None, switch_from=0)), {Phase.CREATED}),
     "process": (lambda p: p.process([_record(10)]), {Phase.RESTORING, Phase.RUNNING}),
     "note_commit": (lambda p: p.note_commit(), {Phase.RUNNING}),
     "snapshot": (lambda p: p.snapshot(), {Phase.RUNNING}),
@@ -209,7 +209,7 @@ def test_what_was_committed_before_is_processed_and_not_published() -> None:
 def test_a_partition_whose_batch_was_not_finished_is_closed_and_keeps_no_output() -> None:
     partition = Partition(NAME)
     fates = Fates(iter(()), iter(()), iter(()), iter(()), iter(["well", "dies half-way"]))
-    partition.restore(HashProcessor(fates=fates), Start(0, 0, saved=0, switch_from=0))
+    partition.restore(HashProcessor(fates=fates), StartingPoint(0, 0, saved=0, switch_from=0))
     partition.process([_record(offset) for offset in range(5)])
     assert partition.outputs
     with pytest.raises(Died):
@@ -219,7 +219,7 @@ def test_a_partition_whose_batch_was_not_finished_is_closed_and_keeps_no_output(
 
 def test_a_state_that_was_never_saved_waits_for_its_commit_too() -> None:
     partition = Partition(NAME)
-    partition.restore(HashProcessor(), Start(10, 10, saved=None, switch_from=10))
+    partition.restore(HashProcessor(), StartingPoint(10, 10, saved=None, switch_from=10))
     assert partition.is_unsaved
     partition.process([_record(10)])
     assert not partition.is_unsaved
@@ -230,7 +230,7 @@ def test_a_partition_is_restoring_as_long_as_its_state_lies_before_the_committed
     start: int, phase: Phase
 ) -> None:
     partition = Partition(NAME)
-    partition.restore(HashProcessor(), Start(start, 10, saved=9, switch_from=30))
+    partition.restore(HashProcessor(), StartingPoint(start, 10, saved=9, switch_from=30))
     assert partition.phase is phase
     assert partition.is_uncommitted == (start > 10)  # past retention: the group goes on from there
     partition.process([_record(offset) for offset in range(start, start + 20)])

@@ -14,7 +14,7 @@ from streamlstm.errors import DataError
 from streamlstm.training import trainer
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
-from streamlstm.training.trainable import Gradients, TrainableState
+from streamlstm.training.trainable import BatchGradients, TrainableState
 from streamlstm.training.trainer import TrainingProgress, fit
 
 
@@ -34,9 +34,9 @@ class Scripted:
     def epochs(self) -> int:
         return self.updates // 2
 
-    def differentiate(self) -> Gradients:
+    def differentiate(self) -> BatchGradients:
         self.updates += 1
-        return Gradients(self.losses[self.updates - 1], {"w": np.full(2, self.gradient, np.float32)}, 30)
+        return BatchGradients(self.losses[self.updates - 1], {"w": np.full(2, self.gradient, np.float32)}, 30)
 
     def validate(self) -> float:
         return float(self.parameters["w"][0])

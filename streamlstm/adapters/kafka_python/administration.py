@@ -11,7 +11,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from streamlstm.adapters.kafka_python.connection import connect_admin, errors
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
 from streamlstm.errors import TransportError
-from streamlstm.ports import Finding
+from streamlstm.ports import CheckResult
 
 __all__ = ["OutputTopic", "check", "create_missing_topics", "is_pattern"]
 
@@ -53,14 +53,14 @@ def create_missing_topics(
 
 def check(
     settings: KafkaSettings, *, topics: Sequence[str], output_topics: Mapping[str, OutputTopic] | None = None
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Check that the broker answers, that each input exists, and that each output exists or may be created."""
     subject = f"kafka {settings.bootstrap_servers}"
     try:
         admin = connect_admin(settings)
     except TransportError as error:
-        return [Finding(subject, False, str(error))]
-    findings = [Finding(subject, True, f"answers ({settings.security_protocol})")]
+        return [CheckResult(subject, False, str(error))]
+    findings = [CheckResult(subject, True, f"answers ({settings.security_protocol})")]
     try:
         with errors("list topics"):
             counts = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
@@ -68,7 +68,7 @@ def check(
         for topic, shape in (output_topics or {}).items():
             findings.append(_output_finding(admin, topic, shape, counts))
     except TransportError as error:
-        findings.append(Finding(subject, False, str(error)))
+        findings.append(CheckResult(subject, False, str(error)))
     finally:
         admin.close()
     return findings
@@ -79,22 +79,22 @@ def _creation(shape: OutputTopic, configs: Mapping[str, str] | None) -> dict[str
     return {"num_partitions": shape.get("partitions", -1), "configs": {**policy, **(configs or {})}}
 
 
-def _input_finding(topic: str, counts: Mapping[str, int]) -> Finding:
+def _input_finding(topic: str, counts: Mapping[str, int]) -> CheckResult:
     subject = f"input {topic}"
     found = [f"{name} ({count} partitions)" for name, count in sorted(counts.items()) if fnmatchcase(name, topic)]
     if found:
-        return Finding(subject, True, ", ".join(found))
+        return CheckResult(subject, True, ", ".join(found))
     if is_pattern(topic):
-        return Finding(subject, True, "no topic matches yet; one that appears is read within half a minute")
-    return Finding(subject, False, "does not exist; create it, or correct the name under sources")
+        return CheckResult(subject, True, "no topic matches yet; one that appears is read within half a minute")
+    return CheckResult(subject, False, "does not exist; create it, or correct the name under sources")
 
 
-def _output_finding(admin: Any, topic: str, shape: OutputTopic, counts: Mapping[str, int]) -> Finding:
+def _output_finding(admin: Any, topic: str, shape: OutputTopic, counts: Mapping[str, int]) -> CheckResult:
     subject = f"output {topic}"
     if topic in counts:
-        return Finding(subject, True, f"exists ({counts[topic]} partitions)")
+        return CheckResult(subject, True, f"exists ({counts[topic]} partitions)")
     try:
         admin.create_topics({topic: _creation(shape, None)}, validate_only=True)
     except KafkaError as error:
-        return Finding(subject, False, f"does not exist and may not be created: {error}")
-    return Finding(subject, True, "does not exist; will be created")
+        return CheckResult(subject, False, f"does not exist and may not be created: {error}")
+    return CheckResult(subject, True, "does not exist; will be created")

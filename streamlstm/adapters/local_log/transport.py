@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from streamlstm.adapters.local_log.database import Database, Retention, Row, StoredPartition
 from streamlstm.errors import FencedError, TransportError
-from streamlstm.ports import AssignmentListener, Finding
+from streamlstm.ports import AssignmentListener, CheckResult
 from streamlstm.types import Output, Record, TopicPartition
 
 __all__ = ["LocalTransport", "check"]
@@ -220,24 +220,26 @@ class LocalTransport:
                 self._database.trim(topic, self._retention)
 
 
-def check(path: str | os.PathLike[str], *, topics: Sequence[str], output_topics: Sequence[str] = ()) -> list[Finding]:
+def check(
+    path: str | os.PathLike[str], *, topics: Sequence[str], output_topics: Sequence[str] = ()
+) -> list[CheckResult]:
     """Check the file and its topics without starting a worker; a file that is missing is not created."""
     subject = f"local log {os.fspath(path)}"
     if not Path(path).exists():
         folder = Path(path).absolute().parent
         is_good = os.access(folder, os.W_OK)
         detail = "will be created" if is_good else f"cannot be created: {folder} is missing or not writable"
-        return [Finding(subject, is_good, detail)]
+        return [CheckResult(subject, is_good, detail)]
     try:
         with closing(Database(path)) as database:
             counts = Counter(partition.topic for partition in database.partitions())
     except TransportError as error:
-        return [Finding(subject, False, str(error))]
-    findings = [Finding(subject, os.access(path, os.W_OK), "opened, and its format is right")]
+        return [CheckResult(subject, False, str(error))]
+    findings = [CheckResult(subject, os.access(path, os.W_OK), "opened, and its format is right")]
     for pattern in topics:
         found = [f"{topic} ({count} partitions)" for topic, count in counts.items() if fnmatchcase(topic, pattern)]
         detail = ", ".join(found) or "no topic yet; it will be read as soon as it is written to"
-        findings.append(Finding(f"input {pattern}", True, detail))
+        findings.append(CheckResult(f"input {pattern}", True, detail))
     for topic in output_topics:
-        findings.append(Finding(f"output {topic}", True, "exists" if topic in counts else "will be created"))
+        findings.append(CheckResult(f"output {topic}", True, "exists" if topic in counts else "will be created"))
     return findings

@@ -12,7 +12,7 @@ from streamlstm.cli.console.clock import created_at
 from streamlstm.cli.console.job_view import JobView
 from streamlstm.cli.console.output import print_note, print_result
 from streamlstm.cli.train.descriptions import brief_lines, data_line, outcome_line, plan_lines
-from streamlstm.cli.train.targets import Start, check_files, check_out
+from streamlstm.cli.train.targets import CheckpointChoice, check_files, check_out
 from streamlstm.config import LoadedTraining, TrainConfig
 from streamlstm.errors import StreamLstmError
 from streamlstm.jobs.training import TrainingJob, TrainingOptions
@@ -24,7 +24,7 @@ from streamlstm.wiring.training import heads_by_place, model_files, training_dat
 __all__ = ["train_models"]
 
 
-def train_models(loaded: LoadedTraining, *, start: Start, is_dry_run: bool) -> None:
+def train_models(loaded: LoadedTraining, *, start: CheckpointChoice, is_dry_run: bool) -> None:
     """Train everything a configuration asks for.
 
     Raises: UsageError, DataError, BundleError; StreamLstmError when the disk refuses. Files that were there before are
@@ -52,7 +52,7 @@ def train_models(loaded: LoadedTraining, *, start: Start, is_dry_run: bool) -> N
             start=base,
             created_at=made_at,
             command=shlex.join(["streamlstm", *sys.argv[1:]]),
-            is_resumed=start is Start.RESUME,
+            is_resumed=start is CheckpointChoice.RESUME,
         )
         for group, bundle in zip(groups, bundles, strict=True)
     ]

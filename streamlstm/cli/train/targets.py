@@ -9,10 +9,10 @@ from streamlstm.cli.console.output import check_target
 from streamlstm.errors import UsageError
 from streamlstm.jobs.training import ModelFiles
 
-__all__ = ["Start", "check_files", "check_out"]
+__all__ = ["CheckpointChoice", "check_files", "check_out"]
 
 
-class Start(Enum):
+class CheckpointChoice(Enum):
     """What to do with the checkpoint of a training that was interrupted."""
 
     REFUSE = None
@@ -31,14 +31,14 @@ def check_out(out: Path, place: str, *, is_one: bool) -> None:
         raise UsageError(f"{place}: expected a folder for several models, got {out}, which is none")
 
 
-def check_files(files: ModelFiles, *, sources: set[str], start: Start) -> None:
+def check_files(files: ModelFiles, *, sources: set[str], start: CheckpointChoice) -> None:
     """Refuse to write over data, or over the checkpoint of a training that can be gone on with. Raises: UsageError."""
     written = {"--out": files.bundle, "--report": files.report, "--log": files.log}
     for option, file in written.items():
         if file is not None:
             for source in sources:
                 check_target(option, file, inputs={"data": Path(source)})
-    if start is Start.REFUSE and files.checkpoint.exists():
+    if start is CheckpointChoice.REFUSE and files.checkpoint.exists():
         raise UsageError(
             f"{files.checkpoint} is of a training that was interrupted; go on with it (--resume) or begin anew (--anew)"
         )

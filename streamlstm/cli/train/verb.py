@@ -152,7 +152,7 @@ def train(
 ) -> None:
     """Train a model on recordings of normal behaviour (an NPZ with train_len: on the rows before it)."""
     from streamlstm.cli.train.models import train_models
-    from streamlstm.cli.train.targets import Start
+    from streamlstm.cli.train.targets import CheckpointChoice
     from streamlstm.config import load_training, train_schema
 
     configure_logging(log_format)
@@ -199,7 +199,9 @@ def train(
     }
     options = {option: (key, value) for option, (key, value) in given.items() if value is not None}
     train_models(
-        load_training(file, overrides=overrides or (), options=options), start=Start(resume), is_dry_run=dry_run
+        load_training(file, overrides=overrides or (), options=options),
+        start=CheckpointChoice(resume),
+        is_dry_run=dry_run,
     )
 
 

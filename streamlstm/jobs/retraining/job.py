@@ -28,7 +28,7 @@ from streamlstm.jobs.retraining.options import RetrainingOptions
 from streamlstm.jobs.retraining.outcome import Decision, Exclusions, FalseAlarms, Losses, Outcome, decide, written
 from streamlstm.jobs.retraining.reading import read_alerted_spans, read_telemetry
 from streamlstm.jobs.retraining.split import LEAST_ROWS, Split, split_range
-from streamlstm.jobs.retraining.telemetry import Telemetry, cut_at_silences, period_of
+from streamlstm.jobs.retraining.telemetry import TelemetryRange, cut_at_silences, period_of
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.ports import HistoryReader
@@ -72,7 +72,7 @@ def retrain(
 class _Range:
     """What was read: telemetry in pieces without silences, its excluded values missing."""
 
-    telemetry: Telemetry
+    telemetry: TelemetryRange
     period_ms: float
     pieces: list[StreamSamples]
     alerted_spans: int

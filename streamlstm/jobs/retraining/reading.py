@@ -10,7 +10,7 @@ from streamlstm.errors import DataError, TransportError
 from streamlstm.jobs.retraining.exclusions import Span, alerted_spans
 from streamlstm.jobs.retraining.options import RetrainingOptions, SourceTopics
 from streamlstm.jobs.retraining.outcome import written
-from streamlstm.jobs.retraining.telemetry import Collector, Telemetry
+from streamlstm.jobs.retraining.telemetry import Collector, TelemetryRange
 from streamlstm.ports import HistoryReader
 
 __all__ = ["read_alerted_spans", "read_telemetry"]
@@ -20,7 +20,9 @@ _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 5.0
 
 
-def read_telemetry(options: RetrainingOptions, reader: HistoryReader, *, channels: tuple[str, ...] | None) -> Telemetry:
+def read_telemetry(
+    options: RetrainingOptions, reader: HistoryReader, *, channels: tuple[str, ...] | None
+) -> TelemetryRange:
     """Read the samples of the range; `channels` None: all that are named there.
 
     Raises: TransportError when no topic is one of the sources'; DataError when there is no sample, or there are more

@@ -21,14 +21,14 @@ from streamlstm.streaming.decoding.rejections import Reason
 from streamlstm.streaming.decoding.samples import Decoder, SampleColumns
 from streamlstm.types import Record, TopicPartition
 
-__all__ = ["Collector", "Telemetry", "cut_at_silences", "period_of"]
+__all__ = ["Collector", "TelemetryRange", "cut_at_silences", "period_of"]
 
 _BATCH = 5000
 _OFFSETS = 1 << 40  # of a partition: its number and an offset make one int64
 
 
 @dataclass(frozen=True, slots=True)
-class Telemetry:
+class TelemetryRange:
     """The samples of a range by stream, in the order of their names, and what was met while reading.
 
     `rejected` counts bad records by reason; `duplicates` are samples whose stream had one at that time already.
@@ -79,7 +79,7 @@ class Collector:
             self._add(decoded.samples.take(wanted), batch)
             yield self._records
 
-    def finish(self) -> Telemetry:
+    def finish(self) -> TelemetryRange:
         """Return what was read. Raises: DataError when no sample gives a channel a name."""
         if self._chunks and not self._channels:
             raise DataError("expected samples that name their channels, got arrays; name them under retrain.channels")
@@ -113,7 +113,7 @@ class Collector:
             StreamSamples(name, values[edges[n] : edges[n + 1]], time_ms[edges[n] : edges[n + 1]])
             for n, name in enumerate(self._streams)
         ]
-        return Telemetry(
+        return TelemetryRange(
             streams=tuple(sorted(pieces, key=lambda piece: piece.stream_id)),
             channels=channels,
             records=self._records,

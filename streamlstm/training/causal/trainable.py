@@ -34,7 +34,7 @@ from streamlstm.training.parameters import (
     trained_names,
 )
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainable import Gradients, TrainableState
+from streamlstm.training.trainable import BatchGradients, TrainableState
 
 __all__ = ["CausalTraining", "causal_architecture"]
 
@@ -96,7 +96,7 @@ class CausalTraining:
         """Return how often all sequences have been begun."""
         return self._sampler.epochs
 
-    def differentiate(self) -> Gradients:
+    def differentiate(self) -> BatchGradients:
         """Move every sequence on, and return the loss there and its gradients by what is trained."""
         o = self.options
         batch = self._sampler.advance()
@@ -107,7 +107,7 @@ class CausalTraining:
         sums, d_y, gradients = self._loss.differentiate(trace.y, self.parameters, batch)
         gradients |= cell_gradients(backward(self._layers, trace, d_y, wants_d_x=False).layers)
         self._state = trace.state
-        return Gradients(sums.loss, {name: gradients[name] for name in self.trained}, o.batch * o.bptt_steps)
+        return BatchGradients(sums.loss, {name: gradients[name] for name in self.trained}, o.batch * o.bptt_steps)
 
     def validate(self) -> float:
         """Return the loss on the validation parts; NaN when no row counts."""

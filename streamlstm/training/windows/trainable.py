@@ -23,7 +23,7 @@ from streamlstm.model.windows.network import BLANKS, Arrangement, WindowArchitec
 from streamlstm.training.options import WINDOW_OPTIONS, TrainerOptions
 from streamlstm.training.parameters import Parameters, initial_parameters
 from streamlstm.training.segments import Segment
-from streamlstm.training.trainable import Gradients, TrainableState
+from streamlstm.training.trainable import BatchGradients, TrainableState
 from streamlstm.training.windows.sampler import WindowSampler, cut_windows, gather, with_gaps
 
 __all__ = ["WindowTraining", "differentiate_windows", "initial_window_parameters"]
@@ -69,7 +69,7 @@ class WindowTraining:
         """Return how often as many rows as there are have been seen."""
         return self._seen_rows // self._rows
 
-    def differentiate(self) -> Gradients:
+    def differentiate(self) -> BatchGradients:
         """Draw windows, make gaps in some, and return the loss and its gradients."""
         a = self._architecture
         windows = [self._sampler.draw() for _ in range(self.options.batch)]
@@ -77,7 +77,7 @@ class WindowTraining:
         rows = int(batch.lengths.sum())
         self._seen_rows += rows
         phase = self._generators["blanks"].integers(0, BLANKS * a.blank, len(batch.lengths))
-        return Gradients(*differentiate_windows(self._network, batch, phase), rows)
+        return BatchGradients(*differentiate_windows(self._network, batch, phase), rows)
 
     def validate(self) -> float:
         """Return the mean squared error over every observed value of the windows; NaN when there is none."""
