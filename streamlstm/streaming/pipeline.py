@@ -8,7 +8,7 @@
 4. score: values are laid out in the model's channels, the network advances by them (`model_handover`, `Detector`).
 5. alert: scores above the threshold open alerts, later ones resolve them (`AlertTracker`).
 6. encode: scores, alerts and dead letters become records (`encoders`, `rejections`), in the order of the samples that
-   caused them (`batch`).
+   caused them (`record_batch`).
 
 What comes of a sample depends on the samples before it alone, not on how records were batched: this is what replay
 rests on.
@@ -37,7 +37,7 @@ from streamlstm.streaming.decoding.rejections import Reason
 from streamlstm.streaming.decoding.samples import Decoder
 from streamlstm.streaming.encoders import alert_record, encode, score_records
 from streamlstm.streaming.model_handover import RouteStreams, ScoredSamples
-from streamlstm.streaming.ordered_outputs import OrderedOutputs
+from streamlstm.streaming.record_batch import RecordBatch
 from streamlstm.streaming.routing import NO_ROUTE, Router
 from streamlstm.streaming.state_format import decode_state, encode_state
 from streamlstm.types import GapPolicy, Output, Record, Scores, Status, TopicPartition
@@ -113,7 +113,7 @@ class PartitionPipeline:
 
         An alert that opens must be committed at once.
         """
-        batch = OrderedOutputs(self.partition, records, self._decoder.decode(records))
+        batch = RecordBatch(self.partition, records, self._decoder.decode(records))
         for streams, routed in self._route(batch):
             for admitted in self._admit(streams, batch, routed):
                 self._score(streams, batch, admitted)
@@ -123,7 +123,7 @@ class PartitionPipeline:
         outputs = batch.outputs(dead_letter_topic=f"{self._options.prefix}dlq")
         return Processed(outputs, must_commit=batch.has_opened_alert)
 
-    def _route(self, batch: OrderedOutputs) -> Iterator[tuple[RouteStreams, NDArray[np.int64]]]:
+    def _route(self, batch: RecordBatch) -> Iterator[tuple[RouteStreams, NDArray[np.int64]]]:
         """Yield the streams of each route and the rows that it has samples in; what matches no route is rejected."""
         stream_ids = batch.samples.stream_ids
         routes = self._router.routes_of(stream_ids)
@@ -134,9 +134,7 @@ class PartitionPipeline:
             if len(rows):
                 yield streams, rows
 
-    def _admit(
-        self, streams: RouteStreams, batch: OrderedOutputs, rows: NDArray[np.int64]
-    ) -> Iterator[NDArray[np.int64]]:
+    def _admit(self, streams: RouteStreams, batch: RecordBatch, rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Yield the rows to score, run by run; samples of new streams that find no room are rejected."""
         options, samples = self._options, batch.samples.take(rows)
 
@@ -154,7 +152,7 @@ class PartitionPipeline:
         ):
             yield rows[run]
 
-    def _score(self, streams: RouteStreams, batch: OrderedOutputs, rows: NDArray[np.int64]) -> None:
+    def _score(self, streams: RouteStreams, batch: RecordBatch, rows: NDArray[np.int64]) -> None:
         """Score samples, and add what is to be published of them to the batch."""
         samples = batch.samples.take(rows)
         channels = streams.model.bundle.channels
@@ -172,7 +170,7 @@ class PartitionPipeline:
         for status in Status:
             self.counts[f"samples_{status.label}"] += int(by_status[status])
 
-    def _add_scores(self, batch: OrderedOutputs, rows: NDArray[np.int64], scored: ScoredSamples) -> None:
+    def _add_scores(self, batch: RecordBatch, rows: NDArray[np.int64], scored: ScoredSamples) -> None:
         """Encode the score records that are wanted. Shapes: rows int64 [K], those of the samples in the batch."""
         match self._options.scores:
             case ScoresPublished.OFF:
@@ -193,7 +191,7 @@ class PartitionPipeline:
         batch.add_scores(rows[wanted], outputs)
 
     def _add_alerts(
-        self, batch: OrderedOutputs, rows: NDArray[np.int64], scored: ScoredSamples, tracker: AlertTracker
+        self, batch: RecordBatch, rows: NDArray[np.int64], scored: ScoredSamples, tracker: AlertTracker
     ) -> None:
         """Let the alerts of the streams advance, and encode those that changed."""
         changes = tracker.update(

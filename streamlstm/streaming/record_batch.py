@@ -11,12 +11,12 @@ from streamlstm.streaming.decoding.rejections import Reason, Rejection, dead_let
 from streamlstm.streaming.decoding.samples import Decoded
 from streamlstm.types import Output, Positions, Record, TopicPartition
 
-__all__ = ["OrderedOutputs"]
+__all__ = ["RecordBatch"]
 
 _SCORE, _ALERT, _DEAD_LETTER = range(3)
 
 
-class OrderedOutputs:
+class RecordBatch:
     """Collects outputs in any order; they leave in the order of samples, so that it is no matter what a batch held.
 
     A sample's score comes before its alert, and a record's dead letter, of which there is at most one, after all of
