@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -56,6 +56,15 @@ class Log:
     commits: list[dict[TopicPartition, int]] = field(default_factory=list)
     published: dict[bytes, bytes] = field(default_factory=dict)
     switched: dict[TopicPartition, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    calls: list[str] = field(default_factory=list)
+    """What transports and stores were asked for, in order: `poll`, `seek in-0@5`."""
+
+    oldest: int = 0
+    """Records before it are past retention."""
+
+    def note(self, call: str, partition: TopicPartition | None = None, offset: int | None = None) -> None:
+        whose = "" if partition is None else f" {partition.topic}-{partition.partition}"
+        self.calls.append(call + whose + ("" if offset is None else f"@{offset}"))
 
     def end(self, name: TopicPartition) -> int:
         return self.records[name][-1].offset + 1 if self.records[name] else 0
@@ -115,17 +124,19 @@ class HashProcessor:
 class ScriptedTransport:
     """Carries out a step a poll; when the script is over, all partitions are assigned and everything is read."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, held: Collection[TopicPartition] = ()) -> None:
         self._log = log
         self._listener: AssignmentListener | None = None
-        self._held: set[TopicPartition] = set()
+        self._held = set(held)
         self._positions: dict[TopicPartition, int] = {}
         self._polls = 0
 
     def open(self, listener: AssignmentListener) -> None:
+        self._log.note("open")
         self._listener = listener
 
     def poll(self, *, max_records: int, timeout_ms: int) -> Mapping[TopicPartition, Sequence[Record]]:
+        self._log.note("poll")
         self._polls += 1
         assert self._polls < STUCK, "the worker is stuck"
         step = next(self._log.fates.poll, Step("read", frozenset(range(len(self._log.records))), 10_000))
@@ -149,20 +160,24 @@ class ScriptedTransport:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         assert partition in self._held
+        self._log.note("seek", partition, offset)
         self._positions[partition] = offset
 
     def committed(self, partition: TopicPartition) -> int | None:
+        self._log.note("committed", partition)
         return self._log.committed.get(partition)
 
     def start_offset(self, partition: TopicPartition) -> int:
         return 0
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
-        return 0, self._log.end(partition)
+        return self._log.oldest, self._log.end(partition)
 
     def commit(self, outputs: Sequence[Output], offsets: Mapping[TopicPartition, int]) -> None:
         fate = self._log.fates.meet("commit")
         self._log.commits.append(dict(offsets))
+        for name, offset in sorted(offsets.items()):
+            self._log.note("commit", name, offset)
         assert offsets.keys() <= self._held
         self._raise_if(fate, "before")
         for output in outputs:
@@ -175,6 +190,7 @@ class ScriptedTransport:
         self._raise_if(fate, "after")
 
     def close(self) -> None:
+        self._log.note("close")
         assert self._listener is not None
         self._give_up(set(self._held), self._listener.on_revoked)
 
@@ -222,6 +238,7 @@ class ScriptedStore:
         state = msgspec.json.decode(snapshot.payload, type=State)
         assert state.seen == sum(record.offset < snapshot.offset for record in self._log.records[partition])
         assert snapshot.offset <= self._log.committed.get(partition, 0), "S <= C"
+        self._log.note("save", partition, snapshot.offset)
         self._log.snapshots[partition] = snapshot
         self._log.switched[partition].setdefault(state.model, snapshot.offset)
         self._raise_if(fate, "after")
@@ -231,7 +248,7 @@ class ScriptedStore:
         return self._log.snapshots.get(partition)
 
     def close(self) -> None:
-        pass
+        self._log.note("close the store")
 
     def _raise_if(self, fate: str, moment: str) -> None:
         if fate == f"dies {moment}":
