@@ -24,6 +24,7 @@ from streamlstm.scoring.detector import Detector, is_continued_by
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router
+from streamlstm.streaming.state_format import decode_state, encode_state
 from streamlstm.types import Output, Record, TopicPartition
 
 PLACE = TopicPartition("telemetry", 0)
@@ -319,3 +320,112 @@ def test_a_new_route_does_not_keep_the_others_from_their_state(
     other = pipeline(Router(routes))
     other.import_state(before.export_state())
     assert other.streams == before.streams == 4
+
+
+def test_a_route_whose_pattern_was_changed_finds_its_state_by_its_model(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    came = records(telemetry)
+    before = pipeline(router_of(tiny_bundle))
+    outputs = before.process(came[:SWITCH]).outputs
+    after = pipeline(Router([ModelRoute.of("**", tiny_bundle)]))
+    after.import_state(before.export_state())
+    assert outputs + after.process(came[SWITCH:]).outputs == switched(came, (0, tiny_bundle))
+
+
+def test_an_empty_snapshot_is_nothing_to_warn_of(tiny_bundle: ModelBundle, caplog: pytest.LogCaptureFixture) -> None:
+    pipeline(router_of(tiny_bundle)).import_state(encode_state([], {}))
+    assert not caplog.messages
+
+
+def _restored(payload: bytes, *bundles: ModelBundle, **options: Any) -> PartitionPipeline:
+    restored = PartitionPipeline(PLACE, router_of(*bundles), JsonDecoder(), PipelineOptions(**options))
+    restored.import_state(payload)
+    return restored
+
+
+def test_a_snapshot_of_as_many_streams_as_there_is_room_for_is_restored(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    before = pipeline(router_of(tiny_bundle))
+    before.process(records(telemetry)[:100])
+    payload = before.export_state()
+    assert _restored(payload, tiny_bundle, max_streams=4).streams == 4
+    with pytest.raises(SnapshotError, match=r"holds 4 streams, and state\.max_streams is 3; raise it"):
+        _restored(payload, tiny_bundle, max_streams=3)
+
+
+def test_a_snapshot_of_other_bits_is_restored_with_a_warning(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = pipeline(router_of(tiny_bundle))
+    before.process(records(telemetry)[:100])
+    states, counts = decode_state(before.export_state())
+    assert _restored(encode_state(states, counts), tiny_bundle).streams == 4 and not caplog.messages
+    states[0].isa = "abacus"
+    assert _restored(encode_state(states, counts), tiny_bundle).streams == 4
+    (message,) = caplog.messages
+    assert message.startswith(
+        f"tiny@1: the snapshot was written on abacus, and this worker runs on {Detector(tiny_bundle).isa}"
+    )
+
+
+def _two_draining(
+    tiny_bundle: ModelBundle, second: ModelBundle, third: ModelBundle, came: list[Record]
+) -> PartitionPipeline:
+    """Some streams of the first model begin late, so that both older models have streams when the third one comes."""
+    router = router_of(tiny_bundle)
+    running = pipeline(router)
+    running.process([record for record in came[:SWITCH] if record.key in (b"hall/pump0", b"hall/pump1")])
+    router.switch_model(0, ModelRoute.of("", second).model)
+    running.switch_models()
+    # Two streams the first model never saw; of the other two, one has no sample before the next switch.
+    running.process([record for record in came[:SWITCH] if record.key in (b"hall/pump2", b"hall/pump3")])
+    running.process([record for record in came[SWITCH:700] if record.key == b"hall/pump0"])
+    router.switch_model(0, ModelRoute.of("", third).model)
+    running.switch_models()
+    return running
+
+
+def test_each_stream_drains_from_the_model_that_scores_it_also_after_a_restart(
+    tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    came, third = records(telemetry), replace(tiny_model(weights=77, hidden=12), version=3)
+    running = _two_draining(tiny_bundle, successors["wider"], third, came)
+    (streams,) = running._routes
+    assert streams.draining == {"tiny@1": 2, "tiny@2": 2}
+    restored = _restored(running.export_state(), third)
+    assert restored._routes[0].draining == streams.draining
+    outputs = running.process(came[700:]).outputs
+    assert restored.process(came[700:]).outputs == outputs
+    for name, scores in scores_by_stream(outputs).items():
+        old = "tiny@1" if name in ("hall/pump0", "hall/pump1") else "tiny@2"
+        assert list(dict.fromkeys(score["model"] for score in scores)) == [old, "tiny@3"]
+    assert streams.draining == {}
+
+
+def test_silent_streams_leave_draining_models_too(
+    tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    third = replace(tiny_model(weights=77, hidden=12), version=3)
+    (streams,) = _two_draining(tiny_bundle, successors["wider"], third, records(telemetry))._routes
+    newest_ms = {
+        name: int(old.detector.states.last_time[slot])
+        for old in streams._draining
+        for name, slot in old.detector.states.slots.items()
+    }
+    assert newest_ms["hall/pump1"] < newest_ms["hall/pump2"] < newest_ms["hall/pump3"] < newest_ms["hall/pump0"]
+    assert streams.release_older_than(newest_ms["hall/pump2"]) == 1
+    assert streams.draining == {"tiny@1": 1, "tiny@2": 2}
+    assert streams.release_older_than(newest_ms["hall/pump0"]) == 2
+    assert streams.draining == {"tiny@1": 1}
+
+
+def test_a_version_of_a_registry_is_found_where_it_was_when_the_route_s_model_is_in_memory(
+    tmp_path: Path, tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], telemetry: list[tuple[bytes, bytes]]
+) -> None:
+    registry = Registry(tmp_path)
+    registry.promote("tiny", registry.publish("tiny", tiny_bundle))
+    before = pipeline(Router([ModelRoute("hall/*", load_model(tmp_path / "tiny" / "champion"))]))
+    before.process(records(telemetry)[:100])
+    assert _restored(before.export_state(), successors["wider"]).streams == 4

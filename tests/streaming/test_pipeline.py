@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 from streamlstm.errors import SnapshotError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.patterns import glob_to_regex
+from streamlstm.scoring.detector import Detector
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
 from streamlstm.streaming.routing import NO_ROUTE, ModelRoute, Router
-from streamlstm.types import Output, Record, TopicPartition
+from streamlstm.types import Output, Record, Scores, TopicPartition
 
 PLACE = TopicPartition("telemetry", 3)
 
@@ -172,6 +175,37 @@ def test_which_scores_are_published(
     found = by_topic(pipeline(tiny_bundle, scores=ScoresPublished(mode)).process(records(telemetry)).outputs)
     assert least <= len(found["scores"]) <= most
     assert all((json.loads(o.value or b"")["score"] or 0) >= 1 for o in found["scores"]) or mode == "all"
+
+
+def test_scores_from_the_threshold_on_are_anomalous(tiny_bundle: ModelBundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = np.array([0.999999, 1.0, 1.5, np.nan])
+    real = Detector.score
+
+    def score(detector: Detector, *columns: Any) -> Scores:
+        return replace(real(detector, *columns), score=told)
+
+    monkeypatch.setattr(Detector, "score", score)
+    now = 1_780_000_000_000
+    came = [
+        Record("telemetry", 3, n, None, sample("hall/p", now + 1000 * n, flow=50.0, pressure=3.0)) for n in range(4)
+    ]
+    found = by_topic(pipeline(tiny_bundle, scores=ScoresPublished.ANOMALOUS).process(came).outputs)["scores"]
+    assert [json.loads(output.value or b"")["score"] for output in found] == [1.0, 1.5]
+
+
+@pytest.mark.parametrize(("period_ms", "period_s"), [(None, 1.0), (2_500.0, 2.5)])
+def test_the_period_of_the_streams_sets_the_threshold(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], period_ms: float | None, period_s: float
+) -> None:
+    came = [record for record in records(telemetry) if record.key == b"hall/pump3"]
+    alone = Detector(tiny_bundle, period_s=period_s)
+    found = by_topic(pipeline(tiny_bundle, period_ms=period_ms).process(came).outputs)["scores"]
+    for output, record in zip(found, came, strict=True):
+        told, held = json.loads(output.value or b""), json.loads(record.value or b"")
+        time_ms = int(np.datetime64(held["ts"][:-1], "ms").astype(np.int64))
+        score = alone.score_one("p", time_ms, held["values"]).score
+        assert told["score"] == (None if score is None else round(score, 6))
+    assert told["score"] is not None
 
 
 def test_a_broken_snapshot_is_refused_with_a_sentence(

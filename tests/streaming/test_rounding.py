@@ -41,3 +41,16 @@ def test_float32_is_rounded_as_the_number_that_it_holds() -> None:
     expected = [[float(f"{v:.6g}") for v in row] for row in values.tolist()]
     assert significant(values, 6).tolist() == expected
     assert decimals(values, 4).tolist() == [[round(v, 4) for v in row] for row in values.tolist()]
+
+
+def test_every_power_of_ten_and_every_near_tie_is_rounded_as_text() -> None:
+    """Seven digits of which the last is a 5: scaled by a power of ten, many look like ties and are none."""
+    rng = np.random.default_rng(6)
+    mantissas = rng.integers(10**5, 10**6, 120) * 10 + 5
+    near_ties = [float(f"{mantissa}e{power}") for power in range(-330, 303) for mantissa in mantissas[:20]]
+    others = (rng.uniform(1, 10, (633, 20)) * 10.0 ** np.arange(-325, 308)[:, None]).ravel().tolist()
+    values = [*near_ties, *others, *(-mantissas / 10**7)]
+    assert significant(np.array(values), 6).tolist() == [float(f"{v:.6g}") for v in values]
+    for digits in (4, 6):
+        values = [float(f"{mantissa}e-{digits + 1}") for mantissa in mantissas]
+        assert decimals(np.array(values), digits).tolist() == [round(v, digits) for v in values]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamlstm.streaming.decoding import json_fast
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.decoding.json_strict import explain_all
 from streamlstm.streaming.decoding.rejections import Reason, Rejection, dead_letter
@@ -17,6 +18,8 @@ from streamlstm.types import Record
 
 NOON_MS = 1_795_262_400_000
 """2026-11-21T12:00:00Z, computed apart: 20778 days * 86400 s + 12 h."""
+
+EXAMPLE = "2026-11-21T01:20:30.250Z"
 
 
 def record(value: object, *, key: bytes | None = b"ward3/bed7", timestamp_ms: int = NOON_MS + 5_000) -> Record:
@@ -149,6 +152,8 @@ def test_stream_id_and_time_beside_the_value() -> None:
             "wrong_type",
             "Expected `array` of length 1, got ",
         ),
+        (sample(ts=["2026-11-21T12:00:00Z"], values=[[1], [2]]), "wrong_type", "Expected `array` of length 1, got "),
+        (sample(ts="x" * 80), "bad_timestamp", f'Expected an RFC 3339 time such as {EXAMPLE}, got "{"x" * 59} - at `'),
         (sample(ts=["2026-11-21T12:00:00Z"], values=3), "wrong_type", "Expected `object | array`, got `int` - at "),
     ],
 )
@@ -187,6 +192,63 @@ def test_a_bad_sample_leaves_its_neighbours() -> None:
     decoded = JsonDecoder().decode([record(sample(ts=times, values={"hr": [1, 2, "x"], "spo2": [4, 5, 6]}))])
     assert [values for *_, values in samples_of(decoded.samples)] == [{"hr": 1.0, "spo2": 4.0}]
     assert decoded.rejected[0].error.endswith("at `$.ts[1]` (and 1 more)")
+
+
+def test_one_bad_sample_is_told_alone() -> None:
+    assert rejected([sample(), sample(quality="fine")]) == (
+        "wrong_type",
+        "Expected one of good, uncertain, bad - at `$[1].quality`",
+    )
+
+
+FRAME_TIMES = ["2026-11-21T12:00:00Z", "2026-11-21T12:00:01Z"]
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [
+        ({}, sample()),
+        ({}, sample(values=[1, None, 2.5], quality="good")),
+        ({}, [sample(), sample(stream_id="b", quality=None)]),
+        ({}, sample(ts=FRAME_TIMES, values={"hr": [1.5, None], "abp": None})),
+        ({}, sample(ts=FRAME_TIMES, values=[[1, 2], [None, 4]], quality="bad")),
+        ({}, sample(ts="1970-01-01T00:00:00Z")),
+        ({}, sample(ts="2026-11-22T12:00:05Z")),
+        ({"ts_unit": "s"}, sample(ts=0.25)),
+        ({"stream_id": "key"}, [{"ts": EXAMPLE, "values": [1]}]),
+        ({"stream_id": "key"}, {"ts": FRAME_TIMES, "values": {"hr": [1, 2]}}),
+        ({"ts_path": "record"}, {"stream_id": "a", "values": {"hr": 1}}),
+        ({"max_record_bytes": len(json.dumps(sample()))}, sample()),
+    ],
+)
+def test_good_records_do_without_the_strict_path(
+    options: dict[str, Any], value: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, source = JsonDecoder(**options), record(value)
+    expected = samples_of(explain_all([source], [0], decoder.layout)[0])
+    monkeypatch.setattr(json_fast, "explain_all", None)
+    decoded = decoder.decode([source, source])
+    assert samples_of(decoded.samples) == [
+        (stream_id, time_ms, number, index, values)
+        for number in (0, 1)
+        for stream_id, time_ms, _, index, values in expected
+    ]
+
+
+@pytest.mark.parametrize("time", ["1970-01-01T00:00:00Z", "2026-11-22T12:00:05Z"])
+def test_the_bounds_of_the_strict_path_are_those_of_the_fast_one(time: str) -> None:
+    text = json.dumps(sample(ts=time, values={"a": 7.5})).encode().replace(b"7.5", b"NaN")
+    assert rows(text, JsonDecoder(max_record_bytes=len(text)))[0][2] == {"a": None}
+    assert rejected(text, JsonDecoder(max_record_bytes=len(text) - 1))[0] == "oversized"
+
+
+def test_a_dead_letter_takes_so_many_bytes_and_tells_so_many_characters() -> None:
+    whole = dead_letter(Rejection(record(b"a" * 900_000), Reason.OVERSIZED, "e" * 500), "dlq")
+    assert whole.value == b"a" * 900_000 and "slstm.bytes" not in dict(whole.headers)
+    assert dict(whole.headers)["slstm.error"] == b"e" * 500
+    cut = dead_letter(Rejection(record(b"a" * 900_001), Reason.OVERSIZED, "e" * 501), "dlq")
+    assert cut.value == b"a" * 900_000 and dict(cut.headers)["slstm.bytes"] == b"900001"
+    assert dict(cut.headers)["slstm.error"] == b"e" * 500
 
 
 def test_dead_letter() -> None:
