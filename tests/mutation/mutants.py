@@ -56,7 +56,7 @@ TESTS = {
     "streaming": ["tests/streaming", "tests/service", "tests/test_formats.py"],
     "service": ["tests/service"],
     "adapters": ["tests/adapters", "tests/service/test_recovery.py"],
-    "training": ["tests/training", "tests/test_formats.py"],
+    "training": ["tests/training", "tests/model/interchange/test_import.py", "tests/test_formats.py"],
     "evaluation": ["tests/evaluation", "tests/jobs"],
     "jobs": ["tests/jobs"],
 }

@@ -1,13 +1,15 @@
-"""Periods of signals that are known."""
+"""Periods of signals that are known, and of drawn ones against the definition, written out lag by lag."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from streamlstm.training.periods import detect_period
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
+Doubles = NDArray[np.float64]
 
 
 def noise(rows: int, seed: int = 0) -> np.ndarray:
@@ -84,3 +86,83 @@ def test_a_period_must_be_seen_three_times() -> None:
 def test_recordings(name: str, low: int, high: int) -> None:
     series = np.load(SHARED / f"{name}.npz")
     assert low <= detect_period(series["values"][: int(series["train_len"])]) <= high
+
+
+def test_only_the_latest_quarter_of_a_million_rows_count() -> None:
+    values = np.zeros(2 * (1 << 18))
+    values[: 1 << 18] = np.sin(2 * np.pi * np.arange(1 << 18) / 5000)
+    assert detect_period(values) == 0
+    assert detect_period(values[::-1]) == pytest.approx(5000, rel=0.01)
+
+
+def averaged(x: Doubles, width: int) -> Doubles:
+    """Means of `width` rows around each, mirrored at the ends; an even width reaches one row further back."""
+    padded, first = np.pad(x, width, mode="symmetric"), width - width // 2
+    return np.array([padded[first + row : first + row + width].mean() for row in range(len(x))])
+
+
+def autocorrelation(x: Doubles, longest: int, width: int) -> Doubles | None:
+    is_seen = np.isfinite(x)
+    if is_seen.sum() < 2 * longest:
+        return None
+    low, high = np.quantile(x[is_seen], (0.01, 0.99))
+    if high > low:
+        x = np.clip(x, 2 * low - high, 2 * high - low)
+    line = np.column_stack([np.arange(len(x)) / len(x), np.ones(len(x))])
+    trend, *_ = np.linalg.lstsq(line[is_seen], x[is_seen], rcond=None)
+    x = np.where(is_seen, x - line @ trend, 0.0)
+    if np.sqrt(np.square(x[is_seen]).mean()) <= 1e-6 * np.abs(trend).sum():
+        return None
+    x, seen = averaged(x, width), is_seen.astype(float)
+    pairs = [(x[: len(x) - lag] @ x[lag:], seen[: len(x) - lag] @ seen[lag:]) for lag in range(longest + 1)]
+    means = np.array([product / max(count, 1) for product, count in pairs])
+    return means / means[0]
+
+
+def expected_period(values: Doubles) -> int:
+    columns = values.reshape(len(values), -1)
+    longest = len(columns) // 3
+    for width in (1, 4, 16):
+        if longest < 4 * width:
+            return 0
+        each = [autocorrelation(column, longest, width) for column in columns.T]
+        if not (found := [one for one in each if one is not None]):
+            continue
+        r = np.mean(found, axis=0)
+        least = max(0.25, 5 / np.sqrt(len(columns) / width))
+        peaks = [
+            lag
+            for lag in range(max(2, 3 * width), longest)
+            if r[lag - 1] <= r[lag] > r[lag + 1] and r[lag] >= least and r[lag] - r[: lag + 1].min() >= 0.15
+        ]
+        if peaks:
+            first = next(lag for lag in peaks if r[lag] >= 0.75 * max(r[peak] for peak in peaks))
+            smooth = averaged(r, max(first // 8, 1))
+            return max(range(first, min(int(1.25 * first), longest - 1) + 1), key=lambda lag: smooth[lag])
+    return 0
+
+
+def drawn(seed: int) -> Doubles:
+    """Waves, with a second hump, on a walk or beside other channels; in noise, on a slope, with gaps and spikes."""
+    rng, kind = np.random.default_rng(seed), seed % 4
+    rows = int(rng.integers(6, (300, 900)[seed % 3 == 0]))
+    time = np.arange(rows)
+    cycle = 2 * np.pi * time / rng.uniform(3, 3 + rows / 2.2)
+    x = np.sin(cycle + rng.uniform(0, 6)) + rng.uniform(0, 2) * rng.normal(size=rows) + rng.uniform(-3, 3) * time / rows
+    x += rng.choice([0.0, 90.0])
+    if kind == 1:
+        x += rng.uniform(0, 1.5) * np.sin(2 * cycle)
+    if kind == 2:
+        x += rng.uniform(0, 0.3) * np.cumsum(rng.normal(size=rows))
+    if kind == 3:
+        x = np.stack([x, rng.normal(size=rows), np.full(rows, 2.0)], axis=1)
+    x[rng.random(x.shape) < rng.choice([0, 0.1, 0.35])] = np.nan
+    if rng.random() < 0.3:
+        x[rng.integers(rows)] = 50
+    return x
+
+
+def test_drawn_signals_have_the_period_that_the_definition_gives() -> None:
+    expected = [expected_period(drawn(seed)) for seed in range(200)]
+    assert [detect_period(drawn(seed)) for seed in range(200)] == expected
+    assert 40 < np.count_nonzero(expected) < 160
