@@ -61,7 +61,7 @@ def expected_head(layers: list[CellWeights], parts: list[SplitSegment]) -> tuple
 
 @pytest.mark.parametrize(
     ("ridge", "rows", "noise", "size", "seed"),
-    [(1e-1, 40, 0.8, 0.5, 0), (1e-3, 40, 2.0, 0.05, 3), (1e-5, 60, 0.3, 0.5, 5), (1e-7, 90, 0.1, 0.5, 0)],
+    [(1e-1, 40, 0.8, 0.5, 0), (1e-3, 40, 1.0, 0.01, 4), (1e-5, 60, 0.3, 0.5, 5), (1e-7, 90, 0.1, 0.5, 0)],
 )
 def test_the_head_solves_the_normal_equations_with_the_ridge_that_validates_best(
     ridge: float, rows: int, noise: float, size: float, seed: int

@@ -88,6 +88,12 @@ def test_recordings(name: str, low: int, high: int) -> None:
     assert low <= detect_period(series["values"][: int(series["train_len"])]) <= high
 
 
+def test_rare_beats_on_a_flat_line_are_no_spikes_to_be_cut() -> None:
+    values = np.zeros(1250)
+    values[60::125] = 1  # fewer than one row in a hundred
+    assert detect_period(values) == 125
+
+
 def test_only_the_latest_quarter_of_a_million_rows_count() -> None:
     values = np.zeros(2 * (1 << 18))
     values[: 1 << 18] = np.sin(2 * np.pi * np.arange(1 << 18) / 5000)
@@ -156,7 +162,7 @@ def drawn(seed: int) -> Doubles:
         x += rng.uniform(0, 0.3) * np.cumsum(rng.normal(size=rows))
     if kind == 3:
         x = np.stack([x, rng.normal(size=rows), np.full(rows, 2.0)], axis=1)
-    x[rng.random(x.shape) < rng.choice([0, 0.1, 0.35])] = np.nan
+    x[rng.random(x.shape) < rng.choice([0, 0.1, 0.3, 0.4])] = np.nan
     if rng.random() < 0.3:
         x[rng.integers(rows)] = 50
     return x
