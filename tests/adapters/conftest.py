@@ -190,6 +190,12 @@ class KafkaLog(Log):
         publisher.flush()
 
 
+def is_open(path: str | Path) -> bool:
+    """Say whether this process holds the file open."""
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return Path(path) in [link.readlink() for link in links if link.is_symlink()]
+
+
 @pytest.fixture(autouse=True)
 def clients_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Hold the product to closing every client of Kafka that it makes, and tests to closing what they open."""

@@ -6,10 +6,10 @@ import itertools
 import sqlite3
 import threading
 from contextlib import closing
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from adapters.conftest import is_open
 
 from streamlstm.adapters.local_log import database as module
 from streamlstm.adapters.local_log.database import Database, Retention, Row
@@ -33,12 +33,6 @@ def append(database, *rows):
 def values(database, name, **limits):
     partition = database.partition(name)
     return [record.value for record in database.read(partition, **({"start": 0, "limit": 100} | limits))]
-
-
-def is_open(path):
-    """Say whether this process holds the file open."""
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    return Path(path) in [link.readlink() for link in links if link.is_symlink()]
 
 
 def test_partitions_lie_apart_and_are_read_within_their_bounds(database):

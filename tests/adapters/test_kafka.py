@@ -8,14 +8,17 @@ import time
 from contextlib import closing
 
 import pytest
-from adapters.conftest import KafkaLog
+from adapters.conftest import KafkaLog, Member
 from conftest import Broker
 from kafka import KafkaAdminClient
 from waiting import PATIENCE_S, wait_until
 
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings, check
 from streamlstm.errors import FencedError, TransportError, UnreachableError
+from streamlstm.ports import Snapshot
 from streamlstm.types import Output, TopicPartition
+
+FOLDER = "streamlstm.adapters.kafka_python"
 
 
 def records_of(count, first=0):
@@ -239,3 +242,40 @@ def test_settings_that_cannot_work_are_refused_before_connecting(tmp_path):
         KafkaPublisher(KafkaSettings("127.0.0.1:1", "SASL_SSL")).publish("in", key=b"k", value=b"v")
     with pytest.raises(TransportError, match=r"ca_file .*no\.pem does not exist"):
         KafkaPublisher(KafkaSettings("127.0.0.1:1", "SSL", ca_file=str(tmp_path / "no.pem"))).ensure_topic("in")
+
+
+def test_what_fails_while_it_opens_leaves_no_client_behind(kafka_log, monkeypatch):
+    """The fixture of the folder holds that every client is closed."""
+    with pytest.raises(TransportError, match=r"could not subscribe to not a name: .*illegal"):
+        kafka_log.member(["not a name"])
+    kafka_log.snapshots().save(TopicPartition("in", 0), Snapshot(1, b"state"))
+    with monkeypatch.context() as broken:
+        broken.setattr(f"{FOLDER}.snapshots._apply", fail)
+        with pytest.raises(KeyboardInterrupt):
+            kafka_log.snapshots().load(TopicPartition("in", 0))
+    monkeypatch.setattr(f"{FOLDER}.transport.connect_producer", fail)
+    with pytest.raises(KeyboardInterrupt):
+        kafka_log.member([kafka_log.topic("in")])
+
+
+def fail(*_):
+    raise KeyboardInterrupt
+
+
+def test_a_transport_that_could_not_open_opens_later(kafka_log, take, monkeypatch):
+    topic = kafka_log.topic("in")
+    kafka_log.publish(topic, records_of(1))
+    with monkeypatch.context() as broken:
+        broken.setattr(f"{FOLDER}.transport._pattern", fail)
+        made = kafka_log.transport([kafka_log.topic("i*")])
+        with pytest.raises(KeyboardInterrupt):
+            made.open(None)
+    member = Member(made)
+    made.open(member)
+    with pytest.raises(TransportError, match="already open"):
+        made.open(member)
+    take(made, 1)
+    assert member.held == {TopicPartition(topic, 0)}
+    made.close()
+    with pytest.raises(TransportError, match=r"not open; call open\(\) first"):
+        made.poll(max_records=1, timeout_ms=0)

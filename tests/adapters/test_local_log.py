@@ -11,13 +11,17 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from adapters.conftest import is_open
 from waiting import PATIENCE_S
 
-from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalTransport, check
+from streamlstm.adapters.local_log import LocalPublisher, LocalReader, LocalTransport, check, topics
+from streamlstm.adapters.local_log import transport as module
 from streamlstm.adapters.local_log.database import Database, Retention
 from streamlstm.errors import FencedError, TransportError
+from streamlstm.ports import Snapshot
 from streamlstm.types import Output, Record, TopicPartition
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 COMMIT_FOREVER = """
 import sys
 from streamlstm.adapters.local_log import LocalTransport
+from streamlstm.ports import Snapshot
 from streamlstm.types import Output, Record, TopicPartition
 class Member:
     def on_assigned(self, partitions): pass
@@ -180,9 +185,151 @@ def test_check_tells_of_file_and_topics(tmp_path):
     assert not check(tmp_path / "no" / "log.db", topics=["in"])[0].is_good
     with closing(LocalPublisher(tmp_path / "log.db")) as publisher:
         publisher.ensure_topic("in", partitions=3)
-    findings = check(tmp_path / "log.db", topics=["in", "tele*"], output_topics=["out"])
+    findings = check(tmp_path / "log.db", topics=["in", "tele*"], output_topics=["out", "in"])
+    assert all(finding.is_good for finding in findings)
     assert [(finding.subject, finding.detail.split(";")[0]) for finding in findings[1:]] == [
         ("input in", "in (3 partitions)"),
         ("input tele*", "no topic yet"),
         ("output out", "will be created"),
+        ("output in", "exists"),
     ]
+
+
+def test_partitions_take_turns_when_there_is_not_enough_for_all(local_log):
+    for topic in ("a", "b", "c"):
+        local_log.publish(topic, [(b"k", b"%d" % n) for n in range(6)])
+    transport, _ = local_log.member(["*"])
+    read = [tuple(transport.poll(max_records=1, timeout_ms=0)) for _ in range(6)]
+    assert sorted(partition.topic for (partition,) in read[:3]) == ["a", "b", "c"]
+    assert read[3:] == read[:3]
+
+
+def test_a_poll_returns_at_once_with_records_and_waits_without(local_log):
+    local_log.publish("in", [(b"k", b"v")])
+    transport, _ = local_log.member(["in"])
+    assert transport.poll(max_records=1, timeout_ms=10**9)
+    began_s = time.monotonic()
+    assert not transport.poll(max_records=1, timeout_ms=60)
+    assert time.monotonic() - began_s >= 0.06
+
+
+def test_a_transport_is_open_once_and_its_group_free_after_any_end(local_log, tmp_path):
+    transport, member = local_log.member(["in"])
+    with pytest.raises(TransportError, match="already open"):
+        transport.open(member)
+    local_log.publish("in", [(b"k", b"v")])
+    transport.poll(max_records=1, timeout_ms=0)
+
+    def fail(partitions):
+        raise ArithmeticError
+
+    member.when_revoked = fail
+    with pytest.raises(ArithmeticError):
+        transport.close()
+    with pytest.raises(TransportError, match=r"not open; call open\(\) first"):
+        transport.bounds(TopicPartition("in", 0))
+    refused = LocalTransport(local_log.path, group=f"{local_log.prefix}/g", topics=["in"], output_topics=[""])
+    with pytest.raises(TransportError, match="expected a topic name") as caught:
+        refused.open(member)
+    assert not is_open(local_log.path)
+    again, _ = local_log.member(["in"])
+    assert again.poll(max_records=1, timeout_ms=0), caught.value  # nothing was committed
+    again.close()
+    missing = LocalTransport(tmp_path / "no" / "log.db", group="g", topics=["in"])
+    with pytest.raises(TransportError, match=r"cannot create .*g\.lock: No such file"):
+        missing.open(member)
+
+
+def test_partitions_are_assigned_once_and_revoked_once(local_log):
+    local_log.publish("a", [(b"k", b"v")])
+    transport, member = local_log.member(["?"])
+    for _ in range(3):
+        transport.poll(max_records=9, timeout_ms=0)
+    local_log.publish("b", [(b"k", b"v")])
+    for _ in range(3):
+        transport.poll(max_records=9, timeout_ms=0)
+    transport.close()
+    transport.close()
+    a, b = TopicPartition("a", 0), TopicPartition("b", 0)
+    assert member.events == [("assigned", [a]), ("assigned", [b]), ("revoked", [a, b])]
+
+
+def test_a_group_that_starts_at_the_latest_keeps_its_start_while_it_holds_the_partition(local_log):
+    local_log.publish("in", [(b"k", b"v")])
+    partition = TopicPartition("in", 0)
+    transport, _ = local_log.member(["in"], start="latest")
+    assert transport.start_offset(partition) == 1
+    local_log.publish("in", [(b"k", b"v")])
+    assert transport.start_offset(partition) == 1
+    transport.close()
+    again, _ = local_log.member(["in"], start="latest")
+    assert again.start_offset(partition) == 2
+    again.close()
+    transport.open(None)  # the same one, once more
+    assert transport.start_offset(partition) == 2
+
+
+def test_retention_is_applied_every_few_seconds_and_only_where_it_is_set(local_log, monkeypatch):
+    clock = SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now_s, sleep=time.sleep))
+    partition, oldest = TopicPartition("in", 0), []
+    transport, _ = local_log.member(["in"], retention=Retention(max_records=2))
+    for clock.now_s in (100.0, 103.0, 104.9, 105.1, 110.2):
+        local_log.publish("in", [(b"k", b"v")] * 3)
+        transport.poll(max_records=9, timeout_ms=0)
+        oldest.append(transport.bounds(partition)[0])
+    assert oldest == [1, 1, 1, 10, 13]
+    unbounded, _ = local_log.member(["in"], group="unbounded")
+    unbounded.poll(max_records=9, timeout_ms=0)
+    assert unbounded.bounds(partition)[0] == 13
+
+
+def test_a_buffer_that_is_full_is_written_and_one_that_could_not_be_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(topics, "_BUFFER_RECORDS", 3)
+    path = tmp_path / "log.db"
+    publisher = LocalPublisher(path)
+    for n in range(4):
+        publisher.publish("in", key=b"k", value=b"%d" % n)
+    assert [record.value for record in read(path, "in")] == [b"0", b"1", b"2"]
+    publisher.publish("", key=b"k", value=b"no topic")
+    with pytest.raises(TransportError):
+        publisher.flush()
+    with pytest.raises(TransportError):
+        publisher.close()
+    assert len(read(path, "in")) == 3
+
+
+def test_what_is_closed_lets_go_of_the_file_and_opens_it_again_when_it_is_needed(local_log):
+    publisher, reader, history, snapshots = (
+        local_log.publisher(),
+        local_log.reader(),
+        local_log.history(),
+        local_log.snapshots(),
+    )
+    for n in range(2):
+        publisher.publish("in", key=b"k", value=b"%d" % n)
+        publisher.close()
+        assert not is_open(local_log.path)
+        for read_all in (lambda: reader.read("in"), lambda: history.read(["in"], begin_ms=None, end_ms=None)):
+            assert [record.value for record in read_all()] == [b"%d" % m for m in range(n + 1)]
+        snapshots.save(TopicPartition("in", 0), Snapshot(n, b"state"))
+        for made in (reader, history, snapshots):
+            assert is_open(local_log.path)
+            made.close()
+            made.close()
+        assert not is_open(local_log.path)
+
+
+def test_long_topics_are_read_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(topics, "_READ_RECORDS", 2)
+    path = tmp_path / "log.db"
+    with closing(LocalPublisher(path)) as publisher:
+        publisher.ensure_topic("in", partitions=2)
+        for n in range(11):
+            publisher.publish("in", key=b"%d" % n, value=b"%d" % n)
+    with closing(LocalReader(path)) as reader:
+        records = list(reader.read("in"))
+        assert [(r.partition, r.offset) for r in records] == sorted((r.partition, r.offset) for r in records)
+        assert sorted(int(record.value) for record in records) == list(range(11))
+        with pytest.raises(TransportError, match=r"there is no topic 'out'; topics there: in$"):
+            reader.read("out")
