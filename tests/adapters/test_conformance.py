@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from waiting import PATIENCE_S
+from waiting import PATIENCE_S, wait_until
 
 from streamlstm.errors import TransportError
 from streamlstm.types import Output, TopicPartition
@@ -153,6 +153,42 @@ def test_an_error_of_the_listener_reaches_the_caller_of_poll(log):
     with pytest.raises(ArithmeticError, match=topic):
         for _ in range(50):
             transport.poll(max_records=10, timeout_ms=200)
+
+
+def test_an_error_of_the_listener_reaches_the_caller_of_close_and_the_group_is_left(log, take):
+    topic = log.topic("in")
+    log.publish(topic, BEATS[:2])
+    transport, member = log.member([topic])
+    take(transport, 2)
+
+    def fail(partitions):
+        raise ArithmeticError(f"no room for {partitions[0].topic}")
+
+    member.when_revoked = fail
+    with pytest.raises(ArithmeticError, match=topic):
+        transport.close()
+    transport.close()
+    with pytest.raises(TransportError, match=r"not open; call open\(\) first"):
+        transport.bounds(TopicPartition(topic, 0))
+    again, _ = log.member([topic])
+    take(again, 2)
+
+
+def test_the_start_of_a_partition_stays_while_it_is_held(log, take):
+    topic = log.topic("in")
+    log.publish(topic, BEATS[:3])
+    partition = TopicPartition(topic, 0)
+    transport, member = log.member([topic], start="latest")
+    wait_until(lambda: transport.poll(max_records=10, timeout_ms=50) or member.held, "the partition")
+    assert transport.start_offset(partition) == 3
+    log.publish(topic, BEATS[3:5])
+    assert transport.start_offset(partition) == 3
+    take(transport, 2)
+    transport.close()
+    transport.open(member)
+    with pytest.raises(TransportError, match="already open"):
+        transport.open(member)
+    assert transport.start_offset(partition) == 5
 
 
 def test_on_revoked_may_commit_while_closing(log, take):

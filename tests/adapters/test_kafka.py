@@ -14,6 +14,8 @@ from kafka import KafkaAdminClient
 from waiting import PATIENCE_S, wait_until
 
 from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings, check
+from streamlstm.adapters.kafka_python.administration import create_missing_topics
+from streamlstm.adapters.snapshots import CHUNK_BYTES
 from streamlstm.errors import FencedError, TransportError, UnreachableError
 from streamlstm.ports import Snapshot
 from streamlstm.types import Output, TopicPartition
@@ -87,6 +89,8 @@ def test_a_member_that_was_silent_for_too_long_is_fenced_and_told_of_its_loss(ka
     kafka_log.publish(scores, [])
     transport, member = kafka_log.member([topic], session_timeout_ms=6000)
     take(transport, 5)
+    partition = TopicPartition(topic, 0)
+    assert transport.start_offset(partition) == 0
     # Heartbeats come from the client's network thread: hold it until the group has dropped it, as a frozen
     # machine would.
     is_expelled = threading.Event()
@@ -98,7 +102,9 @@ def test_a_member_that_was_silent_for_too_long_is_fenced_and_told_of_its_loss(ka
         is_expelled.set()
     with pytest.raises(FencedError, match="the group has moved on"):
         transport.commit([], {TopicPartition(topic, 0): 5})
-    assert values_after(transport, take) == [value for _, value in records_of(5)]
+    kafka_log.drop_records_before(partition, 2)
+    assert values_of(take(transport, 3)) == [value for _, value in records_of(3, first=2)]
+    assert transport.start_offset(partition) == 2, "what was known of a partition that is lost no longer holds"
     assert [event for event, _ in member.events] == ["assigned", "lost", "assigned"]
     assert transport.committed(TopicPartition(topic, 0)) is None
 
@@ -107,8 +113,8 @@ def members_of(admin, group):
     return admin.describe_groups([group])[group]["members"]
 
 
-def values_after(transport, take):
-    return [record.value for records in take(transport, 5).values() for record in records]
+def values_of(taken):
+    return [record.value for records in taken.values() for record in records]
 
 
 def test_polls_that_end_in_the_middle_of_a_join_do_not_lose_it(kafka_log):
@@ -279,3 +285,32 @@ def test_a_transport_that_could_not_open_opens_later(kafka_log, take, monkeypatc
     made.close()
     with pytest.raises(TransportError, match=r"not open; call open\(\) first"):
         made.poll(max_records=1, timeout_ms=0)
+
+
+def test_a_publisher_names_the_first_record_that_was_refused_and_forgets_it(kafka_log):
+    topic = kafka_log.topic("alerts")
+    create_missing_topics(kafka_log.settings, {topic: {"compacted": True}})
+    publisher = kafka_log.publisher()
+    publisher.publish(topic, key=b"k", value=b"1")
+    publisher.flush()
+    for value in (b"no", b"key"):
+        publisher.publish(topic, key=None, value=value)
+    with pytest.raises(TransportError, match=rf"publish a record of 2 bytes to {topic} \(2 records failed\)"):
+        publisher.flush()
+    publisher.flush()
+    publisher.close()
+    publisher.close()
+    assert [record.value for record in kafka_log.reader().read(topic)] == [b"1"]
+
+
+def test_chunks_that_a_longer_snapshot_left_are_removed(kafka_log):
+    """Compaction keeps the newest value of a key, so that what is never removed is never compacted away."""
+    store = kafka_log.snapshots()
+    state = {}
+    for offset, size in enumerate((2 * CHUNK_BYTES + 1, 5, 1, 5, 0)):
+        if offset == 3:
+            store = kafka_log.snapshots()  # another process
+        store.save(TopicPartition("in", 0), Snapshot(offset, bytes(size)))
+        state = {record.key: record.value for record in kafka_log.reader().read(kafka_log.topic("state"))}
+    left = sorted(key.decode().rpartition("/0/")[2] for key, value in state.items() if value is not None)
+    assert left == ["a/manifest", "b/0", "b/manifest"]

@@ -213,31 +213,22 @@ def test_a_poll_returns_at_once_with_records_and_waits_without(local_log):
     assert time.monotonic() - began_s >= 0.06
 
 
-def test_a_transport_is_open_once_and_its_group_free_after_any_end(local_log, tmp_path):
-    transport, member = local_log.member(["in"])
-    with pytest.raises(TransportError, match="already open"):
-        transport.open(member)
-    local_log.publish("in", [(b"k", b"v")])
-    transport.poll(max_records=1, timeout_ms=0)
-
-    def fail(partitions):
-        raise ArithmeticError
-
-    member.when_revoked = fail
-    with pytest.raises(ArithmeticError):
-        transport.close()
-    with pytest.raises(TransportError, match=r"not open; call open\(\) first"):
-        transport.bounds(TopicPartition("in", 0))
+def test_a_transport_that_cannot_open_leaves_file_and_group_free(local_log, tmp_path):
     refused = LocalTransport(local_log.path, group=f"{local_log.prefix}/g", topics=["in"], output_topics=[""])
     with pytest.raises(TransportError, match="expected a topic name") as caught:
-        refused.open(member)
-    assert not is_open(local_log.path)
-    again, _ = local_log.member(["in"])
-    assert again.poll(max_records=1, timeout_ms=0), caught.value  # nothing was committed
-    again.close()
+        refused.open(None)
+    assert not is_open(local_log.path), caught.value
+    local_log.member(["in"])
     missing = LocalTransport(tmp_path / "no" / "log.db", group="g", topics=["in"])
     with pytest.raises(TransportError, match=r"cannot create .*g\.lock: No such file"):
-        missing.open(member)
+        missing.open(None)
+
+
+def test_output_topics_that_are_missing_are_created_with_one_partition(local_log):
+    local_log.publish("alerts", [], partitions=3)
+    local_log.member(["in"], output_topics=["scores", "alerts"])
+    findings = check(local_log.path, topics=["scores", "alerts"])
+    assert [finding.detail for finding in findings[1:]] == ["scores (1 partitions)", "alerts (3 partitions)"]
 
 
 def test_partitions_are_assigned_once_and_revoked_once(local_log):
@@ -252,21 +243,6 @@ def test_partitions_are_assigned_once_and_revoked_once(local_log):
     transport.close()
     a, b = TopicPartition("a", 0), TopicPartition("b", 0)
     assert member.events == [("assigned", [a]), ("assigned", [b]), ("revoked", [a, b])]
-
-
-def test_a_group_that_starts_at_the_latest_keeps_its_start_while_it_holds_the_partition(local_log):
-    local_log.publish("in", [(b"k", b"v")])
-    partition = TopicPartition("in", 0)
-    transport, _ = local_log.member(["in"], start="latest")
-    assert transport.start_offset(partition) == 1
-    local_log.publish("in", [(b"k", b"v")])
-    assert transport.start_offset(partition) == 1
-    transport.close()
-    again, _ = local_log.member(["in"], start="latest")
-    assert again.start_offset(partition) == 2
-    again.close()
-    transport.open(None)  # the same one, once more
-    assert transport.start_offset(partition) == 2
 
 
 def test_retention_is_applied_every_few_seconds_and_only_where_it_is_set(local_log, monkeypatch):

@@ -82,3 +82,27 @@ def test_a_snapshot_of_another_format_is_refused_by_name():
     pairs[manifest] = pairs[manifest].replace(b'"format":1', b'"format":9')
     with pytest.raises(SnapshotError, match=r"a/manifest: expected format 1, got 9"):
         newest(prefix, pairs)
+
+
+def test_generations_are_written_in_turn_and_numbered_in_order():
+    prefix = key_prefix("app", PARTITION)
+    newest_one, letters = None, []
+    for number in range(1, 5):
+        pairs, newest_one = pack(prefix, Snapshot(7, b"abc"), newest_one)
+        assert newest_one.sequence == number
+        assert {key for key, _ in pairs} == {f"{prefix}{newest_one.letter}/{part}" for part in ("0", "manifest")}
+        letters.append(newest_one.letter)
+    assert letters == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("manifest", [b"", b"{", b'{"format":1}', b"whole, and more"])
+def test_a_manifest_that_cannot_be_understood_makes_a_snapshot_incomplete(manifest):
+    prefix = key_prefix("app", PARTITION)
+    older, generation = pack(prefix, Snapshot(6, b"older"), None)
+    pairs, _ = pack(prefix, Snapshot(7, b"abc"), generation)
+    key = prefix + "b/manifest"
+    whole = dict(pairs)[key]
+    if manifest == b"whole, and more":
+        manifest = whole.replace(b"{", b'{"more":0,', 1)
+    assert newest(prefix, dict([*older, *pairs])) == (Snapshot(7, b"abc"), Generation("b", 2))
+    assert newest(prefix, dict([*older, *pairs]) | {key: manifest}) == (Snapshot(6, b"older"), generation)
