@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from kafka.net.compat import KafkaNetClient
+from kafka.net.selector import NetworkSelector
 from waiting import PATIENCE_S
 
 from streamlstm.adapters.kafka_python import (
@@ -199,16 +199,18 @@ def is_open(path: str | Path) -> bool:
 @pytest.fixture(autouse=True)
 def clients_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Hold the product to closing every client of Kafka that it makes, and tests to closing what they open."""
-    clients: list[KafkaNetClient] = []
+    made: list[NetworkSelector] = []
 
-    class Recorded(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no types
+    class Recorded(NetworkSelector):  # type: ignore[misc]  # kafka-python has no types
+        """What holds a client's sockets and its thread."""
+
         def __init__(self, **configs: Any) -> None:
             super().__init__(**configs)
-            clients.append(self)
+            made.append(self)
 
-    monkeypatch.setattr(connection, "KafkaNetClient", Recorded)
+    monkeypatch.setattr(connection, "NetworkSelector", Recorded)
     yield
-    assert all(client._net._closed for client in clients), "a client was left open"
+    assert all(one._closed for one in made), "a client was left open"
 
 
 @pytest.fixture(params=["local", "kafka"])

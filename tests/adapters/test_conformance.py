@@ -184,11 +184,14 @@ def test_the_start_of_a_partition_stays_while_it_is_held(log, take):
     log.publish(topic, BEATS[3:5])
     assert transport.start_offset(partition) == 3
     take(transport, 2)
+    transport.seek(partition, 0)  # which does not outlive the assignment
     transport.close()
     transport.open(member)
     with pytest.raises(TransportError, match="already open"):
         transport.open(member)
     assert transport.start_offset(partition) == 5
+    log.publish(topic, BEATS[5:6])
+    assert values(take(transport, 1)) == [BEATS[5][1]]
 
 
 def test_on_revoked_may_commit_while_closing(log, take):
@@ -252,6 +255,17 @@ def test_a_committed_offset_that_is_gone_follows_start_and_is_logged(log, take, 
     assert values(take(transport, len(expected))) == [value for _, value in expected]
     assert f"{topic}-0@2" in caplog.text
     assert start in caplog.text
+
+
+def test_what_is_still_held_is_read_wherever_a_new_group_would_start(log, take, caplog):
+    topic = log.topic("in")
+    log.publish(topic, BEATS[:9])
+    partition = TopicPartition(topic, 0)
+    log.drop_records_before(partition, 5)
+    transport, member = log.member([topic], start="latest")
+    member.when_assigned = lambda partitions: transport.seek(partition, 5)
+    assert values(take(transport, 4)) == [value for _, value in BEATS[5:9]]
+    assert "still holds" not in caplog.text
 
 
 def test_a_reader_sees_each_partition_to_its_end_and_then_only_what_is_new(log):

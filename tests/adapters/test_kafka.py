@@ -6,14 +6,17 @@ import re
 import threading
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 from adapters.conftest import KafkaLog, Member
 from conftest import Broker
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaConnectionError
 from waiting import PATIENCE_S, wait_until
 
-from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings, check
+from streamlstm.adapters.kafka_python import KafkaPublisher, KafkaSettings, KafkaSnapshots, KafkaTransport, check
 from streamlstm.adapters.kafka_python.administration import create_missing_topics
 from streamlstm.adapters.snapshots import CHUNK_BYTES
 from streamlstm.errors import FencedError, TransportError, UnreachableError
@@ -303,14 +306,66 @@ def test_a_publisher_names_the_first_record_that_was_refused_and_forgets_it(kafk
     assert [record.value for record in kafka_log.reader().read(topic)] == [b"1"]
 
 
-def test_chunks_that_a_longer_snapshot_left_are_removed(kafka_log):
+def test_chunks_that_a_longer_snapshot_left_are_removed(kafka_log, monkeypatch):
     """Compaction keeps the newest value of a key, so that what is never removed is never compacted away."""
+    topic, long = kafka_log.topic("state"), bytes(2 * CHUNK_BYTES + 1)
+
+    def save(store, payload):
+        store.save(TopicPartition("in", 0), Snapshot(1, payload))
+
+    def left():
+        """Return generation and chunk of the keys that have a value."""
+        values = {record.key.decode(): record.value for record in kafka_log.reader().read(topic)}
+        return sorted(key.rpartition("/0/")[2] for key, value in values.items() if value is not None)
+
     store = kafka_log.snapshots()
-    state = {}
-    for offset, size in enumerate((2 * CHUNK_BYTES + 1, 5, 1, 5, 0)):
-        if offset == 3:
-            store = kafka_log.snapshots()  # another process
-        store.save(TopicPartition("in", 0), Snapshot(offset, bytes(size)))
-        state = {record.key: record.value for record in kafka_log.reader().read(kafka_log.topic("state"))}
-    left = sorted(key.decode().rpartition("/0/")[2] for key, value in state.items() if value is not None)
-    assert left == ["a/manifest", "b/0", "b/manifest"]
+    save(store, long)
+    save(store, b"short")
+    save(store, b"short")
+    assert left() == ["a/0", "a/manifest", "b/0", "b/manifest"]
+    save(store, b"")
+    assert left() == ["a/0", "a/manifest", "b/manifest"]
+    save(store, long)
+    save(kafka_log.snapshots(), b"short")
+    another = kafka_log.snapshots()
+    save(another, b"short")
+    assert left() == ["a/0", "a/manifest", "b/0", "b/manifest"]
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            another, "_send", lambda prefix, pairs: KafkaSnapshots._send(another, prefix, pairs[:-1]) or fail()
+        )
+        with pytest.raises(KeyboardInterrupt):
+            save(another, long)
+    assert len(left()) == 6
+    save(another, b"short")
+    assert left() == ["a/0", "a/manifest", "b/0", "b/manifest"]
+
+
+def test_a_snapshot_that_the_broker_refuses_is_an_error(kafka_log):
+    topic = kafka_log.topic("state")
+    create_missing_topics(kafka_log.settings, {topic: {"compacted": True}}, {"max.message.bytes": "1000"})
+    with pytest.raises(TransportError, match=f"could not save the snapshot of in-0 to {topic}: "):
+        kafka_log.snapshots().save(TopicPartition("in", 0), Snapshot(1, bytes(5000)))
+    assert kafka_log.snapshots().load(TopicPartition("in", 0)) is None
+
+
+def test_the_topic_of_snapshots_is_compacted(kafka_log):
+    kafka_log.snapshots().load(TopicPartition("in", 0))
+    with closing(KafkaAdminClient(bootstrap_servers=kafka_log.settings.bootstrap_servers)) as admin:
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, kafka_log.topic("state"))])
+    settings = found["topic"][kafka_log.topic("state")]
+    assert settings["cleanup.policy"]["value"] == "compact"
+    assert int(settings["segment.bytes"]["value"]) < 1 << 27, "the newest segment is never compacted"
+
+
+def test_what_the_listener_raised_comes_before_what_the_client_made_of_it():
+    def poll(**_):
+        raise KafkaConnectionError("the join was given up")
+
+    def raise_failure():
+        raise ArithmeticError("the listener's")
+
+    made = KafkaTransport(KafkaSettings("a:1"), group="g", topics=["in"])
+    made._opened = SimpleNamespace(poll=poll), None, SimpleNamespace(raise_failure=raise_failure)
+    with pytest.raises(ArithmeticError, match="the listener's"):
+        made.poll(max_records=1, timeout_ms=0)

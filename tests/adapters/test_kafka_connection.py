@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import re
 import threading
-import warnings
 
 import pytest
 from kafka.errors import (
@@ -129,14 +127,11 @@ def test_a_constructor_that_raises_leaves_nothing_open(failure):
     assert set(threading.enumerate()) <= before
 
 
-def test_an_address_without_a_port_number_is_refused_with_a_sentence_and_leaves_no_socket():
-    with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", ResourceWarning)
-        (finding,) = check(KafkaSettings("127.0.0.1:port"), topics=["in"])
-        gc.collect()
+def test_an_address_without_a_port_number_is_refused_with_a_sentence():
+    """Here it is the client's own constructor that raises: the fixture holds that its sockets are closed."""
+    (finding,) = check(KafkaSettings("127.0.0.1:port"), topics=["in"])
     assert not finding.is_good
     assert re.match(r"cannot connect to Kafka at 127\.0\.0\.1:port: .*expected HOST:PORT", finding.detail)
-    assert not [one for one in warned if "socket" in str(one.message)]
 
 
 class Admin:
@@ -210,7 +205,7 @@ def test_check_has_a_finding_for_every_topic_and_creates_none(admin):
         ("output new", True),
         ("output refused", False),
     ]
-    assert [findings[number].detail for number in (1, 2)] == ["in (1 partitions)", "out (2 partitions)"]
+    assert [findings[number].detail for number in (1, 2)] == ["in (1 partition)", "out (2 partitions)"]
     assert "exists (2 partitions)" in findings[5].detail
     assert admin.created == {}
     assert admin.is_closed

@@ -51,6 +51,7 @@ class Consumer:
         self.positions = dict.fromkeys(partitions)
 
     def seek(self, partition, offset):
+        assert partition in self.positions, "only what is assigned has a position"
         self.positions[partition] = offset
 
     def position(self, partition, timeout_ms):
@@ -74,6 +75,7 @@ class Consumer:
         return {partition: records for partition, records in batches.items() if records}
 
     def close(self):
+        assert not self.is_closed
         self.is_closed = True
 
 
@@ -113,6 +115,7 @@ def test_a_topic_is_read_to_the_ends_of_the_call_and_then_only_what_is_new(consu
     assert offsets(KafkaReader(SETTINGS).read("in", from_beginning=False)) == {0: [], 1: []}
     assert [consumer.is_closed for consumer in consumers] == [True] * 4
     assert consumers[1].polls == 0
+    assert consumers[0].paused == set(consumers[0].positions), "what has been read is fetched no further"
 
 
 @pytest.mark.parametrize("how", ["asked for", "begun", "begun and abandoned"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -114,11 +115,14 @@ def test_many_processes_publish_while_one_worker_reads(local_log, take):
 
 
 def test_a_second_worker_is_refused_by_the_pid_of_the_first(local_log):
+    lock = Path(f"{local_log.path}.{local_log.prefix}%2Fg.lock")
+    lock.write_text("4294967296\n")  # a longer one, of a worker that is gone
     transport, _ = local_log.member(["in"])
     with pytest.raises(FencedError, match=f"already run by process {os.getpid()};"):
         local_log.member(["in"])
     local_log.member(["in"], group="another")
     transport.close()
+    assert not is_open(lock)
     local_log.member(["in"])
 
 
@@ -195,13 +199,21 @@ def test_check_tells_of_file_and_topics(tmp_path):
     ]
 
 
-def test_partitions_take_turns_when_there_is_not_enough_for_all(local_log):
-    for topic in ("a", "b", "c"):
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_partitions_take_turns_when_there_is_not_enough_for_all(local_log, names):
+    for topic in names:
         local_log.publish(topic, [(b"k", b"%d" % n) for n in range(6)])
     transport, _ = local_log.member(["*"])
     read = [tuple(transport.poll(max_records=1, timeout_ms=0)) for _ in range(6)]
-    assert sorted(partition.topic for (partition,) in read[:3]) == ["a", "b", "c"]
-    assert read[3:] == read[:3]
+    assert sorted(partition.topic for (partition,) in read[: len(names)]) == list(names)
+    assert read[len(names) :] == read[: -len(names)]
+
+
+def test_what_has_been_read_to_its_end_has_no_share(local_log):
+    for topic in ("a", "b", "c"):
+        local_log.publish(topic, [(b"k", b"v")] * (20 if topic == "b" else 0))
+    transport, _ = local_log.member(["*"])
+    assert [len(records) for records in transport.poll(max_records=10, timeout_ms=0).values()] == [10]
 
 
 def test_a_poll_returns_at_once_with_records_and_waits_without(local_log):
@@ -224,11 +236,23 @@ def test_a_transport_that_cannot_open_leaves_file_and_group_free(local_log, tmp_
         missing.open(None)
 
 
+def test_a_lock_that_cannot_be_written_is_given_back(local_log, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", refuse)
+        with pytest.raises(TransportError, match=r"cannot write .*g\.lock: No space left on device"):
+            local_log.member(["in"])
+    assert not is_open(f"{local_log.path}.{local_log.prefix}%2Fg.lock")
+    local_log.member(["in"])
+
+
 def test_output_topics_that_are_missing_are_created_with_one_partition(local_log):
     local_log.publish("alerts", [], partitions=3)
     local_log.member(["in"], output_topics=["scores", "alerts"])
     findings = check(local_log.path, topics=["scores", "alerts"])
-    assert [finding.detail for finding in findings[1:]] == ["scores (1 partitions)", "alerts (3 partitions)"]
+    assert [finding.detail for finding in findings[1:]] == ["scores (1 partition)", "alerts (3 partitions)"]
 
 
 def test_partitions_are_assigned_once_and_revoked_once(local_log):
@@ -241,6 +265,7 @@ def test_partitions_are_assigned_once_and_revoked_once(local_log):
         transport.poll(max_records=9, timeout_ms=0)
     transport.close()
     transport.close()
+    assert not is_open(local_log.path)
     a, b = TopicPartition("a", 0), TopicPartition("b", 0)
     assert member.events == [("assigned", [a]), ("assigned", [b]), ("revoked", [a, b])]
 

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from streamlstm.adapters.findings import described
 from streamlstm.adapters.kafka_python.connection import connect_admin, errors
 from streamlstm.adapters.kafka_python.settings import KafkaSettings
 from streamlstm.errors import TransportError
@@ -81,7 +82,7 @@ def _creation(shape: OutputTopic, configs: Mapping[str, str] | None) -> dict[str
 
 def _input_finding(topic: str, counts: Mapping[str, int]) -> CheckResult:
     subject = f"input {topic}"
-    found = [f"{name} ({count} partitions)" for name, count in sorted(counts.items()) if fnmatchcase(name, topic)]
+    found = [described(name, count) for name, count in sorted(counts.items()) if fnmatchcase(name, topic)]
     if found:
         return CheckResult(subject, True, ", ".join(found))
     if is_pattern(topic):
@@ -92,7 +93,7 @@ def _input_finding(topic: str, counts: Mapping[str, int]) -> CheckResult:
 def _output_finding(admin: Any, topic: str, shape: OutputTopic, counts: Mapping[str, int]) -> CheckResult:
     subject = f"output {topic}"
     if topic in counts:
-        return CheckResult(subject, True, f"exists ({counts[topic]} partitions)")
+        return CheckResult(subject, True, described("exists", counts[topic]))
     try:
         admin.create_topics({topic: _creation(shape, None)}, validate_only=True)
     except KafkaError as error:

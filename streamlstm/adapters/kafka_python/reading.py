@@ -82,8 +82,9 @@ class RangeReader:
         return consumer
 
     def _close(self, consumer: KafkaConsumer) -> None:
-        self._open.discard(consumer)
-        consumer.close()
+        if consumer in self._open:  # else it was closed with its reader
+            self._open.remove(consumer)
+            consumer.close()
 
     def _partitions(self, consumer: KafkaConsumer, topic: str) -> list[KafkaPartition]:
         numbers = consumer.partitions_for_topic(topic)

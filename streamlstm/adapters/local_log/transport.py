@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
+from streamlstm.adapters.findings import described
 from streamlstm.adapters.local_log.database import Database, Retention, Row, StoredPartition
 from streamlstm.errors import FencedError, TransportError
 from streamlstm.ports import AssignmentListener, CheckResult
@@ -237,7 +238,7 @@ def check(
         return [CheckResult(subject, False, str(error))]
     findings = [CheckResult(subject, os.access(path, os.W_OK), "opened, and its format is right")]
     for pattern in topics:
-        found = [f"{topic} ({count} partitions)" for topic, count in counts.items() if fnmatchcase(topic, pattern)]
+        found = [described(topic, count) for topic, count in counts.items() if fnmatchcase(topic, pattern)]
         detail = ", ".join(found) or "no topic yet; it will be read as soon as it is written to"
         findings.append(CheckResult(f"input {pattern}", True, detail))
     for topic in output_topics:
