@@ -19,7 +19,7 @@ OLDEST = 2
 class Consumer:
     """Two partitions of `in`: every third record is never delivered, two come with a poll, and one too many is there.
 
-    A record's time stamp is ten times its offset.
+    The oldest record has the time stamp 0, each one after it ten more.
     """
 
     def __init__(self):
@@ -42,7 +42,7 @@ class Consumer:
         found = {}
         for partition, time_ms in times.items():
             assert time_ms >= 0, "a broker takes what is negative for something else"
-            offset = -(-time_ms // 10)
+            offset = OLDEST - (-time_ms // 10)
             is_there = offset < self.ends[partition.partition] + 1
             found[partition] = SimpleNamespace(offset=offset) if is_there else None
         return found
@@ -81,7 +81,13 @@ class Consumer:
 
 def record(number, offset):
     return SimpleNamespace(
-        topic="in", partition=number, offset=offset, key=b"k", value=b"v", timestamp=10 * offset, headers=None
+        topic="in",
+        partition=number,
+        offset=offset,
+        key=b"k",
+        value=b"v",
+        timestamp=10 * (offset - OLDEST),
+        headers=None,
     )
 
 
@@ -110,7 +116,7 @@ def test_a_topic_is_read_to_the_ends_of_the_call_and_then_only_what_is_new(consu
     assert offsets(reader.read("in")) == {0: [2, 4, 5, 7, 8], 1: [2, 4]}
     assert offsets(reader.read("in", from_beginning=False)) == {0: [], 1: []}
     again = reader.read("in")
-    assert next(again) == Record("in", 0, 2, b"k", b"v", 20, ())
+    assert next(again) == Record("in", 0, 2, b"k", b"v", 0, ())
     assert offsets(again) == {0: [4, 5, 7, 8], 1: [2, 4]}
     assert offsets(KafkaReader(SETTINGS).read("in", from_beginning=False)) == {0: [], 1: []}
     assert [consumer.is_closed for consumer in consumers] == [True] * 4
@@ -162,10 +168,11 @@ def test_topics_are_listed_in_order(consumers):
     [
         (None, None, {0: [2, 4, 5, 7, 8], 1: [2, 4]}),
         (-50, None, {0: [2, 4, 5, 7, 8], 1: [2, 4]}),
-        (0, 70, {0: [2, 4, 5], 1: [2, 4]}),
-        (41, 80, {0: [5, 7], 1: []}),
-        (90, None, {0: [], 1: []}),
-        (60, None, {0: [7, 8], 1: []}),  # the second partition has no such time
+        (0, 50, {0: [2, 4, 5], 1: [2, 4]}),
+        (20, 50, {0: [4, 5], 1: [4]}),
+        (21, 60, {0: [5, 7], 1: []}),
+        (70, None, {0: [], 1: []}),
+        (40, None, {0: [7, 8], 1: []}),  # the second partition has no such time
     ],
 )
 def test_a_range_of_time_is_cut_at_both_ends(consumers, begin_ms, end_ms, expected):
@@ -176,7 +183,7 @@ def test_a_broker_that_is_silent_for_a_minute_is_an_error_that_says_where(consum
     records = KafkaReader(SETTINGS).read("in")
     next(records)
     consumers[0].is_stuck = True
-    clock = itertools.count(step=20)
+    clock = itertools.count(1000, 20)
     monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with pytest.raises(
         UnreachableError, match=r"nothing came for 60 s, with in-0 at offset 4 of 9; is the broker up\?"
