@@ -1,4 +1,4 @@
-"""Records and columns that pass between the floors. Frozen; no behaviour beyond construction."""
+"""Records and columns that pass between the floors. Frozen; no behaviour beyond construction and how they print."""
 
 from __future__ import annotations
 
@@ -129,3 +129,13 @@ class Scores:
     status: NDArray[np.uint8]
     expected: NDArray[np.float32]
     contribution: NDArray[np.float32]
+
+    def __repr__(self) -> str:
+        codes, counts = np.unique(self.status, return_counts=True)
+        status = ", ".join(f"{count:,} {Status(code).label}" for code, count in zip(codes, counts, strict=True))
+        text = f"<Scores of {self.expected.shape[0]:,} x {self.expected.shape[1]:,} values; status: {status or 'none'}"
+        if np.isnan(self.score).all():
+            return f"{text}\n no scores>"
+        highest = int(np.nanargmax(self.score))
+        alarming = int((self.score >= 1.0).sum())  # NaN is not
+        return f"{text}\n 1.0 or more: {alarming:,}; highest: {self.score[highest]:.3g} in row {highest:,}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import Annotated, NoReturn
@@ -70,6 +71,14 @@ class _Verbs(LazyVerbs):
     verbs = VERBS
 
 
+_WORDINGS = (
+    (re.compile(r"\. +(?=[A-Z])"), "; "),
+    (re.compile(r"\(Possible options: "), "(near it: "),
+    (re.compile(r": (Value error, )?Input should be "), ": expected "),
+    (re.compile(r": Value error, "), ": "),
+)
+"""Of messages of typer, and of pydantic, which checks its values; and how they read in one sentence."""
+
 app = typer.Typer(
     name="streamlstm",
     cls=_Verbs,
@@ -99,19 +108,39 @@ def main() -> None:
     """Run the command line. Exit codes: 0 good, 1 failed, 2 usage or configuration, 130 interrupted."""
     try:
         try:
-            app()
+            code = app(standalone_mode=False)  # typer would draw a box around its errors
         finally:
             flush_standard_output()
+        sys.exit(code)
+    except KeyboardInterrupt:  # while a verb is looked up, or its last lines are written: within it typer returns 130
+        sys.exit(130)
+    except typer.Abort:  # what typer makes of an EOFError
+        _fail("the input has ended, and more was expected", 1)
+    except typer.TyperException as error:
+        _fail(_usage_sentence(error), error.exit_code)
     except BrokenPipeError:  # the reader has seen enough
         sys.exit(1)
     except StreamLstmError as error:
         _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except OSError as error:  # where nobody has said more about it
+        _fail(f"{error.filename or 'a file or a connection'}: {error.strerror or error}", 1)
     except MemoryError as error:
         _fail(f"not enough memory: {error or 'no amount named'}; use fewer rows or a smaller model", 1)
 
 
+def _usage_sentence(error: typer.TyperException) -> str:
+    """Return typer's message as one sentence that says where to look further; nothing where help was shown already."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    for pattern, ours in _WORDINGS:
+        message = pattern.sub(ours, message)
+    context = getattr(error, "ctx", None)
+    see = f" (see {context.command_path} --help)" if message and context else ""
+    return message[:1].lower() + message[1:] + see
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    if message:
+        print(f"error: {message}", file=sys.stderr)
     with suppress(StreamLstmError, OSError):  # a full disk has been told of already
         flush_standard_output()
     sys.exit(code)

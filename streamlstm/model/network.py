@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import CellKind, CellWeights, check_stack
 from streamlstm.kernels.checks import MAX_LAYERS
+from streamlstm.model.display import counted
 
 __all__ = ["Architecture", "Network"]
 
@@ -52,6 +53,14 @@ class Architecture:
             )
         if self.projection and not any(CellKind(cell).has_cell for cell in self.cells):
             raise ShapeError(f"projection: expected an LSTM layer to project, got {', '.join(self.cells)}")
+
+    @property
+    def summary(self) -> str:
+        """The network in a line: `lstm, 1 layer of 32 units, forecast 16 samples`."""
+        projected = f" projected to {self.projection}" if self.projection else ""
+        layers = counted(self.layers, "layer")
+        forecast = counted(self.forecast, "sample")
+        return f"{', '.join(self.cells)}, {layers} of {self.hidden} units{projected}, forecast {forecast}"
 
     @property
     def layers(self) -> int:

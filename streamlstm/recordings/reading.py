@@ -63,7 +63,7 @@ def _read(name: str, format: Format | None, ts_unit: TimeUnit) -> list[Series]:
     with open_source(name) as file:
         start = file.peek(_PEEKED_BYTES)[:_PEEKED_BYTES]
         if not start:
-            raise DataError(f"{name}: expected samples, got an empty file")
+            raise DataError(f"{'standard input' if name == '-' else name}: expected samples, got an empty file")
         match kind or _kind_of(start):
             case "npz":
                 return [read_npz(name, seekable(file), stream_id)]

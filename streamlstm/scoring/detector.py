@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -14,6 +15,7 @@ from streamlstm.errors import ShapeError
 from streamlstm.kernels import CELL_FIELDS, combine_tails, score_streams
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.calibration import StackedTails
+from streamlstm.model.display import Displayed, Facts, first_few, one_line, shown_period
 from streamlstm.scoring.branches.known import branches_of, state_of
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.state import StateDtype, StreamStates
@@ -26,8 +28,8 @@ _CHUNK = 4096
 """Rows scored at a time: bounds the head's outputs to some 10 MB at 38 channels."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreResult:
+@dataclass(frozen=True, slots=True, repr=False)
+class ScoreResult(Displayed):
     """The score of one sample; `score` and `p_value` are None while warming, after a gap, and when late."""
 
     score: float | None
@@ -36,8 +38,21 @@ class ScoreResult:
     expected: dict[str, float]
     contribution: dict[str, float]
 
+    def _facts(self) -> Facts:
+        score = "none" if self.score is None else f"{self.score:.3g}"
+        p_value = "none" if self.p_value is None else f"{self.p_value:.3g}"
+        shares = sorted(self.contribution.items(), key=itemgetter(1), reverse=True)
+        return Facts(
+            f"ScoreResult {self.status}",
+            (
+                (("score", score), ("p-value", p_value)),
+                (("expected", first_few(f"{name} {value:.4g}" for name, value in self.expected.items())),),
+                (("contribution", first_few(f"{name} {share:.0%}" for name, share in shares)),),
+            ),
+        )
 
-class Detector:
+
+class Detector(Displayed):
     """Scores samples, one at a time or in columns, with state carried by stream.
 
     A score depends on the stream's own samples alone: not on other streams, nor on how samples were batched.
@@ -66,6 +81,8 @@ class Detector:
         calibration = bundle.calibration
         self.bundle = bundle
         self.gaps = gaps or GapPolicy()
+        self.threshold = threshold or Threshold()
+        self.period_s = bundle.period_s if period_s is None else period_s
         self._forward = Forward(bundle.network, bundle.standardizer, backend=backend)
         self.isa = self._forward.weights.isa + ("" if backend == "fused" else f" {backend}")
         self._branches = branches_of(bundle)
@@ -79,8 +96,8 @@ class Detector:
             threads=threads,
             state_dtype=state_dtype,
         )
-        self.budget_surprise = (threshold or Threshold()).budget_surprise(
-            period_s=bundle.period_s if period_s is None else period_s, cluster_rows=calibration.cluster_rows
+        self.budget_surprise = self.threshold.budget_surprise(
+            period_s=self.period_s, cluster_rows=calibration.cluster_rows
         )
         self._rate = 1.0 / calibration.horizon
 
@@ -91,6 +108,21 @@ class Detector:
         Raises: BundleError when the file is truncated, altered, foreign or of another version.
         """
         return cls(ModelBundle.load(path), gaps=gaps, threshold=threshold)
+
+    def _facts(self) -> Facts:
+        bundle, states = self.bundle, self.states
+        return Facts(
+            f"Detector of {one_line(bundle.label)}",
+            (
+                (("network", bundle.network.architecture.summary),),
+                (("channels", first_few(bundle.channels)), ("period", shown_period(self.period_s))),
+                (
+                    ("streams", f"{len(states):,} of at most {states.max_streams:,}"),
+                    ("threshold", self.threshold.summary),
+                    ("runs on", self.isa),
+                ),
+            ),
+        )
 
     def take_over(self, old: Detector) -> bool:
         """Take over the streams of another model, into this empty detector; say whether their states go on.

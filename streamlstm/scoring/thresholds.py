@@ -27,6 +27,11 @@ class Threshold:
                 f"false_alarms_per_stream_day: expected a number above 0, got {self.false_alarms_per_stream_day!r}"
             )
 
+    @property
+    def summary(self) -> str:
+        """The budget in words."""
+        return f"{self.false_alarms_per_stream_day:g} false alarms a stream and day"
+
     def budget_surprise(self, *, period_s: float, cluster_rows: float) -> float:
         """Return the surprise (-ln p of a sample) that the budget allows to be passed.
 

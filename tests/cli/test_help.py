@@ -97,5 +97,10 @@ def test_version(verbs: Verbs) -> None:
 def test_a_mistyped_verb_is_told_the_nearest(verbs: Verbs) -> None:
     code, _, err = verbs.run("scor")
     assert code == 2
-    assert "No such command 'scor'" in err
-    assert "'score'" in err
+    assert err == "error: there is no command 'scor'; did you mean 'score'? (see streamlstm --help)\n"
+
+
+def test_without_arguments_help_is_shown_and_nothing_else(verbs: Verbs) -> None:
+    code, out, err = verbs.run()
+    assert (code, err) == (2, "")
+    assert "Usage: streamlstm" in out

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from cli.running import ENVIRONMENT, logging_as_it_was, start
 from waiting import PATIENCE_S
 
 from streamlstm import Detector, ModelBundle, train
 from streamlstm.adapters.local_log import LocalReader
 from streamlstm.cli import main
+from streamlstm.errors import ConfigError, DataError
 from streamlstm.model.network import Architecture
 from streamlstm.training.parameters import initial_parameters, to_network
 
@@ -188,7 +190,7 @@ def _has_scores(folder: Path) -> bool:
 def test_inspect_says_what_a_bundle_holds(folder: Path) -> None:
     said = good(folder, "inspect", "pump.safetensors")
     assert "pump@1" in said and "(verified)" in said and "flow" in said
-    assert "lstm, 1 layer(s) of 32, forecast" in said and "projected" not in said
+    assert "lstm, 1 layer of 32 units, forecast" in said and "projected" not in said
 
 
 def test_inspect_names_the_cell_of_every_layer(folder: Path, tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_inspect_names_the_cell_of_every_layer(folder: Path, tmp_path: Path) -> 
     network = to_network(architecture, initial_parameters(architecture, np.random.default_rng(1)))
     replace(pump, network=network).save(tmp_path / "mixed.safetensors")
     said = good(tmp_path, "inspect", "mixed.safetensors")
-    assert "gru, peephole, rnn, 3 layer(s) of 8 projected to 3, forecast 4 samples" in said
+    assert "gru, peephole, rnn, 3 layers of 8 units projected to 3, forecast 4 samples" in said
     gru, peephole, rnn = 24 * (2 + 8 + 1) + 8, 32 * (8 + 3 + 1) + 3 * 8 + 3 * 8, 8 * (3 + 8 + 1)
     assert f"{gru + peephole + rnn + 10 * (8 + 1):,} (" in said
 
@@ -253,12 +255,26 @@ BAD: list[tuple[list[str], int, str]] = [
     (["score", "pump.safetensors", "pump.csv", "--reset-after", "-5"], 2, "--reset-after: expected seconds"),
     (["score", "pump.safetensors", "pump.csv", "--false-alarms", "nan"], 2, "expected a number above 0"),
     (["inspect", "."], 1, "cannot be read (Is a directory)"),
+    (["score", "void", "pump.csv"], 1, "void: cannot be read (Is a directory)"),
+    (["demo", "--keep", "pump.csv"], 2, "--keep: the folder pump.csv cannot be made (File exists)"),
+    (["bench", "kernel", "--json", "void"], 2, "--json: expected a file, got void, which is a folder"),
     (["inspect", "foreign.db"], 1, "expected a local log of streamlstm"),
     (["replay", "pump.csv", "--to", "run.yaml", "--topic", ""], 2, "expected a name"),
     (["replay", "pump.csv", "--to", "run.yaml", "--topic", "a*"], 2, "'a*'"),
     (["replay", "torn.npz", "--to", "run.yaml"], 1, "torn.npz"),
-    (["score"], 2, "Missing argument"),
-    (["fly"], 2, "No such command"),
+    (["score"], 2, "missing argument 'BUNDLE' (see streamlstm score --help)"),
+    (["score", "pump.safetensors", "a", "b"], 2, "unexpected extra argument(s) (b) (see streamlstm score --help)"),
+    (["score", "pump.safetensors", "--fromat", "csv"], 2, "no such option: --fromat (near it: --format"),
+    (["score", "pump.safetensors", "--format", "xml"], 2, "'--format': 'xml' is not one of 'csv', 'jsonl'"),
+    (["replay", "pump.csv", "--to"], 2, "option '--to' requires an argument"),
+    (["replay", "pump.csv", "--to", "run.yaml", "--speed", "-1"], 2, "'--speed': expected greater than or equal to 0"),
+    (
+        ["replay", "pump.csv", "--to", "run.yaml", "--speed", "x"],
+        2,
+        "invalid value for '--speed': expected a valid",
+    ),
+    (["fly"], 2, "there is no command 'fly'; expected one of demo, train, score,"),
+    (["bench", "kernl"], 2, "there is no command 'kernl'; did you mean 'kernel'?"),
 ]
 
 
@@ -292,8 +308,45 @@ def test_a_mistake_is_a_sentence_and_an_exit_code(
     said = capsys.readouterr().err
     assert message in " ".join(said.split()), said
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 or "Usage:" in said
+    assert len(errors) == 1 and "Traceback" not in said and "╭" not in said
     assert kept == {name: (folder / name).read_bytes() for name in kept}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (DataError("ward.csv: expected samples"), 1, "ward.csv: expected samples"),
+        (ConfigError("a.yaml:3: gaps: unknown key"), 2, "a.yaml:3: gaps: unknown key"),
+        (OSError(28, "No space left on device", "model.checkpoint"), 1, "model.checkpoint: No space left on device"),
+        (OSError("no route"), 1, "a file or a connection: no route"),
+        (MemoryError("10 GiB"), 1, "not enough memory: 10 GiB; use fewer rows or a smaller model"),
+        (EOFError(), 1, "the input has ended, and more was expected"),
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(), 1, ""),
+    ],
+    ids=repr,
+)
+def test_whatever_ends_a_verb_is_a_sentence_and_an_exit_code(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    sentence: str,
+) -> None:
+    def fail() -> None:
+        raise error
+
+    verb = typer.Typer(add_completion=False)
+    verb.command()(fail)
+    monkeypatch.setattr("streamlstm.cli.check.verb", verb)
+    assert in_this_process(monkeypatch, folder, ["check"]) == code
+    assert capsys.readouterr().err.strip() == (sentence and f"error: {sentence}")
+
+
+def test_standard_input_without_samples_is_named(folder: Path) -> None:
+    done = streamlstm(folder, "score", "pump.safetensors", "-", stdin="")
+    assert (done.returncode, done.stderr) == (1, "error: standard input: expected samples, got an empty file\n")
 
 
 def test_a_device_is_not_replaced_by_a_bundle(folder: Path) -> None:

@@ -84,8 +84,8 @@ def test_score_writes_the_same_columns_and_opens_an_alert(folder: Path) -> None:
 def test_inspect_says_what_it_is(folder: Path) -> None:
     done = streamlstm(folder, "inspect", "duo.safetensors")
     assert done.returncode == 0, done.stderr
-    assert "network     encoder_decoder: lstm, 1 layer(s) of 32" in done.stdout
-    assert "scores      recordings only, whole windows of 40 samples; a worker refuses it" in done.stdout
+    assert "network     encoder_decoder: lstm, 1 layer of 32 units, windows of 40 samples" in done.stdout
+    assert "scores      recordings only; a worker refuses it" in done.stdout
     assert "training.options:" in done.stdout
 
 

@@ -73,9 +73,11 @@ def write_json(path: Path | None, result: BenchResult) -> None:
 
 
 def check_json(path: Path | None) -> None:
-    """Refuse a file whose folder does not exist before anything is measured. Raises: UsageError."""
+    """Refuse what cannot be written before anything is measured. Raises: UsageError."""
     if path is not None and not path.parent.is_dir():
         raise UsageError(f"--json: the folder {path.parent} does not exist")
+    if path is not None and path.is_dir():
+        raise UsageError(f"--json: expected a file, got {path}, which is a folder")
 
 
 def asked_peers(names: list[str] | None, known: Mapping[str, Sequence[str]], *, no_peers: bool) -> list[str]:

@@ -17,7 +17,7 @@ from streamlstm.cli.console.progress import ProgressBar
 from streamlstm.cli.demo.report import print_verdict
 from streamlstm.cli.demo.scenario import Scenario, recorded_scenario, simulated_scenarios
 from streamlstm.config import Config, parse_config
-from streamlstm.errors import StreamLstmError, TransportError
+from streamlstm.errors import StreamLstmError, TransportError, UsageError
 from streamlstm.evaluation.episodes import AlertSpan, GroupVerdict, judge
 from streamlstm.jobs.publishing import publish_series
 from streamlstm.streaming.encoders import AlertRecord
@@ -39,7 +39,10 @@ def show_service(data: str | None, kafka: str | None, keep: Path | None, seed: i
     scenarios = [recorded_scenario(data)] if data else simulated_scenarios(seed)
     with tempfile.TemporaryDirectory(prefix="streamlstm-demo-") as scratch:
         folder = keep or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--keep: the folder {folder} cannot be made ({error.strerror})") from error
         for scenario in scenarios:
             _train(scenario, folder, seed, console)
         config = _configuration(scenarios, folder, kafka)

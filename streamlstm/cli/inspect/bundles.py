@@ -23,14 +23,10 @@ def print_bundle(model: ModelBundle) -> None:
     a, calibration = model.network.architecture, model.calibration
     residuals = network_residuals_of(model)
     parameters = _parameters(model.network)
-    projected = f" projected to {a.projection}" if a.projection else ""
     _print_lines(
         model,
         [
-            (
-                "network",
-                f"{', '.join(a.cells)}, {a.layers} layer(s) of {a.hidden}{projected}, forecast {a.forecast} samples",
-            ),
+            ("network", a.summary),
             ("trained", f"beside a reconstruction of the last {a.reconstruct} samples"),
             ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
             ("sampling", _rate(model.period_s)),
@@ -50,8 +46,8 @@ def print_window_bundle(model: WindowBundle) -> None:
     _print_lines(
         model,
         [
-            ("network", f"{a.arrangement}: {', '.join(a.cells)}, {len(a.cells)} layer(s) of {a.hidden}"),
-            ("scores", f"recordings only, whole windows of {a.rows} samples; a worker refuses it"),
+            ("network", a.summary),
+            ("scores", "recordings only; a worker refuses it"),
             ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
             ("sampling", _rate(model.period_s)),
             ("mean", f"over {calibration.width} samples"),

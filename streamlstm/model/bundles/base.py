@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,6 +16,7 @@ from streamlstm._version import __version__
 from streamlstm.errors import BundleError, ShapeError
 from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights
 from streamlstm.model.bundles.codec import digest_of, read_bundle, write_bundle
+from streamlstm.model.display import Displayed, Facts, counted, first_few, one_line, shown_period
 from streamlstm.model.standardizer import Standardizer
 
 __all__ = ["BundleBase", "Tensors", "layer_of", "tensors_of"]
@@ -22,10 +24,11 @@ __all__ = ["BundleBase", "Tensors", "layer_of", "tensors_of"]
 Tensors = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class BundleBase(ABC):
-    """Units: period_s in seconds, 0 = unknown; created_at RFC 3339.
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class BundleBase(Displayed):
+    """A value that is not changed any more. Bundles are equal where their digests are.
 
+    Units: period_s in seconds, 0 = unknown; created_at RFC 3339.
     `training` holds what was said of the training: data fingerprint, sizes, losses, seed, options.
     """
 
@@ -47,10 +50,16 @@ class BundleBase(ABC):
         """Name and version as scores and alerts carry them, e.g. `vitals@7`."""
         return f"{self.name}@{self.version}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 over tensors and manifest."""
+        """SHA-256 over tensors and manifest, which name the format too: bundles of two kinds never share one."""
         return digest_of(self._tensors(), self._manifest())
+
+    def __eq__(self, other: object) -> bool:
+        return self.digest == other.digest if isinstance(other, BundleBase) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def save(self, path: str | Path) -> None:
         """Write the bundle; a file that was there is replaced in one step, or not at all."""
@@ -88,6 +97,17 @@ class BundleBase(ABC):
     def _calibration(self) -> tuple[Mapping[str, NDArray[Any]], dict[str, Any]]:
         """Return the calibration's arrays by their names, and what stands in the manifest of it."""
 
+    def _facts(self) -> Facts:
+        network, _ = self._network()
+        return Facts(
+            f"{type(self).__name__} {one_line(self.label)}",
+            (
+                (("network", network.architecture.summary),),
+                (("channels", first_few(self.channels)), ("period", shown_period(self.period_s))),
+                (("trained on", _trained_on(self.training)), ("digest", f"{self.digest[:16]}…")),
+            ),
+        )
+
     def _tensors(self) -> Tensors:
         network, layers = self._network()
         tensors: Tensors = {
@@ -116,6 +136,14 @@ class BundleBase(ABC):
             "created_at": self.created_at,
             "training": self.training,
         }
+
+
+def _trained_on(training: Mapping[str, Any]) -> str:
+    """Return how much data a bundle says it has seen; other programs may write that as they like."""
+    rows, streams = training.get("rows"), training.get("streams")
+    if not isinstance(rows, int) or not isinstance(streams, int):
+        return "unknown data"
+    return f"{counted(rows, 'row')} of {counted(streams, 'stream')}"
 
 
 def tensors_of(layer: CellWeights) -> Tensors:

@@ -18,7 +18,7 @@ from streamlstm.model.network import Architecture, Network
 __all__ = ["ModelBundle"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ModelBundle(BundleBase):
     """A network with its standardizer and calibration, and where it comes from."""
 

@@ -5,7 +5,9 @@ Nothing in it executes. A reader refuses what it does not know and says what it 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -115,7 +117,8 @@ def _read(path: str | Path, *, with_tensors: bool) -> tuple[dict[str, str], dict
             names = file.keys() if with_tensors else ()
             return file.metadata() or {}, {name: file.get_tensor(name) for name in names}
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from error
+        reason = os.strerror(errno.EISDIR) if Path(path).is_dir() else error.strerror or error
+        raise BundleError(f"{path}: cannot be read ({reason})") from error
     except SafetensorError as error:
         raise BundleError(
             f"{path}: expected a whole safetensors file, got one that is truncated or foreign ({error})"

@@ -40,7 +40,7 @@ class WindowCalibration:
     width: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class WindowBundle(BundleBase):
     """A whole-window network with its standardizer and calibration, and where it comes from.
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import CELL_FIELDS, CellGradients, CellKind, CellWeights, state_size
 from streamlstm.kernels.checks import MAX_LAYERS
+from streamlstm.model.display import counted
 from streamlstm.model.windows.batch import WindowBatch
 from streamlstm.model.windows.bidirectional import (
     BidirectionalTrace,
@@ -80,6 +81,12 @@ class WindowArchitecture:
         for name, least in (("channels", 1), ("hidden", 1), ("rows", BLANKS)):
             if getattr(self, name) < least:
                 raise ShapeError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+
+    @property
+    def summary(self) -> str:
+        """The network in a line: `bidirectional: lstm, 1 layer of 32 units, windows of 128 samples`."""
+        layers = f"{counted(len(self.cells), 'layer')} of {self.hidden} units"
+        return f"{self.arrangement}: {', '.join(self.cells)}, {layers}, windows of {self.rows} samples"
 
     @property
     def layers(self) -> tuple[tuple[str, str, int], ...]:

@@ -13,6 +13,7 @@ from streamlstm.errors import ShapeError
 from streamlstm.kernels import LOWEST_ALARM, TRUST
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.model.calibration import Tail
+from streamlstm.model.display import Displayed, Facts, first_few, one_line, shown_period
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.windows.errors import estimate_rows, scorable, statistics_of
 from streamlstm.types import GapPolicy, Scores, Status
@@ -20,7 +21,7 @@ from streamlstm.types import GapPolicy, Scores, Status
 __all__ = ["WindowDetector"]
 
 
-class WindowDetector:
+class WindowDetector(Displayed):
     """Scores whole recordings; nothing is carried from one call to the next.
 
     A score depends on the stream's own samples alone. A silence longer than `gaps.reset_after_ms`, or an eighth of a
@@ -39,10 +40,20 @@ class WindowDetector:
         c = bundle.calibration
         self.bundle = bundle
         self.gaps = gaps or GapPolicy()
-        self.budget_surprise = (threshold or Threshold()).budget_surprise(
-            period_s=bundle.period_s, cluster_rows=c.cluster_rows
-        )
+        self.threshold = threshold or Threshold()
+        self.budget_surprise = self.threshold.budget_surprise(period_s=bundle.period_s, cluster_rows=c.cluster_rows)
         self._tail = Tail(c.statistics, c.surprises, shape=float(c.fit[0]), scale=float(c.fit[1]))
+
+    def _facts(self) -> Facts:
+        bundle = self.bundle
+        return Facts(
+            f"WindowDetector of {one_line(bundle.label)}",
+            (
+                (("network", bundle.network.architecture.summary),),
+                (("channels", first_few(bundle.channels)), ("period", shown_period(bundle.period_s))),
+                (("threshold", self.threshold.summary),),
+            ),
+        )
 
     def score(self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike) -> Scores:
         """Score all samples of some streams; the streams may be mixed, each in the order of its samples' arrival.
