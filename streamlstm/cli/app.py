@@ -108,7 +108,7 @@ def main() -> None:
     """Run the command line. Exit codes: 0 good, 1 failed, 2 usage or configuration, 130 interrupted."""
     try:
         try:
-            code = app(standalone_mode=False)  # typer would draw a box around its errors
+            code = app(prog_name="streamlstm", standalone_mode=False)  # typer would draw a box around its errors
         finally:
             flush_standard_output()
         sys.exit(code)
