@@ -304,6 +304,11 @@ def test_a_publisher_names_the_first_record_that_was_refused_and_forgets_it(kafk
     publisher.close()
     publisher.close()
     assert [record.value for record in kafka_log.reader().read(topic)] == [b"1"]
+    another = kafka_log.publisher()
+    another.publish(topic, key=None, value=b"no")
+    with pytest.raises(TransportError, match=rf"publish a record of 2 bytes to {topic} "):
+        another.close()
+    another.close()
 
 
 def test_chunks_that_a_longer_snapshot_left_are_removed(kafka_log, monkeypatch):
