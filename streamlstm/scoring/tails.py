@@ -51,7 +51,7 @@ def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0) -> Tail:
     if len(excesses) >= 8:
         shape, scale = grimshaw(excesses, lightest=lightest)
     else:
-        shape, scale = lightest, float(max(values.max() - knots[-1], np.ptp(values), abs(knots[-1]), 1e-9))
+        shape, scale = lightest, float(max(np.ptp(values), abs(knots[-1]), 1e-9))
     return Tail(statistic=knots, surprise=-np.log1p(-levels), shape=shape, scale=scale)
 
 
