@@ -68,8 +68,9 @@ def grimshaw(excesses: NDArray[np.float64], *, lightest: float = 0.0) -> tuple[f
     shape = np.log1p(theta[:, None] * y[None, :]).mean(axis=1)
     likelihood = -np.log(shape / theta) - shape - 1.0
     best = int(np.argmax(likelihood))
-    if likelihood[best] > -1.0 and lightest <= shape[best] <= _HEAVIEST:  # -1: the exponential's, -ln 1 - mean(y)
+    is_heavier = likelihood[best] > -1.0  # the exponential's, -ln 1 - mean(y)
+    if is_heavier and lightest <= shape[best] <= _HEAVIEST:
         return float(shape[best]), float(shape[best] / theta[best] * mean)
     # Held at a bound, the fit keeps the mean excess of the data, which is scale / (1 - shape).
-    held = _HEAVIEST if likelihood[best] > -1.0 and shape[best] > _HEAVIEST else lightest
+    held = _HEAVIEST if is_heavier and shape[best] > _HEAVIEST else lightest
     return held, mean * (1.0 - held)

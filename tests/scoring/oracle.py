@@ -99,7 +99,7 @@ class OracleStream:
     def _judge(self, age: int) -> float:
         calibration = self.bundle.calibration
         known = math.log(5 * (calibration.rows + age) / calibration.cluster_rows)
-        alarm = min(self.budget_surprise, max(known, 4.0))
+        alarm = self.budget_surprise if known > self.budget_surprise else max(known, 4.0)
         parts = [
             f"{kind}/{width}" for kind in ("reconstruction", "forecast", "ensemble") for width in ("narrow", "wide")
         ]

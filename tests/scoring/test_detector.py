@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -58,8 +59,25 @@ def test_scores_equal_their_definition(tiny_bundle: ModelBundle) -> None:
     assert np.isnan(found.score[:warm_up]).all()
     assert found.status[60] == found.status[80] == Status.IMPUTED
     known = np.log(5 * (tiny_bundle.calibration.rows + np.arange(warm_up, 160)) / tiny_bundle.calibration.cluster_rows)
-    alarm = np.minimum(detector.budget_surprise, np.maximum(known, 4))
+    alarm = np.where(known > detector.budget_surprise, detector.budget_surprise, np.maximum(known, 4))
     assert found.p_value[warm_up:] == pytest.approx(np.exp(-found.score[warm_up:] * alarm))
+
+
+def test_a_budget_below_the_lowest_alarm_counts_when_enough_is_known(tiny_bundle: ModelBundle) -> None:
+    """One calibration row in clusters of 40 bears a surprise of 2 from age 59 on: 5 * 59 / 40 < e^2 < 5 * 60 / 40."""
+    calibration = dataclasses.replace(tiny_bundle.calibration, rows=1, cluster_rows=40.0)
+    bundle = dataclasses.replace(tiny_bundle, calibration=calibration)
+    detector = Detector(bundle, threshold=Threshold(86_400 / 40 * np.exp(-2)))
+    assert detector.budget_surprise == pytest.approx(2.0)
+    values = wave(5, 120)
+    found, stream = score_stream(detector, values), _oracle.OracleStream(bundle, detector.budget_surprise)
+    expected = [stream.score([float(v) for v in row]) for row in values]
+    warm_up = calibration.warm_up
+    assert warm_up < 50
+    assert found.score[warm_up:] == pytest.approx(np.array(expected[warm_up:], float), rel=2e-3, abs=1e-4)
+    alarm = -np.log(found.p_value) / found.score
+    assert alarm[warm_up:59] == pytest.approx(np.full(59 - warm_up, 4.0))
+    assert alarm[59:] == pytest.approx(np.full(120 - 59, 2.0))
 
 
 @settings(max_examples=25, deadline=None)

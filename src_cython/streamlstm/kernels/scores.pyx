@@ -3,14 +3,17 @@
     surprise    u = tail_all(sum over the parts of tail(m))                         tail(m) = -ln P(statistic > m)
     stream      w = u * BASE / level                      u <= level                peaks over threshold, by stream
                 w = BASE + (u - level) / excess           u >  level
-    alarm       v = min(budget_surprise, ln(TRUST (calibration rows + age) / cluster rows)), at least LOWEST_ALARM
+    known       k = ln(TRUST (calibration rows + age) / cluster rows)
+    alarm       v = budget_surprise                       k >  budget_surprise
+                v = max(k, LOWEST_ALARM)                  k <= budget_surprise
     score       w / v;  p_value = exp(-w)
 
 Score before learning: level and excess move after the score is final, and excess only by samples that do not alarm.
 
 The alarm level is the budget's, but never rarer than what is known can bear: a level that was to be passed once in
 TRUST times all that was seen. A tail fitted on a minute says nothing of a day; the stream's own age lifts the level
-to the budget.
+to the budget. So a budget below LOWEST_ALARM is reached from above: the alarm is LOWEST_ALARM until what is known bears
+the budget, and the budget from then on.
 
 State by stream: level and excess.
 """
@@ -29,7 +32,8 @@ BASE_SURPRISE = -log(0.02)
 """Surprise at the calibrated 98 % quantile: where a stream's own level starts, and below which it does not go."""
 TRUST = 5.0
 LOWEST_ALARM = 4.0
-"""A sample more likely than exp(-4) = 2 % is no alarm, whatever the calibration has seen."""
+"""However little the calibration has seen, a sample more likely than exp(-4) = 2 % is no alarm; a budget that is known to
+allow it may be lower."""
 
 cdef double _BASE = BASE_SURPRISE
 cdef double _TRUST = TRUST

@@ -26,6 +26,9 @@ class WindowDetector(Displayed):
 
     A score depends on the stream's own samples alone. A silence longer than `gaps.reset_after_ms`, or an eighth of a
     window without a value, parts a stream in two, and a part shorter than half a window has no scores.
+
+    The alarm is never above the budget's. With a budget below LOWEST_ALARM the score of streams differs: its alarm is
+    LOWEST_ALARM as long as less is known than the budget needs (`streamlstm.kernels.scores`).
     """
 
     needs_whole_series: ClassVar[bool] = True
