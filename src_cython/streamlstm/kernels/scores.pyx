@@ -32,8 +32,8 @@ BASE_SURPRISE = -log(0.02)
 """Surprise at the calibrated 98 % quantile: where a stream's own level starts, and below which it does not go."""
 TRUST = 5.0
 LOWEST_ALARM = 4.0
-"""However little the calibration has seen, a sample more likely than exp(-4) = 2 % is no alarm; a budget that is known to
-allow it may be lower."""
+"""However little the calibration has seen, a sample more likely than exp(-4) = 2 % is no alarm; a budget that enough is
+known for may lie lower."""
 
 cdef double _BASE = BASE_SURPRISE
 cdef double _TRUST = TRUST

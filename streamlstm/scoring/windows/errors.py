@@ -117,7 +117,8 @@ def width_for(period_rows: int, rows: int) -> int:
 
     At most 128, as for streams, and at most half a window.
     """
-    return int(np.clip(period_rows // 2 or rows // 2, 1, max(min(128, rows // 2), 1)))
+    half = rows // 2
+    return int(np.clip(period_rows // 2 or half, 1, max(min(128, half), 1)))
 
 
 def calibrate_windows(
