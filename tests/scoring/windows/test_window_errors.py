@@ -134,6 +134,16 @@ def test_a_channel_without_errors_is_given_a_hundredth_of_its_deviation() -> Non
     assert found.scales == pytest.approx(np.array([0.5, 0.01, 0.01]))
 
 
+def test_a_channel_that_was_observed_once_is_measured_by_that_value() -> None:
+    """In parts so short that they are not cut."""
+    data = [series(8, 18), series(9, 18)]
+    for values in data:
+        values[:, 2] = np.nan
+    data[0][5, 2] = STANDARDIZER.mean[2] + 1
+    found = calibrate_windows(network(32), STANDARDIZER, data, width=4)
+    assert found.scales == pytest.approx(window_oracle.calibration(network(32), STANDARDIZER, data, 4).scales, rel=1e-4)
+
+
 def test_twenty_rows_are_enough_and_nineteen_are_not() -> None:
     values = series(6, 21)
     values[[4, 9]] = STANDARDIZER.mean  # all rows but one hold something
