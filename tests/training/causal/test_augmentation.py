@@ -128,3 +128,55 @@ def test_lanes_run_over_all_rows_of_the_copies() -> None:
         np.testing.assert_array_equal(two.rows < two.end, live)
         np.testing.assert_array_equal(augmentation.series.values[two.rows][live], series.values[one.rows][live])
         np.testing.assert_array_equal(one.fresh, two.fresh)
+
+
+@pytest.mark.parametrize("rows", [24 + T + P, 9, 3, 2, 1])
+@pytest.mark.parametrize("warp", [0.3, 3.0])
+def test_a_warped_sequence_is_played_at_the_drawn_speeds_and_scaled_by_the_drawn_factors(
+    rows: int, warp: float
+) -> None:
+    """Row by row: four speeds, none below a half, linear between them; all of it from the first row to the last."""
+    rng, draws = np.random.default_rng(9), np.random.default_rng(2)
+    x = rng.normal(size=(60, C)).astype(np.float32)
+    seen = rng.random(x.shape) > 0.3
+    series = PaddedSeries([Segment(x, seen)], reconstruct=K, forecast=P, bptt_steps=T)
+    o = dataclasses.replace(OPTIONS, time_warp=warp, scale=0.2)
+    augmentation = Augmentation(series, o, np.random.default_rng(2))
+    begin, end = series.spans[0]
+    first = 20 if rows > 24 else 60 - rows  # in the middle of the series, or at its end
+    at = augmentation.place(1, TrainingSequence(begin + first, min(begin + first + 24, end), end))
+    assert at.end - at.begin == rows
+
+    speeds = [max(1 + warp * float(one), 0.5) for one in draws.standard_normal(4)]
+    factors = 1 + 0.2 * draws.standard_normal(C, np.float32)
+    played = [0.0]
+    for step in range(rows - 1):
+        place = 3 * step / max(rows - 2, 1)
+        knot = min(int(place), 2)
+        played.append(played[-1] + speeds[knot] + (place - knot) * (speeds[knot + 1] - speeds[knot]))
+    played = [one * (rows - 1) / max(played[-1], 1.0) for one in played]
+    for row, place in enumerate(played):
+        low = min(int(place + 1e-9), rows - 1)
+        high, share = min(low + 1, rows - 1), max(place - low, 0.0)
+        expected = ((1 - share) * x[first + low] + share * x[first + high]) * factors
+        np.testing.assert_allclose(augmentation.series.values[at.begin + row], expected, rtol=0, atol=1e-4)
+        is_seen = augmentation.series.observed[at.begin + row]
+        np.testing.assert_array_equal(is_seen, seen[first + round(place)])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"jitter": 0.3}, {"scale": 0.2}, {"time_warp": 0.2}, {"channel_drop": 0.5}], ids=str
+)
+def test_another_augmentation_goes_on_from_the_state(changes: dict[str, float]) -> None:
+    series = source()
+    o = dataclasses.replace(OPTIONS, **changes)  # type: ignore[arg-type]  # all of these are numbers
+    rngs = np.random.default_rng(4), np.random.default_rng(5)
+    one, other = (Augmentation(series, o, rng) for rng in rngs)
+    sampler = sampler_of(one, series)
+    batches = [sampler.advance() for _ in range(3)]
+    other.restore({name: array.copy() for name, array in one.export().items()})
+    rngs[1].bit_generator.state = rngs[0].bit_generator.state
+    assert batches[-1] is not None
+    for a, b in zip(one.inputs(batches[-1]), other.inputs(batches[-1]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(one.series.observed_before, other.series.observed_before)
