@@ -58,10 +58,26 @@ def test_names_and_truths() -> None:
 def test_a_cell_is_that_of_all_layers_or_one_each() -> None:
     assert choose_cells("gru", None) == choose_cells(["gru"], 1) == ("gru",)
     assert choose_cells("gru", 3) == ("gru",) * 3
-    assert choose_cells("gru, lstm", None) == choose_cells(("gru", "lstm"), 2) == ("gru", "lstm")
+    assert choose_cells("rnn, lstm", None) == choose_cells(["rnn", "lstm"], 2) == ("rnn", "lstm")
     for layers in (1, 3):
-        with pytest.raises(UsageError, match=f"expected one name, or {layers} for {layers}"):
-            choose_cells("gru,lstm", layers)
+        with pytest.raises(UsageError, match=rf"expected one name, or {layers} for {layers} layer\(s\), got 2"):
+            choose_cells("rnn,lstm", layers)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"cells": ("lstm", "elman")}, "cells: expected lstm, .*rnn, got 'elman'"),
+        ({"cells": ("",)}, "got ''"),
+        ({"cells": ("rnn",) * 17}, "cells: expected 1 to 16, one a layer, got 17"),
+        ({"cells": ("gru", "rnn"), "projection": 4}, "projection: expected an LSTM layer to project, got gru, rnn"),
+        ({"projection": 32}, "projection: expected 0 to 31"),
+        ({"projection": -1}, "projection: expected at least 0"),
+    ],
+)
+def test_cells_and_projections_that_cannot_be(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        TrainerOptions(**wrong)
 
 
 def test_first_names_are_those_of_the_first_version() -> None:

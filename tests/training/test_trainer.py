@@ -13,7 +13,7 @@ from streamlstm.model.network import Architecture, Network
 from streamlstm.training import trainer
 from streamlstm.training.causal.trainable import CausalTraining
 from streamlstm.training.choices import choose_options
-from streamlstm.training.options import TrainerOptions, choose_cells
+from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import initial_parameters, to_network
 from streamlstm.training.segments import Segment
 from streamlstm.training.trainer import FitResult, TrainingProgress
@@ -126,24 +126,6 @@ def test_first_values_of_every_cell() -> None:
         keeps[8:16] = 1  # f, z; the RNN has no such gate
         assert np.array_equal(layer.bias, keeps[: len(layer.bias)])
     assert 0 < np.abs(parameters["layers.1.peephole"]).max() <= 0.1
-
-
-def test_cells_by_name() -> None:
-    assert choose_cells("gru", None) == ("gru",)
-    assert choose_cells("gru", 3) == ("gru", "gru", "gru")
-    assert choose_cells("rnn, lstm", None) == choose_cells(["rnn", "lstm"], 2) == ("rnn", "lstm")
-    with pytest.raises(UsageError, match=r"expected one name, or 3 for 3 layer\(s\), got 2"):
-        choose_cells("rnn,lstm", 3)
-    for wrong, message in (
-        ({"cells": ("lstm", "elman")}, "cells: expected lstm, .*rnn, got 'elman'"),
-        ({"cells": ("",)}, "got ''"),
-        ({"cells": ("rnn",) * 17}, "cells: expected 1 to 16, one a layer, got 17"),
-        ({"cells": ("gru", "rnn"), "projection": 4}, "projection: expected an LSTM layer to project, got gru, rnn"),
-        ({"projection": 32}, "projection: expected 0 to 31"),
-        ({"projection": -1}, "projection: expected at least 0"),
-    ):
-        with pytest.raises(UsageError, match=message):
-            TrainerOptions(**wrong)  # type: ignore[arg-type]
 
 
 def test_early_stopping_returns_the_best() -> None:

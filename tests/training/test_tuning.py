@@ -117,3 +117,34 @@ def test_bad_trials_are_pruned_or_fail_and_the_search_goes_on() -> None:
     assert {(trial.options["hidden"], trial.state) for trial in found.trials} == {(3, "failed"), (5, "complete")}
     with pytest.raises(UsageError, match="expected something to search"):
         search(maker(series()), {}, trials=1, seed=1)
+
+
+def test_nothing_is_pruned_before_four_trials_and_a_fifth_of_the_updates() -> None:
+    made: list[float] = []
+
+    def make(options: dict[str, Any]) -> CausalPlan:
+        plan = maker(series())(options)
+        made.append(0.02 if len(made) < 4 else 1e-9)  # the plan that is asked for its options, then three trials
+        return replace(plan, options=replace(plan.options, learning_rate=made[-1]))
+
+    found = search(make, {"hidden": Choice((3, 5, 8, 32))}, trials=5, seed=1)
+    assert [trial.state for trial in found.trials] == ["complete"] * 4 + ["pruned"]
+    assert [trial.number for trial in found.trials] == list(range(5))
+    assert found.trials[3].updates == 20 and found.trials[4].updates == 4
+    assert found.trials[4].validation_loss == min(loss for _, loss in found.trials[4].curve)
+
+
+def test_what_the_plan_has_is_the_first_trial_where_the_space_holds_it() -> None:
+    space: Space = {
+        "layers": Choice((2, 3)),
+        "cell": Choice(("gru", "lstm")),
+        "batch": Range(4, 8),
+        "dropout": Range(0.1, 0.4),
+        "learning_rate": Range(0.001, 0.02),
+    }
+    [trial] = search(maker(series()), space, trials=1, seed=3).trials
+    assert (trial.options["cell"], trial.options["batch"], trial.options["learning_rate"]) == ("lstm", 4, 0.02)
+    [one] = search(maker(series()), {"layers": Choice((1, 2)), "dropout": Range(0.0, 0.4)}, trials=1, seed=3).trials
+    assert one.options == {"layers": 1}
+    [held] = search(maker(series()), {"dropout": Range(0.0, 0.4)}, trials=1, seed=3).trials
+    assert held.options == {}  # the plan has one layer
