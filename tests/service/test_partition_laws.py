@@ -206,6 +206,25 @@ def test_what_was_committed_before_is_processed_and_not_published() -> None:
     assert fresh and partition.outputs == fresh
 
 
+@pytest.mark.parametrize(
+    ("offsets", "phase", "is_uncommitted"),
+    [
+        ([10, 11], Phase.RESTORING, False),
+        ([10, 11, 12], Phase.RUNNING, False),
+        ([12], Phase.RUNNING, False),
+        ([10, 12, 13], Phase.RUNNING, True),
+        ([10, 15], Phase.RUNNING, True),  # offsets in between are missing, as after a compaction
+        ([15], Phase.RUNNING, True),
+    ],
+)
+def test_a_partition_is_running_once_what_was_committed_is_replayed(
+    offsets: list[int], phase: Phase, is_uncommitted: bool
+) -> None:
+    partition = _partition(Phase.RESTORING)
+    partition.process([_record(offset) for offset in offsets])
+    assert (partition.phase, partition.is_uncommitted) == (phase, is_uncommitted)
+
+
 def test_a_partition_whose_batch_was_not_finished_is_closed_and_keeps_no_output() -> None:
     partition = Partition(NAME)
     fates = Fates(iter(()), iter(()), iter(()), iter(()), iter(["well", "dies half-way"]))

@@ -72,9 +72,9 @@ def _read(count: int = 1, *partitions: int) -> Step:
 
 
 def _log(
-    *steps: Step, commits: Sequence[str] = (), loads: Sequence[str] = (), processes: Sequence[str] = (), of: int = 1
+    *steps: Step, commits: Sequence[str] = (), saves: Sequence[str] = (), loads: Sequence[str] = (), of: int = 1
 ) -> Log:
-    fates = Fates(iter(steps), iter(commits), iter(()), iter(loads), iter(processes))
+    fates = Fates(iter(steps), iter(commits), iter(saves), iter(loads), iter(()))
     names = (NAME, OTHER)[:of]
     return Log({name: [Record(*name, offset, None, b"%d" % offset) for offset in range(100)] for name in names}, fates)
 
@@ -288,3 +288,18 @@ def test_a_newer_model_is_taken_up_once_everything_is_committed(clock: Clock) ->
         *("commit in-0@40", "save in-0@40", "poll", "poll"),
     ]
     assert log.switched[NAME] == {1: 0, 2: 40}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_where_a_store_does_not_answer_in_a_change_of_model_it_is_asked_before_the_next_poll(
+    clock: Clock, moment: str
+) -> None:
+    log = _log(_read(40), Step("publish a model"), _read(60), _read(), saves=["well", f"fails {moment}"])
+    _run(log, clock, polls=6, processor=partial(Echo, lambda: log.newest_model))
+    # What was in the log at the restart may be published under the old model: it switches after that, if it has not.
+    kept_until = 40 if moment == "after" else 100
+    switched = log.calls[log.calls.index("commit in-0@40") + 1 :]
+    restored_at = switched.index("committed in-0")
+    assert "poll" not in switched[:restored_at]
+    assert switched[restored_at + 1] == ("seek in-0@40" if moment == "after" else "seek in-0@0")
+    assert log.switched[NAME] == {1: 0, 2: kept_until}
