@@ -61,6 +61,21 @@ def test_names_the_channel_that_contributed_most_at_the_peak() -> None:
     assert "spo2 89 where 97 was expected" in alert.summary
 
 
+def test_an_alert_is_a_record_that_nobody_changes() -> None:
+    (_, alert), *_ = feed(tracker(), [1.5, 1.6])
+    for part, name in ((alert, "revision"), (alert.peak, "score"), (alert.channels[0], "name")):
+        with pytest.raises(AttributeError, match="immutable"):
+            setattr(part, name, None)
+
+
+def test_a_stream_that_may_open_an_alert_has_none_yet() -> None:
+    alerts = tracker()
+    feed(alerts, [1.5])
+    assert not alerts.is_open("bed7") and not alerts.is_open("bed8")
+    feed(alerts, [1.6], start=1)
+    assert alerts.is_open("bed7")
+
+
 def test_grows_more_severe_by_revision() -> None:
     changes = feed(tracker(), [1.5, 1.5, 2.5, 2.6, 9.0])
     assert [(alert.revision, alert.severity) for _, alert in changes] == [(1, "low"), (2, "medium"), (3, "high")]
