@@ -139,7 +139,7 @@ def _usage_sentence(error: typer.TyperException) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    if message:
+    if message and sys.stderr is not None:  # print would take standard output for a closed standard error
         print(f"error: {message}", file=sys.stderr)
     with suppress(StreamLstmError, OSError):  # a full disk has been told of already
         flush_standard_output()

@@ -344,6 +344,39 @@ def test_whatever_ends_a_verb_is_a_sentence_and_an_exit_code(
     assert capsys.readouterr().err.strip() == (sentence and f"error: {sentence}")
 
 
+INTERRUPTED_IMPORT = """
+import sys
+class Interruption:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interruption())
+from streamlstm.cli import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_command_line_is_imported_ends_with_130() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_without_standard_error_nothing_is_mixed_into_the_output(folder: Path) -> None:
+    command = f"{sys.executable} -m streamlstm inspect nowhere.safetensors 2>&-"
+    done = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 def test_standard_input_without_samples_is_named(folder: Path) -> None:
     done = streamlstm(folder, "score", "pump.safetensors", "-", stdin="")
     assert (done.returncode, done.stderr) == (1, "error: standard input: expected samples, got an empty file\n")
