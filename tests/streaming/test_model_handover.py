@@ -404,6 +404,21 @@ def test_each_stream_drains_from_the_model_that_scores_it_also_after_a_restart(
     assert streams.draining == {}
 
 
+@pytest.mark.parametrize(("stream_id", "label"), [("hall/pump0", "tiny@1"), ("hall/pump2", "tiny@2")])
+def test_so_it_does_in_a_batch_without_streams_of_the_other_draining_model(
+    tiny_bundle: ModelBundle,
+    successors: dict[str, ModelBundle],
+    telemetry: list[tuple[bytes, bytes]],
+    stream_id: str,
+    label: str,
+) -> None:
+    came, third = records(telemetry), replace(tiny_model(weights=77, hidden=12), version=3)
+    running = _two_draining(tiny_bundle, successors["wider"], third, came)
+    one = next(record for record in came[700:] if record.key == stream_id.encode())
+    ((score,),) = scores_by_stream(running.process([one]).outputs).values()
+    assert score["model"] == label and score["score"] is not None
+
+
 def test_silent_streams_leave_draining_models_too(
     tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], telemetry: list[tuple[bytes, bytes]]
 ) -> None:

@@ -208,6 +208,17 @@ def test_the_period_of_the_streams_sets_the_threshold(
     assert told["score"] is not None
 
 
+def test_counts_go_on_after_a_restart(tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]) -> None:
+    whole, before, after = (pipeline(tiny_bundle) for _ in range(3))
+    came = records(telemetry)[:400]
+    whole.process(came)
+    before.process(came[:200])
+    after.import_state(before.export_state())
+    assert after.counts == before.counts and after.counts["records"] == 200
+    after.process(came[200:])
+    assert after.counts == whole.counts
+
+
 def test_a_broken_snapshot_is_refused_with_a_sentence(
     tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]]
 ) -> None:
