@@ -68,7 +68,9 @@ def test_lanes_refill_for_ever_when_there_are_more_lanes_than_stretches() -> Non
     sampler = BatchSampler(
         series, batch=3, bptt_steps=4, refill=lambda: series.cut(rows=100, least=4, phase=lambda: 50)
     )
-    first, second, third = (sampler.advance() for _ in range(3))
+    assert sampler.epochs == 0
+    (first, *epochs), (second, _), (third, last) = ((sampler.advance(), sampler.epochs) for _ in range(3))
+    assert (*epochs, last) == (3, 6)  # each of three lanes asked for more, twice
     assert first is not None and second is not None and third is not None
     assert first.fresh.all() and not second.fresh.any() and third.fresh.all()
     np.testing.assert_array_equal(first.rows, third.rows)
