@@ -41,7 +41,7 @@ def sequences(parts: list[Segment]) -> list[tuple[Segment, int, int]]:
 @pytest.mark.parametrize("has_mask", [False, True])
 @pytest.mark.parametrize(
     ("batch", "burn_in", "lengths"),
-    [(3, 7, (70, 33, 45)), (3, 1, (70, 33, 45)), (1, 7, (300,)), (3, 7, (11,))],
+    [(3, 7, (70, 36, 45)), (3, 1, (70, 36, 45)), (1, 7, (300,)), (3, 7, (11,))],
     ids=["burn-in", "reconstruction past the burn-in", "more than 32 updates", "two rows"],
 )
 def test_the_head_solves_the_normal_equations(
