@@ -74,8 +74,8 @@ class Detector(Displayed):
     ) -> None:
         """Make a detector with no streams yet.
 
-        `period_s` is their sampling period, the bundle's own when None; `threads` share out the network's streams, and
-        and keep its states as `state_dtype` between samples; `backend` is the way of its products.
+        `period_s` is their sampling period, the bundle's own when None; `threads` share out the network's streams,
+        whose states are kept as `state_dtype` between samples; `backend` is the way of its products.
         Raises: UsageError when the processor has not what the backend needs.
         """
         calibration = bundle.calibration

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 from cli.running import ENVIRONMENT, Verbs
+from waiting import PATIENCE_S
 
 from streamlstm import __version__
 from streamlstm.cli.app import VERBS
@@ -59,7 +60,7 @@ def imported(*arguments: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=170,
+        timeout=PATIENCE_S,
     )
     return set(json.loads(done.stdout.splitlines()[-1]))
 
