@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,12 @@ import numpy as np
 import pytest
 import typer
 from cli.running import ENVIRONMENT, logging_as_it_was, start
-from waiting import PATIENCE_S
+from waiting import PATIENCE_S, wait_until
 
 from streamlstm import Detector, ModelBundle, train
 from streamlstm.adapters.local_log import LocalReader
 from streamlstm.cli import main
-from streamlstm.errors import ConfigError, DataError
+from streamlstm.errors import ConfigError, DataError, TransportError
 from streamlstm.model.network import Architecture
 from streamlstm.training.parameters import initial_parameters, to_network
 
@@ -157,21 +156,24 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     worker = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     try:
         reader = LocalReader(folder / "log.db")
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            scores = [record.value for record in reader.read("streamlstm.scores")] if _has_scores(folder) else []
-            if len(scores) == 2 * ROWS:
-                break
-            assert worker.poll() is None and time.monotonic() < deadline
-            time.sleep(0.1)
+
+        def scores() -> list[bytes | None]:
+            assert worker.poll() is None
+            try:
+                return [record.value for record in reader.read("streamlstm.scores")]
+            except TransportError:  # the worker makes the topic, and may not be up yet
+                return []
+
+        wait_until(lambda: len(scores()) == 2 * ROWS, "every score")
+        last = json.loads(scores()[-1] or b"")
         reader.close()
         worker.send_signal(signal.SIGTERM)
         _, log = worker.communicate(timeout=PATIENCE_S)
         assert worker.returncode == 0
     finally:
         worker.kill()
+        worker.communicate()
     assert all(json.loads(line)["message"] for line in log.splitlines())
-    last = json.loads(scores[-1] or b"")
     assert last["stream_id"] == "hall/b" and last["model"] == "pump@1"
     said = good(folder, "inspect", "log.db")
     reader = LocalReader(folder / "log.db")
@@ -180,11 +182,6 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     opened = {key for key, state in {a["alert_id"]: a["state"] for a in alerts}.items() if state == "open"}
     assert f"group hall, telemetry-0: committed {2 * ROWS} of 0 to {2 * ROWS}" in said
     assert f"snapshot at offset {2 * ROWS}" in said and f"pump@1: 2 streams, {len(opened)} open alerts" in said
-
-
-def _has_scores(folder: Path) -> bool:
-    found = streamlstm(folder, "check", "run.yaml").stdout
-    return "streamlstm.scores" in found and (folder / "log.db").exists()
 
 
 def test_inspect_says_what_a_bundle_holds(folder: Path) -> None:

@@ -97,7 +97,7 @@ def test_it_publishes_beside_a_running_worker_and_leaves_its_group_alone(
         assert group_of(kafka_broker, topic_prefix) == before
     finally:
         worker.send_signal(signal.SIGTERM)
-        worker.wait(30)
+        worker.wait(PATIENCE_S)
         log.close()
     outcome = json.loads(done.stdout)
     assert (outcome["records"], outcome["rows"], outcome["streams"]) == (3 * ROWS, 3 * ROWS, 3)

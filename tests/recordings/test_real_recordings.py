@@ -72,7 +72,7 @@ def nab(name: str) -> Recording:
 
 def streamlstm(folder: Path, *arguments: object) -> str:
     command = [sys.executable, "-m", "streamlstm", *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=5 * PATIENCE_S, check=False)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -132,7 +132,7 @@ def run_worker(folder: Path, broker: str, prefix: str) -> list[dict[str, str]]:
     group = KafkaConsumer(bootstrap_servers=broker, group_id=prefix, isolation_level="read_committed")
     try:
         end = max(record.offset for record in reader.read(f"{prefix}.telemetry")) + 1
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + 5 * PATIENCE_S
         while group.committed(TopicPartition(f"{prefix}.telemetry", 0)) != end:
             assert worker.poll() is None, worker.stderr and worker.stderr.read()
             assert time.monotonic() < deadline
