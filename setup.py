@@ -11,6 +11,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -116,10 +117,12 @@ class BuildKernels(build_ext):
             force=IS_DEBUG or IS_SANITIZED or IS_NATIVE,
         )
         super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def build_extension(self, ext: Extension) -> None:
         if ext.name.endswith(".isa"):
-            ext.extra_objects = [self._compiled(source, name, flags) for source, name, flags in PATHS]
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                ext.extra_objects = list(pool.map(lambda path: self._compiled(*path), PATHS))
         super().build_extension(ext)
 
     def _compiled(self, source: str, name: str, flags: list[str]) -> str:

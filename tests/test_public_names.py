@@ -61,7 +61,7 @@ def window_bundle() -> WindowBundle:
 
 
 def in_a_new_interpreter(program: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-P", "-c", program]  # not from this folder, where the sources may not be built
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
 

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,7 @@ def _without_repeats(pairs: Pairs, identity: Callable[[Any], object]) -> Pairs:
 @pytest.fixture(scope="module")
 def successors(tiny_bundle: ModelBundle) -> dict[str, ModelBundle]:
     return {
-        "tuned": ModelBundle(**{**vars(tiny_bundle), "version": 2, "training": {"start": "tiny@1"}}),
+        "tuned": replace(tiny_bundle, version=2, training={"start": "tiny@1"}),
         "wider": tiny_model(weights=32, hidden=40, data=7, version=2),
     }
 

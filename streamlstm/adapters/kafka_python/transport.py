@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import translate
 from typing import Any, Literal
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 _METADATA_MAX_AGE_MS = 30_000  # how soon a new topic that matches a pattern is seen
 _CLOSE_TIMEOUT_MS = 10_000
+_FORGOTTEN_JOIN_S = 1.0  # a join among members that poll takes a tenth of it
 
 
 class KafkaTransport:
@@ -65,6 +67,7 @@ class KafkaTransport:
         self._listener: AssignmentListener | None = None
         self._starts: dict[TopicPartition, int] = {}
         self._sought: set[TopicPartition] = set()
+        self._joining_since_s: float | None = None
 
     def open(self, listener: AssignmentListener) -> None:
         """Connect, create output topics that are missing, and subscribe; partitions come with `poll`.
@@ -120,14 +123,25 @@ class KafkaTransport:
                 self._seek_to_start(TopicPartition(*partition), offset)
             return {}
         bridge.raise_failure()
-        # kafka-python forgets a join that our timeout cut short if new metadata had asked for it: no heartbeat and no
-        # record would ever come again. Asking again is free, and makes the next poll see the join through.
-        if not batches and consumer.group_metadata().state == MemberState.REBALANCING:
-            consumer._coordinator.request_rejoin()
+        self._see_joins_through(consumer, is_empty=not batches)
         return {
             TopicPartition(*partition): [to_record(record) for record in records]
             for partition, records in batches.items()
         }
+
+    def _see_joins_through(self, consumer: KafkaConsumer, *, is_empty: bool) -> None:
+        """Ask for a join again that has lasted too long.
+
+        kafka-python forgets a join that our time-out cut short if new metadata had asked for it: no heartbeat and no
+        record would ever come again. Each asking costs the whole group a rebalance, so one that goes on is left alone.
+        """
+        if not is_empty or consumer.group_metadata().state != MemberState.REBALANCING:
+            self._joining_since_s = None
+        elif self._joining_since_s is None:
+            self._joining_since_s = time.monotonic()
+        elif time.monotonic() - self._joining_since_s > _FORGOTTEN_JOIN_S:
+            consumer._coordinator.request_rejoin()
+            self._joining_since_s = None
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """Read on from `offset`. Allowed inside `on_assigned`."""
