@@ -384,7 +384,7 @@ def test_what_cannot_be_used_is_said_once_and_the_old_model_goes_on(
     _poll_until(reloader, lambda: said("expected a whole safetensors file"))
     file.unlink()
     _poll_until(reloader, lambda: said("cannot be read"))
-    ModelBundle(**{**vars(tiny_bundle), "version": 3, "channels": ("flow", "level")}).save(file)
+    replace(tiny_bundle, version=3, channels=("flow", "level")).save(file)
     _poll_until(reloader, lambda: said("expected a model of the channels flow, pressure, got tiny@3 of flow, level"))
     for _ in range(20):
         reloader.poll()

@@ -30,7 +30,7 @@ def records(telemetry: list[tuple[bytes, bytes]]) -> list[Record]:
 
 def pipeline(bundle: ModelBundle, **options: object) -> PartitionPipeline:
     """Two models: one for pump 0 alone, one for the rest of the hall."""
-    alone = ModelBundle(**{**vars(bundle), "name": "alone"})
+    alone = replace(bundle, name="alone")
     routes = [ModelRoute.of("hall/pump0", alone), ModelRoute.of("hall/*", bundle)]
     return PartitionPipeline(PLACE, Router(routes), JsonDecoder(), PipelineOptions(**options))  # type: ignore[arg-type]
 
