@@ -8,7 +8,7 @@ label does. For each width w of 0..window
     value of a row     1 in an event; sqrt(1 - d / w) at distance d <= w // 2 from one; the sum of several, 1 at most
     hit(t)             the values of the rows flagged at threshold t, summed
     precision(t)       hit(t) / rows flagged
-    recall(t)          min(1, hit(t) / (P + s(t) / 2)) * found(t),  P labelled rows, s(t) = hit(t) less its labelled rows
+    recall(t)          min(1, hit(t) / (P + s(t) / 2)) * found(t),  P rows labelled, s(t) = hit(t) less labelled
     found(t)           the share of events, each widened by w // 2, in which a row is flagged; those that meet are one
     AP(w)              sum over t, downwards, of (recall(t) - recall(before)) * precision(t)
 
