@@ -33,6 +33,7 @@ KERNELS = (
     "adamw",
     "admission",
     "residuals",
+    "prototypes",
     "scores",
 )
 
@@ -58,9 +59,9 @@ LINK: list[str] = []
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 # What is compiled once a level of the instruction set: the step, through register tiles, through BLAS and, where the
-# processor has it, with products of bfloat16; the training kernels; AdamW; the probes. What is shipped runs on any
-# processor, and levels/dispatch.c finds the best level, on which all of them run. Nothing may be contracted: a sum has
-# the same bits in every tile.
+# processor has it, with products of bfloat16; the training kernels; AdamW; distances to prototypes; the probes. What is
+# shipped runs on any processor, and levels/dispatch.c finds the best level, on which all of them run. Nothing may be
+# contracted: a sum has the same bits in every tile.
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS = {"v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "v3": ["-march=x86-64-v3"]} | LEVELS
@@ -72,7 +73,7 @@ PATHS = [
 ]
 PATHS += [
     (source, level, flags)
-    for source in ("training/training.c", "training/adamw.c", "levels/probes.c")
+    for source in ("training/training.c", "training/adamw.c", "scoring/prototypes.c", "levels/probes.c")
     for level, flags in LEVELS.items()
 ]
 if IS_SANITIZED:

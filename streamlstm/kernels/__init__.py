@@ -9,6 +9,7 @@ try:
     from streamlstm.kernels.admission import NEVER, admit
     from streamlstm.kernels.isa import backends, isa, isas
     from streamlstm.kernels.probes import fma_peak, gate_cost
+    from streamlstm.kernels.prototypes import PackedPrototypes, advance_prototypes
     from streamlstm.kernels.residuals import advance_residuals, row_length
     from streamlstm.kernels.scores import BASE_SURPRISE, LOWEST_ALARM, TRUST, combine_tails, score_streams
     from streamlstm.kernels.state_arena import StateArena
@@ -37,12 +38,14 @@ __all__ = [
     "Gradients",
     "LayerMasks",
     "NetworkWeights",
+    "PackedPrototypes",
     "StateArena",
     "Trace",
     "TrainingScratch",
     "adamw_update",
     "admit",
     "advance",
+    "advance_prototypes",
     "advance_residuals",
     "backends",
     "backward",

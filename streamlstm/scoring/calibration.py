@@ -24,6 +24,7 @@ from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.branches.known import state_of
 from streamlstm.scoring.branches.network_residuals import NetworkResiduals, fit_scales, widths_for
 from streamlstm.scoring.branches.protocol import Branch
+from streamlstm.scoring.branches.prototypes import fit_prototypes, taps_for
 from streamlstm.scoring.forward import Forward, SeriesChunk, run_series
 from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.tails import fit_tail
@@ -47,20 +48,31 @@ class CalibrationSeries:
 
 
 def calibrate(
-    network: Network, standardizer: Standardizer, series: Sequence[CalibrationSeries], *, period_rows: int
+    network: Network,
+    standardizer: Standardizer,
+    series: Sequence[CalibrationSeries],
+    *,
+    period_rows: int,
+    prototypes: int = 0,
 ) -> Calibration:
     """Fit the branches of the score, and the tails.
 
+    `prototypes` of normal windows are found in the rows before those that calibrate, where there are enough; with 0
+    the score does without this branch.
     Raises: DataError when fewer than 20 rows are left to calibrate on.
     """
     architecture = network.architecture
     widths = widths_for(period_rows)
     burn_in = max(architecture.forecast, int(widths[1]) // 2)
-    warm_up = burn_in + int(widths[1])
+    taps = taps_for(period_rows, architecture.channels)
+    before = [one.values[: one.start] for one in series]
+    measured = fit_prototypes(before, standardizer, taps=taps, count=prototypes) if prototypes else None
+    warm_up = max(burn_in + int(widths[1]), taps if measured else 0)
     forward = Forward(network, standardizer)
     starts = [_usable_start(one, warm_up) for one in series]
     runs = ((start, _run(forward, one)) for one, start in zip(series, starts, strict=True))
-    branches = [NetworkResiduals(architecture, burn_in, fit_scales(architecture, runs), widths)]
+    branches: list[Branch] = [NetworkResiduals(architecture, burn_in, fit_scales(architecture, runs), widths)]
+    branches += [measured] if measured else []
     found = [_statistics(forward, branches, one, start) for one, start in zip(series, starts, strict=True)]
     statistics = np.concatenate(found)
     if len(statistics) < _LEAST_ROWS:

@@ -252,13 +252,16 @@ class Detector(Displayed):
 def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:
     """Say whether the state of streams under one model means the same under the other.
 
-    Equal sizes and units are needed, and weights that are equal or of one descent: one was fine-tuned from the other.
+    Equal sizes and units are needed, branches that keep the same pieces, and weights that are equal or of one descent:
+    one was fine-tuned from the other.
     """
     one, other = old.network, new.network
     if old.channels != new.channels or one.architecture != other.architecture:
         return False
     units = ((old.standardizer.mean, new.standardizer.mean), (old.standardizer.scale, new.standardizer.scale))
     if not all(np.array_equal(a, b) for a, b in units):
+        return False
+    if state_of(branches_of(old)) != state_of(branches_of(new)):
         return False
     if new.training.get("start") == old.label or old.training.get("start") == new.label:
         return True

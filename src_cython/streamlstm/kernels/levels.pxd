@@ -1,6 +1,7 @@
 """The levels of the instruction set; see levels/levels.h."""
 
 from streamlstm.kernels.fused cimport fused_path
+from streamlstm.kernels.prototype_set cimport prototype_path
 from streamlstm.kernels.training cimport training_path
 
 cdef extern from "levels/levels.h" nogil:
@@ -15,6 +16,7 @@ cdef extern from "levels/levels.h" nogil:
         const fused_path* blas
         const fused_path* bfloat16
         const training_path* training
+        const prototype_path* prototypes
         const probe_path* probes
 
     const kernel_level* kernel_levels()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from streamlstm.errors import BundleError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.branches.network_residuals import NetworkResiduals
 from streamlstm.scoring.branches.protocol import Branch
+from streamlstm.scoring.branches.prototypes import Prototypes
 from streamlstm.scoring.state import StatePiece
 
 __all__ = ["branches_of", "network_residuals_of", "state_of"]
@@ -37,4 +38,11 @@ def state_of(branches: Iterable[Branch]) -> Mapping[str, StatePiece]:
     return {name: piece for branch in branches for name, piece in branch.state.items()}
 
 
-_KNOWN = {NetworkResiduals.name: network_residuals_of}
+def _prototypes_of(bundle: ModelBundle) -> Prototypes:
+    return Prototypes(**bundle.calibration.branches[Prototypes.name])
+
+
+_KNOWN: Mapping[str, Callable[[ModelBundle], Branch]] = {
+    NetworkResiduals.name: network_residuals_of,
+    Prototypes.name: _prototypes_of,
+}

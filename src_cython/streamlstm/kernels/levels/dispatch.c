@@ -5,12 +5,14 @@ fused_sgemm_function fused_sgemm;
 
 extern const fused_path fused_baseline, fused_baseline_blas;
 extern const training_path training_baseline;
+extern const prototype_path prototypes_baseline;
 extern const probe_path probes_baseline;
 
 #if defined(__x86_64__)
 
 extern const fused_path fused_v4, fused_v4_blas, fused_v4_bfloat16, fused_v3, fused_v3_blas;
 extern const training_path training_v4, training_v3;
+extern const prototype_path prototypes_v4, prototypes_v3;
 extern const probe_path probes_v4, probes_v3;
 
 /* The libc's and the kernel's support is asked as well: __builtin_cpu_supports reads XCR0. */
@@ -29,9 +31,10 @@ static int has_v4(void)
 const kernel_level *kernel_levels(void)
 {
     static kernel_level levels[] = {
-        {"x86-64-v4", &fused_v4, &fused_v4_blas, NULL, &training_v4, &probes_v4},
-        {"x86-64-v3", &fused_v3, &fused_v3_blas, NULL, &training_v3, &probes_v3},
-        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline, &probes_baseline},
+        {"x86-64-v4", &fused_v4, &fused_v4_blas, NULL, &training_v4, &prototypes_v4, &probes_v4},
+        {"x86-64-v3", &fused_v3, &fused_v3_blas, NULL, &training_v3, &prototypes_v3, &probes_v3},
+        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline, &prototypes_baseline,
+         &probes_baseline},
         {0},
     };
     __builtin_cpu_init();
@@ -45,7 +48,8 @@ const kernel_level *kernel_levels(void)
 const kernel_level *kernel_levels(void)
 {
     static const kernel_level levels[] = {
-        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline, &probes_baseline},
+        {"baseline", &fused_baseline, &fused_baseline_blas, NULL, &training_baseline, &prototypes_baseline,
+         &probes_baseline},
         {0},
     };
     return levels;

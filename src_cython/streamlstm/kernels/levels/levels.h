@@ -3,6 +3,7 @@
 #define STREAMLSTM_LEVELS_H
 
 #include "probes.h"
+#include "scoring/prototypes.h"
 #include "step/fused.h"
 #include "training/training.h"
 
@@ -10,6 +11,7 @@ typedef struct {
     const char *name;
     const fused_path *registers, *blas, *bfloat16; /* the step; the last NULL where the processor has no such products */
     const training_path *training;
+    const prototype_path *prototypes;
     const probe_path *probes;
 } kernel_level;
 

@@ -1,0 +1,147 @@
+"""How far the newest window of a stream is from the nearest of the normal windows that training saw.
+
+A window is the last L samples of all channels. It is measured twice: *centred*, each channel's window minus its mean,
+and *normalised*, also divided by its deviation, which sees a shape whatever its size. The statistic is the mean square
+by which it differs from the nearest prototype (`streamlstm.kernels.prototypes` has the formulas); prototypes are the
+centres of the windows before those that calibrate, so that distances in calibration are of windows never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamlstm.kernels import PackedPrototypes, advance_prototypes
+from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.branches.protocol import Measured, StateArrays
+from streamlstm.scoring.clustering import cluster
+from streamlstm.scoring.forward import INPUT_LIMIT, ForwardResult
+from streamlstm.scoring.state import StatePiece
+
+__all__ = ["Prototypes", "fit_prototypes", "taps_for"]
+
+_DEFAULT_PERIOD = 32
+_FEWEST_TAPS, _MOST_TAPS = 8, 64
+_MOST_VALUES = 1024
+"""Of a window: 4 KiB a stream. Where there are many channels the window is shorter, 8 samples at least."""
+
+_LEAST_WINDOWS = 100
+_MOST_WINDOWS = 20_000
+_MOST_CLUSTERED = 4_000_000
+"""Values of all windows that are clustered together: a second or two, and 16 MB."""
+
+_WINDOWS_A_CENTRE = 4
+"""With fewer, a centre is a window that happened to be there, noise included."""
+
+_FLOOR_SHARE = 0.1
+_LEAST_FLOOR = 0.01
+"""A window's deviation counts as a tenth of what is usual for its channel, and a hundredth of the channel's own, at
+least: a flat window is then nearly zero, and its noise is not blown up to a shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prototypes:
+    """Shapes: centres float32 [2, K, L, C], of centred and of normalised windows, oldest sample first; floors float32
+    [C], in standard deviations of the channel.
+    """
+
+    name: ClassVar[str] = "prototypes"
+    parts: ClassVar[Sequence[str]] = ("prototypes/centred", "prototypes/normalised")
+    lightest_tail: ClassVar[float] = 0.15
+    """Means of squares, as the network's residuals are."""
+
+    centres: NDArray[np.float32]
+    floors: NDArray[np.float32]
+    _packed: PackedPrototypes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_packed", PackedPrototypes(self.centres, self.floors))
+
+    @property
+    def taps(self) -> int:
+        """Samples of a window."""
+        return self.centres.shape[2]
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[np.float32]]:
+        """Centres and floors."""
+        return {"centres": self.centres, "floors": self.floors}
+
+    @property
+    def state(self) -> Mapping[str, StatePiece]:
+        """A ring of the last L samples."""
+        return {"prototype_windows": StatePiece(np.float32, self.centres.shape[2:])}
+
+    def advance(self, result: ForwardResult, state: StateArrays) -> Measured:
+        """Put samples into their streams' windows and measure these; a window that is not yet full says nothing: 0."""
+        count, channels = result.x.shape
+        measured = Measured(
+            statistics=np.empty((count, len(self.parts)), np.float32),
+            contribution=np.empty((count, channels), np.float32),
+            expected=np.empty((count, channels), np.float32),
+        )
+        advance_prototypes(
+            self._packed,
+            result.slots,
+            x=result.x,
+            reset=result.reset,
+            ages=result.ages,
+            windows=state["prototype_windows"],
+            statistics=measured.statistics,
+            contribution=measured.contribution,
+            expected=measured.expected,
+        )
+        return measured
+
+
+def taps_for(period_rows: int, channels: int) -> int:
+    """Return the window's samples: the period, 32 where there is none (0), bounded to 8 to 64 and by the channels."""
+    period = min(max(period_rows or _DEFAULT_PERIOD, _FEWEST_TAPS), _MOST_TAPS)
+    return max(min(period, _MOST_VALUES // channels), _FEWEST_TAPS)
+
+
+def fit_prototypes(
+    series: Sequence[NDArray[np.float32]], standardizer: Standardizer, *, taps: int, count: int
+) -> Prototypes | None:
+    """Return the branch of `count` prototypes of each kind, or of fewer where there are few windows; None below 100.
+
+    Shapes: series float32 [T, C] each, clean rows in time order, in the channels' units, NaN = missing.
+    """
+    windows = _windows([_as_admitted(values, standardizer) for values in series], taps)
+    if len(windows) < _LEAST_WINDOWS:
+        return None
+    channels = windows.shape[2]
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    variances = np.square(centred).mean(axis=1)
+    floors = np.maximum(_FLOOR_SHARE * np.sqrt(variances.mean(axis=0)), _LEAST_FLOOR).astype(np.float32)
+    normalised = centred / np.sqrt(variances + np.square(floors))[:, None]
+    count = min(count, len(windows) // _WINDOWS_A_CENTRE)
+    centres = [cluster(kind.reshape(len(kind), -1), count) for kind in (centred, normalised)]
+    return Prototypes(np.stack(centres).reshape(2, count, taps, channels), floors)
+
+
+def _as_admitted(values: NDArray[np.float32], standardizer: Standardizer) -> NDArray[np.float32]:
+    """Return rows as they are when they are scored: standardised, clipped, missing values carried forward from 0."""
+    x = np.clip(standardizer.apply(values), -INPUT_LIMIT, INPUT_LIMIT)
+    rows = np.arange(len(x))[:, None]
+    last = np.maximum.accumulate(np.where(np.isfinite(values), rows, -1), axis=0)
+    carried: NDArray[np.float32] = np.where(last >= 0, np.take_along_axis(x, np.maximum(last, 0), axis=0), 0.0)
+    return carried.astype(np.float32)
+
+
+def _windows(series: Sequence[NDArray[np.float32]], taps: int) -> NDArray[np.float32]:
+    """Return windows [N, L, C] of all series, as many as may be clustered, evenly taken."""
+    views = [np.lib.stride_tricks.sliding_window_view(x, taps, axis=0) for x in series if len(x) >= taps]
+    total = sum(map(len, views))
+    if total == 0:
+        return np.empty((0, taps, 1), np.float32)
+    wanted = min(total, _MOST_WINDOWS, _MOST_CLUSTERED // (taps * views[0].shape[1]))
+    picks, first, found = np.arange(wanted) * total // wanted, 0, []
+    for view in views:
+        found.append(view[picks[(picks >= first) & (picks < first + len(view))] - first])
+        first += len(view)
+    return np.ascontiguousarray(np.concatenate(found).transpose(0, 2, 1))
