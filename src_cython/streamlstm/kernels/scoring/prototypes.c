@@ -15,32 +15,42 @@
 enum {
     PANEL_ROWS = 24, /* windows multiplied at once: they and a block of prototypes stay in the second-level cache */
     BLOCK = 4 * W,
-    LANES = 16, /* least floats that a sum by channel takes side by side */
+    LANES = 16,       /* least floats that a sum by channel takes side by side */
+    FETCHED_AHEAD = 4, /* samples whose rings are on their way to the cache */
 };
 
 static const float INPUT_LIMIT = 1e4f; /* as the step has it */
 
-/* What a panel is worked on in. A stripe is so many whole samples that they have LANES values or more: a sum by channel
- * adds stripes first, then the samples of the last one. */
+/* What a panel is worked on in. */
 typedef struct {
-    ptrdiff_t width, stripe; /* D and floats of a stripe */
-    float *windows;          /* [PANEL_ROWS, D] */
-    float *products;         /* [TILE_ROWS, padded] */
-    float *means;            /* [PANEL_ROWS, C] */
-    float *factors;          /* [PANEL_ROWS, C] 1 / deviation */
-    float *sums, *pattern;   /* [stripe] */
+    ptrdiff_t width; /* D */
+    float *windows;  /* [PANEL_ROWS, D] */
+    float *products; /* [TILE_ROWS, padded] */
+    float *means;    /* [PANEL_ROWS, C] */
+    float *factors;  /* [PANEL_ROWS, C] 1 / deviation */
+    float *sums, *pattern; /* [stripe] */
 } panel_memory;
+
+/* Floats of a stripe: so many samples, a power of two, that they have LANES values or more. A sum by channel adds the
+ * window's stripes, and then the halves of the sum. */
+ALWAYS ptrdiff_t stripe_of(ptrdiff_t channels)
+{
+    ptrdiff_t stripe = channels;
+    while (stripe < LANES)
+        stripe *= 2;
+    return stripe;
+}
 
 static panel_memory cut_memory(const prototype_set *set, cut *c)
 {
+    const ptrdiff_t stripe = stripe_of(set->channels);
     panel_memory m = {.width = set->taps * set->channels};
-    m.stripe = (LANES + set->channels - 1) / set->channels * set->channels;
     m.windows = cut_off(c, PANEL_ROWS * m.width);
     m.products = cut_off(c, TILE_ROWS * set->padded);
     m.means = cut_off(c, PANEL_ROWS * set->channels);
     m.factors = cut_off(c, PANEL_ROWS * set->channels);
-    m.sums = cut_off(c, m.stripe);
-    m.pattern = cut_off(c, m.stripe);
+    m.sums = cut_off(c, stripe);
+    m.pattern = cut_off(c, stripe);
     return m;
 }
 
@@ -51,34 +61,38 @@ static ptrdiff_t scratch(const prototype_set *set)
     return c.used;
 }
 
-/* The values by channel side by side over a stripe. */
-ALWAYS void repeat(const float *by_channel, ptrdiff_t channels, const panel_memory *m)
-{
-    for (ptrdiff_t i = 0; i < m->stripe; i += channels)
-        for (ptrdiff_t c = 0; c < channels; c++)
-            m->pattern[i + c] = by_channel[c];
-}
+/* The statement for values i + j of a window of `width`, j those of its stripe. */
+#define BY_STRIPE(STATEMENT)                                                                                           \
+    do {                                                                                                               \
+        ptrdiff_t i = 0;                                                                                               \
+        for (; i + stripe <= width; i += stripe)                                                                       \
+            for (ptrdiff_t j = 0; j < stripe; j++)                                                                     \
+                STATEMENT;                                                                                             \
+        for (ptrdiff_t j = 0; j < width - i; j++)                                                                      \
+            STATEMENT;                                                                                                 \
+    } while (0)
 
 /* The sums of a stripe become those by channel. */
-ALWAYS void fold(ptrdiff_t channels, const panel_memory *m)
+ALWAYS void fold(float *sums, ptrdiff_t channels, ptrdiff_t stripe)
 {
-    for (ptrdiff_t i = channels; i < m->stripe; i += channels)
-        for (ptrdiff_t c = 0; c < channels; c++)
-            m->sums[c] += m->sums[i + c];
+    for (ptrdiff_t half = stripe / 2; half >= channels; half /= 2)
+        for (ptrdiff_t j = 0; j < half; j++)
+            sums[j] += sums[half + j];
 }
 
-/* Run the statement for values i + j of a window, j those of its stripe. */
-#define BY_STRIPE(STATEMENT)                                                                                           \
-    for (ptrdiff_t i = 0; i < width; i += stripe) {                                                                    \
-        const ptrdiff_t size = width - i < stripe ? width - i : stripe;                                                \
-        for (ptrdiff_t j = 0; j < size; j++)                                                                           \
-            STATEMENT;                                                                                                 \
-    }
+/* Values by channel, side by side over a stripe. */
+ALWAYS void repeat(float *pattern, const float *by_channel, ptrdiff_t channels, ptrdiff_t stripe)
+{
+    memcpy(pattern, by_channel, channels * sizeof(float));
+    for (ptrdiff_t filled = channels; filled < stripe; filled *= 2)
+        for (ptrdiff_t j = 0; j < filled; j++)
+            pattern[filled + j] = pattern[j];
+}
 
 /* Put the sample into its stream's ring, and copy the window out, oldest first. */
-static void push(const prototype_set *set, const prototype_batch *b, ptrdiff_t n, float *window)
+ALWAYS void push(const prototype_set *set, const prototype_batch *b, ptrdiff_t n, float *window, ptrdiff_t channels)
 {
-    const ptrdiff_t channels = set->channels, width = set->taps * channels;
+    const ptrdiff_t width = set->taps * channels;
     const ptrdiff_t newest = (ptrdiff_t)(b->ages[n] % set->taps) * channels, older = newest + channels;
     float *ring = b->windows + b->slots[n] * width;
     if (b->reset[n])
@@ -90,36 +104,39 @@ static void push(const prototype_set *set, const prototype_batch *b, ptrdiff_t n
     }
     memcpy(window, ring + older, (width - older) * sizeof(float));
     memcpy(window + width - older, ring, older * sizeof(float));
+    if (n + FETCHED_AHEAD < b->count) {
+        const float *wanted = b->windows + b->slots[n + FETCHED_AHEAD] * width;
+        for (ptrdiff_t i = 0; i < width; i += LANES)
+            __builtin_prefetch(wanted + i);
+    }
 }
 
 /* Subtract each channel's mean from its window; keep it and 1 / deviation. */
-static void centre(const prototype_set *set, const panel_memory *m, ptrdiff_t row)
+ALWAYS void centre(const prototype_set *set, const panel_memory *m, ptrdiff_t row, ptrdiff_t channels)
 {
-    const ptrdiff_t channels = set->channels, width = m->width, stripe = m->stripe;
+    const ptrdiff_t width = m->width, stripe = stripe_of(channels);
     const float taps = (float)set->taps;
-    float *restrict window = m->windows + row * width, *restrict sums = m->sums;
-    const float *restrict pattern = m->pattern;
+    float *restrict window = m->windows + row * width, *restrict sums = m->sums, *restrict pattern = m->pattern;
     float *means = m->means + row * channels, *factors = m->factors + row * channels;
     memset(sums, 0, stripe * sizeof(float));
-    BY_STRIPE(sums[j] += window[i + j])
-    fold(channels, m);
+    BY_STRIPE(sums[j] += window[i + j]);
+    fold(sums, channels, stripe);
     for (ptrdiff_t c = 0; c < channels; c++)
         means[c] = sums[c] / taps;
-    repeat(means, channels, m);
+    repeat(pattern, means, channels, stripe);
     memset(sums, 0, stripe * sizeof(float));
-    BY_STRIPE((window[i + j] -= pattern[j], sums[j] += window[i + j] * window[i + j]))
-    fold(channels, m);
+    BY_STRIPE((window[i + j] -= pattern[j], sums[j] += window[i + j] * window[i + j]));
+    fold(sums, channels, stripe);
     for (ptrdiff_t c = 0; c < channels; c++)
         factors[c] = 1.0f / sqrtf(sums[c] / taps + set->floors[c] * set->floors[c]);
 }
 
-static void normalise(const prototype_set *set, const panel_memory *m, ptrdiff_t row)
+ALWAYS void normalise(const panel_memory *m, ptrdiff_t row, ptrdiff_t channels)
 {
-    const ptrdiff_t width = m->width, stripe = m->stripe;
-    float *restrict window = m->windows + row * width;
-    const float *restrict pattern = m->pattern;
-    repeat(m->factors + row * set->channels, set->channels, m);
-    BY_STRIPE(window[i + j] *= pattern[j])
+    const ptrdiff_t width = m->width, stripe = stripe_of(channels);
+    float *restrict window = m->windows + row * width, *restrict pattern = m->pattern;
+    repeat(pattern, m->factors + row * channels, channels, stripe);
+    BY_STRIPE(window[i + j] *= pattern[j]);
 }
 
 /* |p|^2 / 2 - v.p of some windows and a block of prototypes. */
@@ -164,38 +181,40 @@ DEFINE_TILE(1) DEFINE_TILE(2) DEFINE_TILE(3) DEFINE_TILE(4) DEFINE_TILE(5) DEFIN
 static void (*const product_tiles[6])(const float *, ptrdiff_t, const float *, const float *, float *, ptrdiff_t) = {
     product_tile_1, product_tile_2, product_tile_3, product_tile_4, product_tile_5, product_tile_6};
 
-/* The first of the least of n values, n a multiple of W. */
+/* The first of the least of n values, n a multiple of W; 0 where one is NaN. */
 static ptrdiff_t least(const float *values, ptrdiff_t n)
 {
-    float lanes[W];
-    vec low = v_load(values);
+    float low[W];
+    int32_t at[W];
+    vec lowest = v_load(values);
     for (ptrdiff_t k = W; k < n; k += W)
-        low = v_min(low, v_load(values + k));
-    v_store(lanes, low);
-    for (int j = 1; j < W; j++)
-        lanes[0] = lanes[j] < lanes[0] ? lanes[j] : lanes[0];
-    for (ptrdiff_t k = 0; k < n; k += W) {
-        int is_here = 0;
+        lowest = v_min(lowest, v_load(values + k));
+    v_store(low, lowest);
+    for (int half = W / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            low[j] = low[j] < low[half + j] ? low[j] : low[half + j];
+    for (int j = 0; j < W; j++)
+        at[j] = INT32_MAX;
+    for (ptrdiff_t k = n - W; k >= 0; k -= W)
         for (int j = 0; j < W; j++)
-            is_here |= values[k + j] == lanes[0];
-        for (int j = 0; is_here && j < W; j++)
-            if (values[k + j] == lanes[0])
-                return k + j;
-    }
-    return 0;
+            at[j] = values[k + j] == low[0] ? (int32_t)k + j : at[j];
+    for (int half = W / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            at[j] = at[j] < at[half + j] ? at[j] : at[half + j];
+    return at[0] < n ? at[0] : 0;
 }
 
-/* The distance of a window to a prototype, and what each channel adds to it: shares / PROTOTYPE_PARTS. */
-static float distance(const prototype_set *set, const panel_memory *m, ptrdiff_t row, const float *nearest,
-                      float *contribution)
+/* The distance of a window to a prototype; each channel's share in it, divided by the parts, goes to contribution. */
+ALWAYS float distance(const panel_memory *m, ptrdiff_t row, const float *nearest, float *contribution,
+                      ptrdiff_t channels)
 {
-    const ptrdiff_t channels = set->channels, width = m->width, stripe = m->stripe;
+    const ptrdiff_t width = m->width, stripe = stripe_of(channels);
     const float *restrict window = m->windows + row * width, *restrict other = nearest;
     float *restrict sums = m->sums;
     float total = 0.0f;
     memset(sums, 0, stripe * sizeof(float));
-    BY_STRIPE(sums[j] += (window[i + j] - other[i + j]) * (window[i + j] - other[i + j]))
-    fold(channels, m);
+    BY_STRIPE(sums[j] += (window[i + j] - other[i + j]) * (window[i + j] - other[i + j]));
+    fold(sums, channels, stripe);
     for (ptrdiff_t c = 0; c < channels; c++)
         total += sums[c];
     for (ptrdiff_t c = 0; c < channels; c++)
@@ -204,10 +223,10 @@ static float distance(const prototype_set *set, const panel_memory *m, ptrdiff_t
 }
 
 /* Measure one part of the panel's rows, from sample `first` of the batch on. */
-static void measure(const prototype_set *set, const prototype_batch *b, const panel_memory *m, int part,
-                    ptrdiff_t first, ptrdiff_t rows)
+ALWAYS void measure(const prototype_set *set, const prototype_batch *b, const panel_memory *m, int part,
+                    ptrdiff_t first, ptrdiff_t rows, ptrdiff_t channels)
 {
-    const ptrdiff_t channels = set->channels, width = m->width;
+    const ptrdiff_t width = m->width;
     for (ptrdiff_t row = 0, size; row < rows; row += size) {
         size = rows - row < TILE_ROWS ? rows - row : TILE_ROWS;
         for (ptrdiff_t k = 0; k < set->padded; k += BLOCK)
@@ -219,37 +238,47 @@ static void measure(const prototype_set *set, const prototype_batch *b, const pa
                 continue;
             const float *nearest = set->plain[part] + least(m->products + r * set->padded, set->padded) * width;
             b->statistics[n * PROTOTYPE_PARTS + part] =
-                distance(set, m, row + r, nearest, b->contribution + n * channels);
+                distance(m, row + r, nearest, b->contribution + n * channels, channels);
             for (ptrdiff_t c = 0; part == 0 && c < channels; c++)
                 b->expected[n * channels + c] = m->means[(row + r) * channels + c] + nearest[width - channels + c];
         }
     }
 }
 
+ALWAYS void run_panel(const prototype_set *set, const prototype_batch *b, const panel_memory *m, ptrdiff_t first,
+                      ptrdiff_t rows, ptrdiff_t channels)
+{
+    for (ptrdiff_t row = 0; row < rows; row++) {
+        const ptrdiff_t n = first + row;
+        const int is_full = b->ages[n] >= set->taps - 1;
+        push(set, b, n, m->windows + row * m->width, channels);
+        centre(set, m, row, channels);
+        for (int part = 0; part < PROTOTYPE_PARTS; part++)
+            b->statistics[n * PROTOTYPE_PARTS + part] = 0.0f;
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            b->contribution[n * channels + c] = is_full ? 0.0f : 1.0f / (float)channels;
+            b->expected[n * channels + c] = 0.0f;
+        }
+    }
+    measure(set, b, m, 0, first, rows, channels);
+    for (ptrdiff_t row = 0; row < rows; row++)
+        normalise(m, row, channels);
+    measure(set, b, m, 1, first, rows, channels);
+}
+
 static void advance(const prototype_set *set, const prototype_batch *b, float *memory)
 {
     const unsigned int control = flush_denormals();
-    const ptrdiff_t channels = set->channels;
     cut c = {memory, 0};
     const panel_memory m = cut_memory(set, &c);
     for (ptrdiff_t first = 0; first < b->count; first += PANEL_ROWS) {
         const ptrdiff_t rows = b->count - first < PANEL_ROWS ? b->count - first : PANEL_ROWS;
-        for (ptrdiff_t row = 0; row < rows; row++) {
-            const ptrdiff_t n = first + row;
-            const int is_full = b->ages[n] >= set->taps - 1;
-            push(set, b, n, m.windows + row * m.width);
-            centre(set, &m, row);
-            for (int part = 0; part < PROTOTYPE_PARTS; part++)
-                b->statistics[n * PROTOTYPE_PARTS + part] = 0.0f;
-            for (ptrdiff_t i = 0; i < channels; i++) {
-                b->contribution[n * channels + i] = is_full ? 0.0f : 1.0f / (float)channels;
-                b->expected[n * channels + i] = 0.0f;
-            }
-        }
-        measure(set, b, &m, 0, first, rows);
-        for (ptrdiff_t row = 0; row < rows; row++)
-            normalise(set, &m, row);
-        measure(set, b, &m, 1, first, rows);
+        if (set->channels == 1) /* numbers that the compiler knows: its loops over a stripe are then a vector or two */
+            run_panel(set, b, &m, first, rows, 1);
+        else if (set->channels == 2)
+            run_panel(set, b, &m, first, rows, 2);
+        else
+            run_panel(set, b, &m, first, rows, set->channels);
     }
     restore_denormals(control);
 }
