@@ -23,8 +23,10 @@ def tiny_series(seed: int, rows: int) -> NDArray[np.float32]:
     return np.stack([flow, pressure], axis=1).astype(np.float32)
 
 
-def tiny_model(*, weights: int = 12, hidden: int = 24, data: int = 1, version: int = 1) -> ModelBundle:
-    """Return a model; `weights` and `data` are seeds."""
+def tiny_model(
+    *, weights: int = 12, hidden: int = 24, data: int = 1, version: int = 1, prototypes: int = 0
+) -> ModelBundle:
+    """Return a model; `weights` and `data` are seeds, `prototypes` how many windows its score knows."""
     horizon, rng = 4, np.random.default_rng(weights)
     architecture = Architecture(channels=2, hidden=hidden, forecast=horizon, reconstruct=8)
     layer = CellWeights(
@@ -46,7 +48,9 @@ def tiny_model(*, weights: int = 12, hidden: int = 24, data: int = 1, version: i
     head = np.linalg.solve(features.T @ features + 0.1 * np.eye(hidden + 1), features.T @ targets).T
     weight, bias = np.ascontiguousarray(head[:, :-1], np.float32), np.ascontiguousarray(head[:, -1], np.float32)
     network = Network(architecture, (layer,), weight, bias)
-    calibration = calibrate(network, standardizer, [CalibrationSeries(values, 2000)], period_rows=40)
+    calibration = calibrate(
+        network, standardizer, [CalibrationSeries(values, 2000)], period_rows=40, prototypes=prototypes
+    )
     return ModelBundle(
         network=network,
         standardizer=standardizer,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -89,7 +91,7 @@ def test_distances_are_those_of_the_definition(isa: str, count: int, taps: int, 
 
 
 def test_a_window_that_is_a_prototype_loses_nothing_to_rounding() -> None:
-    """|w|^2 - 2 w.p + |p|^2 would leave 1e-6 of |w|^2; here a window far from zero is a thousandth from its prototype."""
+    """|w|^2 - 2 w.p + |p|^2 would leave 1e-6 of |w|^2; a window far from zero is a thousandth off its prototype."""
     centres, floors, _ = some_prototypes(40, 32, 2)
     centres *= 100
     centres -= centres.mean(axis=2, keepdims=True)
@@ -124,7 +126,7 @@ def test_bits_do_not_depend_on_the_batch_the_slot_or_the_neighbours(data: st.Dat
     moved = rng.permutation(streams + 3)[:streams]
     others = rng.normal(size=(streams + 3, taps, channels)).astype(np.float32)
     others[moved] = 0
-    for begin, end in zip(cuts, cuts[1:], strict=False):
+    for begin, end in itertools.pairwise(cuts):
         rows = slice(begin, end)
         part = measure(packed, moved[slots[rows]], x[rows], ages[rows], others, reset[rows])
         for name, values in part.items():

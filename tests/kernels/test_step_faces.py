@@ -120,6 +120,7 @@ def test_what_runs_is_compiled() -> None:
         "checks",
         "admission",
         "residuals",
+        "prototypes",
         "scores",
     ):
         file = import_module(f"streamlstm.kernels.{name}").__file__

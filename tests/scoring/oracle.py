@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from kernels.prototype_oracle import OracleWindow
 
 BASE = -math.log(0.02)
 
@@ -28,6 +29,8 @@ class OracleStream:
     last: list[float] = field(default_factory=list)
     forecasts: list[list[list[float]]] = field(default_factory=list)  # by sample: [horizon][channel]
     means: list[float | None] = field(default_factory=lambda: [None] * 6)
+    window: OracleWindow | None = None
+    distances: list[float] = field(default_factory=list)
     level: float = BASE
     excess: float = 1.0
 
@@ -91,6 +94,9 @@ class OracleStream:
                     old = self.means[2 * kind + w] or 0.0
                     self.means[2 * kind + w] = old + alpha * (sum(squares) / len(seen) - old)
         self.forecasts.append([[head[h * a.channels + c] for c in channels] for h in range(1, a.forecast + 1)])
+        if prototypes := self.bundle.calibration.branches.get("prototypes"):
+            self.window = self.window or OracleWindow(prototypes["centres"], prototypes["floors"])
+            self.distances = self.window.measure(x)[0]
         self.age += 1
         if self.age <= calibration.warm_up:
             return None
@@ -103,7 +109,9 @@ class OracleStream:
         parts = [
             f"{kind}/{width}" for kind in ("reconstruction", "forecast", "ensemble") for width in ("narrow", "wide")
         ]
-        total = sum(tail(calibration.tails[part], self.means[k]) for k, part in enumerate(parts))
+        if self.window:
+            parts += ["prototypes/centred", "prototypes/normalised"]
+        total = sum(tail(calibration.tails[part], (self.means + self.distances)[k]) for k, part in enumerate(parts))
         u = tail(calibration.total, total)
         surprise = u * BASE / self.level if u <= self.level else BASE + (u - self.level) / self.excess
         rate = 1 / calibration.horizon

@@ -1,4 +1,6 @@
-"""From the newest window of each stream to its distance from the nearest prototype; scoring/prototypes.h has the formulas.
+"""From the newest window of each stream to its distance from the nearest prototype.
+
+scoring/prototypes.h has the formulas.
 
 A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the
 batch.

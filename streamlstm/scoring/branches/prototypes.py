@@ -45,8 +45,10 @@ least: a flat window is then nearly zero, and its noise is not blown up to a sha
 
 @dataclass(frozen=True, slots=True)
 class Prototypes:
-    """Shapes: centres float32 [2, K, L, C], of centred and of normalised windows, oldest sample first; floors float32
-    [C], in standard deviations of the channel.
+    """The prototypes of both kinds of windows.
+
+    Shapes: centres float32 [2, K, L, C], of centred and of normalised windows, oldest sample first; floors float32 [C],
+    in standard deviations of the channel.
     """
 
     name: ClassVar[str] = "prototypes"
@@ -64,7 +66,7 @@ class Prototypes:
     @property
     def taps(self) -> int:
         """Samples of a window."""
-        return self.centres.shape[2]
+        return int(self.centres.shape[2])
 
     @property
     def arrays(self) -> Mapping[str, NDArray[np.float32]]:
