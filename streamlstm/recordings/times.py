@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError
 from streamlstm.recordings.time_unit import TimeUnit
 
-__all__ = ["TimeReader", "regular_times", "within_range"]
+__all__ = ["UNITS_PER_MS", "TimeReader", "regular_times", "within_range"]
 
 
-_UNITS_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}
+UNITS_PER_MS = {"s": 1e-3, "ms": 1.0, "us": 1e3, "ns": 1e6}
 _END_MS = 7_258_118_400_000
 """2200-01-01, as for telemetry."""
 
@@ -55,7 +55,7 @@ class TimeReader:
         except (ValueError, TypeError):
             row = next(row for row, cell in enumerate(cells) if not _is_number(cell))
             raise self._refused(cells[row], rows[row]) from None
-        milliseconds: NDArray[np.float64] = times / _UNITS_PER_MS[self._unit]
+        milliseconds: NDArray[np.float64] = times / UNITS_PER_MS[self._unit]
         return milliseconds
 
     def _moments(self, cells: Sequence[Any], rows: Any) -> NDArray[np.float64]:

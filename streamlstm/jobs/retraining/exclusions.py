@@ -5,37 +5,26 @@ Their values are made missing, so that the loss does not see them; the rows stay
 
 from __future__ import annotations
 
-import csv
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, NamedTuple
+from datetime import datetime
+from typing import Annotated
 
 import msgspec
 import numpy as np
 
-from streamlstm.errors import DataError
+from streamlstm.recordings.labels import Span
 from streamlstm.recordings.series import StreamSamples
 from streamlstm.types import Record
 
-__all__ = ["Margins", "Span", "alerted_spans", "exclude", "labelled_spans"]
+__all__ = ["Margins", "alerted_spans", "exclude"]
 
 _log = logging.getLogger(__name__)
 
 _FOREVER_MS = 1 << 62
-_COLUMNS = ("stream_id", "start", "end")
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class Span(NamedTuple):
-    """A stretch of event time of one stream, both ends in it."""
-
-    stream_id: str
-    begin_ms: int
-    end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +77,6 @@ def alerted_spans(records: Iterable[Record], margins: Margins) -> list[Span]:
     ]
 
 
-def labelled_spans(path: Path) -> list[Span]:
-    """Read a CSV with the columns stream_id, start and end (RFC 3339; without a zone, UTC).
-
-    Raises: DataError with the row.
-    """
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise DataError(f"{path}: the labels cannot be read ({reason})") from error
-    rows = csv.DictReader(text.splitlines())
-    missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
-    if missing:
-        raise DataError(f"{path}: expected a header with stream_id, start and end, got none of {', '.join(missing)}")
-    spans = []
-    for number, row in enumerate(rows):
-        begin_ms, end_ms = (_time(path, number, row, column) for column in ("start", "end"))
-        if not row["stream_id"]:
-            raise DataError(f"{path}: row {number}: expected a stream id, got nothing")
-        if end_ms < begin_ms:
-            raise DataError(f"{path}: row {number}: expected an end not before {row['start']}, got {row['end']}")
-        spans.append(Span(row["stream_id"], begin_ms, end_ms))
-    return spans
-
-
 def exclude(pieces: Sequence[StreamSamples], spans: Iterable[Span]) -> tuple[list[StreamSamples], int]:
     """Return the pieces with the values in spans made missing, and how many rows that concerned."""
     by_stream: dict[str, list[Span]] = {}
@@ -132,17 +96,6 @@ def exclude(pieces: Sequence[StreamSamples], spans: Iterable[Span]) -> tuple[lis
         rows += int(is_excluded.sum())
         result.append(replace(piece, values=values))
     return result, rows
-
-
-def _time(path: Path, number: int, row: Mapping[str, str | None], column: str) -> int:
-    cell = row[column]
-    try:
-        moment = datetime.fromisoformat(cell or "")
-    except ValueError:
-        raise DataError(
-            f"{path}: row {number}, column {column!r}: expected a time such as 2026-11-21T01:20:30Z, got {cell!r}"
-        ) from None
-    return _ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _ms(moment: datetime) -> int:

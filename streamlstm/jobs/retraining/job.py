@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 
 from streamlstm.errors import DataError
 from streamlstm.evaluation.comparison import ForecastErrors, LaterPart, false_alarms, forecast_errors, later_part
-from streamlstm.jobs.retraining.exclusions import exclude, labelled_spans
+from streamlstm.jobs.retraining.exclusions import exclude
 from streamlstm.jobs.retraining.options import RetrainingOptions
 from streamlstm.jobs.retraining.outcome import Decision, Exclusions, FalseAlarms, Losses, Outcome, decide, written
 from streamlstm.jobs.retraining.reading import read_alerted_spans, read_telemetry
@@ -32,6 +32,7 @@ from streamlstm.jobs.retraining.telemetry import TelemetryRange, cut_at_silences
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.registry import Registry
 from streamlstm.ports import HistoryReader
+from streamlstm.recordings.labels import labelled_spans
 from streamlstm.recordings.series import StreamSamples
 from streamlstm.training.causal.plan import CausalPlan, make_plan
 from streamlstm.training.fit import run_plan

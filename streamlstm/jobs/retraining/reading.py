@@ -7,11 +7,12 @@ import time
 from fnmatch import fnmatchcase
 
 from streamlstm.errors import DataError, TransportError
-from streamlstm.jobs.retraining.exclusions import Span, alerted_spans
+from streamlstm.jobs.retraining.exclusions import alerted_spans
 from streamlstm.jobs.retraining.options import RetrainingOptions, SourceTopics
 from streamlstm.jobs.retraining.outcome import written
 from streamlstm.jobs.retraining.telemetry import Collector, TelemetryRange
 from streamlstm.ports import HistoryReader
+from streamlstm.recordings.labels import Span
 
 __all__ = ["read_alerted_spans", "read_telemetry"]
 
