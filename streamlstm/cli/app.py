@@ -30,6 +30,10 @@ VERBS = {
         "streamlstm.cli.score.verb",
         "Score a recording, row by row and causally, and show where alerts would have opened.",
     ),
+    "evaluate": Verb(
+        "streamlstm.cli.evaluate.verb",
+        "Measure how well anomalies are found: train on each warm-up, score the rest as the worker does, judge it.",
+    ),
     "run": Verb(
         "streamlstm.cli.run",
         "Run the worker: consume telemetry, publish scores and alerts, until SIGTERM or Ctrl-C.",

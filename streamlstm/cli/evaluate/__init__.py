@@ -1,0 +1,1 @@
+"""`evaluate`: how well anomalies are found in labelled recordings, beside baselines."""

@@ -1,0 +1,96 @@
+"""What an evaluation leaves in its folder: `scores/SET/SERIES.csv` for each series, and `results.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streamlstm.errors import StreamLstmError
+from streamlstm.evaluation.scored import ScoredSeries
+from streamlstm.jobs.evaluation.outcome import OURS, Evaluation
+
+__all__ = ["SCHEMA", "results", "scores_file", "write_results", "write_scores"]
+
+SCHEMA = "streamlstm.evaluation/1"
+
+
+def scores_file(out: Path, set_name: str, series: str, *, method: str = OURS, seed: int = 1) -> Path:
+    """Return where a series' scores go; those of another seed or model have a folder beside `scores`."""
+    folder = "scores" if method == OURS else f"scores-{_safe(method)}"
+    folder += f"-seed-{seed}" if seed > 1 else ""
+    *groups, name = (_safe(part) for part in series.split("/"))
+    return out.joinpath(folder, _safe(set_name), *groups, f"{name}.csv")
+
+
+def write_scores(path: Path, scored: ScoredSeries, *, first_row: int) -> None:
+    """Write a row for each judged one, `row,score,settled,alert`: row from 0 in the series, alert 1 while one is open.
+
+    A row without a score has none; `settled` is empty, because nothing is said later about a row than at the row.
+    Raises: StreamLstmError when the disk refuses.
+    """
+    rows = range(first_row, first_row + len(scored.score))
+    columns = zip(rows, scored.score.tolist(), scored.under_alert.tolist(), strict=True)
+    lines = ["row,score,settled,alert\n"]
+    lines += [f"{row},{'' if math.isnan(s) else f'{s:.9g}'},,{int(alert)}\n" for row, s, alert in columns]
+    _write(path, "".join(lines))
+
+
+def results(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that was measured as plain data; `about` says what was evaluated, on what, with what."""
+    sets = evaluation.sets()
+    return {
+        "schema": SCHEMA,
+        **about,
+        "is_complete": evaluation.is_complete,
+        "measurements": [
+            {"name": f"{one.name}/{method}/{measure}", "value": _plain(mean.value), "spread": _plain(mean.spread)}
+            for one in sets
+            for method, means in one.means.items()
+            for measure, mean in means.items()
+        ],
+        "sets": [{"set": one.name, "series": one.series, "rows": one.rows, "events": one.events} for one in sets],
+        "series": [
+            {
+                "set": one.set_name,
+                "series": one.series,
+                "method": one.method,
+                "seed": one.seed,
+                "rows": one.rows,
+                "events": one.events,
+                **{measure: _plain(value) for measure, value in one.values.items()},
+            }
+            for one in evaluation.methods
+        ],
+        "failures": [{"series": one.case, "seed": one.seed, "reason": one.failure} for one in evaluation.failures],
+    }
+
+
+def write_results(path: Path, found: Mapping[str, Any]) -> None:
+    """Write results as JSON. Raises: StreamLstmError when the disk refuses."""
+    _write(path, msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise StreamLstmError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _safe(name: str) -> str:
+    """Return a name that a file may have; where others might become the same, with a part of its digest."""
+    safe = re.sub(r"[^A-Za-z0-9._@-]+", "-", name).lstrip(".")
+    return safe if safe == name else f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _plain(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return float(np.float64(value)) if math.isfinite(value) else None
