@@ -18,12 +18,16 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from tiny_models import tiny_model, tiny_series
 
 from streamlstm.model.bundles.causal import ModelBundle
 
 BROKER = Path(__file__).parents[1] / "deploy" / "kafka" / "broker"
 START_TIMEOUT_S = 480  # the first start fetches 43 MB; a busy machine takes a minute to start Java
+
+settings.register_profile("streamlstm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("streamlstm")  # no test fails on time
 
 _is_owner = pytest.StashKey[bool]()
 _FOLDER = "STREAMLSTM_TEST_BROKER"

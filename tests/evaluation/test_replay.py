@@ -67,7 +67,7 @@ def definition(bundle: ModelBundle, samples: Recording) -> tuple[Scores, list[ob
     return scores, list(alerts)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @example(1, 0)
 @example(600, 600)
 @example(599, 420)

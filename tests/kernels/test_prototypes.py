@@ -106,7 +106,7 @@ def test_a_window_that_is_a_prototype_loses_nothing_to_rounding() -> None:
     assert found["contribution"][-1] == pytest.approx(wanted[1], abs=0.02)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_bits_do_not_depend_on_the_batch_the_slot_or_the_neighbours(data: st.DataObject) -> None:
     taps, channels = data.draw(st.sampled_from([(4, 2), (9, 1), (8, 19)]))

@@ -80,7 +80,7 @@ def test_equals_other_frameworks(name: str, path: tuple[str, str]) -> None:
         np.testing.assert_allclose(arena.export(slots), g.final, rtol=0, atol=1e-5)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data(), st.sampled_from(sorted(WEIGHTS)), st.integers(0, 2**32 - 1), st.integers(1, 70))
 def test_bits_depend_on_the_stream_alone(
     data: st.DataObject, key: tuple[str, str, str], seed: int, streams: int

@@ -182,7 +182,7 @@ def test_clusters_are_parted_by_more_than_the_gap(above: list[int], gap: int, ro
     assert cluster_rows(surprise, gap=gap) == rows
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 90), st.integers(0, 60), st.integers(1, 7))
 def test_a_series_is_run_the_same_whatever_its_chunks(chunk_rows: int, begin: int, forecast: int) -> None:
     model, values = network(forecast=forecast), series(9, 130)

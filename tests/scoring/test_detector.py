@@ -80,7 +80,7 @@ def test_a_budget_below_the_lowest_alarm_counts_when_enough_is_known(tiny_bundle
     assert alarm[59:] == pytest.approx(np.full(120 - 59, 2.0))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(0, 1000), st.booleans())
 def test_bits_depend_on_the_stream_alone(tiny_bundle: ModelBundle, sizes: list[int], seed: int, restart: bool) -> None:
     """Whatever the batches, neighbours, slots and restarts."""

@@ -53,7 +53,7 @@ STEPS = st.builds(
 MOMENTS = ("before", "between", "after")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     gaps=st.lists(st.lists(st.sampled_from([0, 0, 0, 1, 3]), max_size=25), min_size=2, max_size=2),
     steps=st.lists(STEPS, max_size=14),

@@ -101,7 +101,7 @@ def test_streams_are_looked_through_once_in_a_thousandth_of_the_time_to_live(tin
     assert looked == [100_100, 100_200, 100_300, 100_400, 100_500]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 60)), min_size=1, max_size=30),
     st.sets(st.integers(1, 30)),

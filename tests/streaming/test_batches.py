@@ -176,7 +176,7 @@ def test_record_by_record_is_as_all_at_once(scene: Scene) -> None:
     assert its_counts == counts
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sets(st.integers(0, 700), max_size=12), st.booleans())
 def test_outputs_do_not_depend_on_batches_or_restarts(scene: Scene, cuts: set[int], restart: bool) -> None:
     assert processed(scene, cuts, restart=restart) == processed(scene, set(), restart=False)

@@ -151,7 +151,7 @@ def test_states_go_on_under_equal_or_fine_tuned_weights_only(
         assert not is_continued_by(tiny_bundle, other)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.sampled_from(["tuned", "anew", "wider"]),
     st.sets(st.integers(SWITCH + 1, 1200), max_size=8),

@@ -46,7 +46,7 @@ def sample(stream_id: str, ts: int, **values: float) -> bytes:
     return json.dumps({"stream_id": stream_id, "ts": str(np.datetime64(ts, "ms")) + "Z", "values": values}).encode()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sets(st.integers(1, 1200), max_size=10), st.booleans())
 def test_outputs_do_not_depend_on_batches_or_restarts(
     tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], cuts: set[int], restart: bool

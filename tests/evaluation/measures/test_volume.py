@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from evaluation.measures import volume_oracle
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -52,7 +52,6 @@ def test_volume_by_hand() -> None:
     assert vus_pr([5, 4, 3, 2, 1], [0, 1, 0, 0, 0], 2) == pytest.approx((2 * (1 / 2) + steps) / 3)
 
 
-@settings(deadline=None)
 @given(labelled_scores(), st.integers(0, 12))
 def test_agrees_with_the_definition(case: tuple[list[float], list[int]], window: int) -> None:
     scores, labels = case
@@ -69,7 +68,6 @@ def test_agrees_with_the_definition_on_longer_series(rows: int, events: int, win
     assert vus_pr(scores, labels, window) == pytest.approx(want, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(labelled_scores(most=60), st.integers(0, 40))
 def test_a_measure_of_rank_is_bounded_and_sees_ranks_alone(case: tuple[list[float], list[int]], window: int) -> None:
     scores, labels = np.array(case[0]), np.array(case[1])
@@ -80,7 +78,6 @@ def test_a_measure_of_rank_is_bounded_and_sees_ranks_alone(case: tuple[list[floa
         assert measure(scores[::-1], labels[::-1]) == pytest.approx(value, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(labelled_scores(most=60))
 def test_a_perfect_score_has_all_and_a_constant_one_the_rate(case: tuple[list[float], list[int]]) -> None:
     labels = np.array(case[1])

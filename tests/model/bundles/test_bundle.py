@@ -117,7 +117,7 @@ def test_a_network_of_another_architecture_is_refused() -> None:
         Architecture(2, 5, ("transformer",))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**9), st.integers(1, 255), st.booleans())
 def test_any_changed_or_missing_byte_is_noticed(saved: Path, place: int, flip: int, cut: bool) -> None:
     content = saved.read_bytes()

@@ -34,7 +34,7 @@ def random_cell(kind: str, inputs: int, hidden: int, rng: np.random.Generator) -
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.sampled_from(list(CellKind)), st.integers(0, 999))
 def test_a_padded_block_equals_each_sequence_alone(lengths: list[int], kind: CellKind, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def test_both_directions_equal_pytorch_forward_and_backward(name: str) -> None:
                 np.testing.assert_allclose(d.bias_hn, inside, rtol=1e-5, atol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 8), min_size=2, max_size=4), st.integers(0, 999))
 def test_both_directions_of_a_padded_block_equal_each_sequence_alone(lengths: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)

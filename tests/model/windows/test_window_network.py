@@ -155,7 +155,7 @@ def test_estimates_and_gradients_equal_an_oracle_in_float64(a: WindowArchitectur
 
 
 @pytest.mark.parametrize("a", ARCHITECTURES)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(lengths=st.lists(st.integers(1, ROWS), min_size=2, max_size=5), seed=st.integers(0, 999))
 def test_a_padded_batch_equals_each_window_alone(a: WindowArchitecture, lengths: list[int], seed: int) -> None:
     network, batch = network_of(a, random_parameters(a, 4)), random_batch(lengths, seed)

@@ -62,7 +62,7 @@ def test_scores_equal_their_definition(bundle: ModelBundle) -> None:
     assert len(stream.distances) == 2 and all(stream.distances)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(1, 300), max_size=5), st.booleans())
 def test_bits_do_not_depend_on_batches_or_restarts(bundle: ModelBundle, cuts: list[int], restart: bool) -> None:
     values = tiny_series(6, 300)

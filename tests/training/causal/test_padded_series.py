@@ -27,7 +27,7 @@ def numbered(index: int, rows: int, channels: int) -> Segment:
     stretch=st.integers(1, 30),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_windows_are_the_rows_around_and_never_of_another_series(
     lengths: list[int], channels: int, k: int, p: int, steps: int, batch: int, stretch: int, seed: int
 ) -> None:

@@ -62,7 +62,7 @@ def random_batch(lengths: list[int], seed: int) -> WindowBatch:
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=4), seed=st.integers(0, 999))
 def test_loss_and_gradients_of_a_padded_batch_are_those_of_its_windows(
     arrangement: str, lengths: list[int], seed: int
