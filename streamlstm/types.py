@@ -116,7 +116,7 @@ class GapPolicy:
     """After a silence longer than this a stream is as one never seen, and its row may be released; 0 means never."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """Columns of scores, one row a sample, in the order the samples came.
 
@@ -129,6 +129,13 @@ class Scores:
     status: NDArray[np.uint8]
     expected: NDArray[np.float32]
     contribution: NDArray[np.float32]
+
+    def __eq__(self, other: object) -> bool:
+        """Compare every column, row by row; where neither has a score they are equal."""
+        if not isinstance(other, Scores):
+            return NotImplemented
+        columns = ("score", "p_value", "status", "expected", "contribution")
+        return all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in columns)
 
     def __repr__(self) -> str:
         codes, counts = np.unique(self.status, return_counts=True)

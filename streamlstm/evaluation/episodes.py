@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
+import numpy as np
+
+from streamlstm.evaluation.measures.events import match
 from streamlstm.streaming.encoders import AlertRecord
 
 __all__ = ["AlertSpan", "Episode", "GroupVerdict", "StreamVerdict", "Verdict", "judge"]
@@ -97,21 +100,23 @@ def judge(
     Units: the recording ran from begin_ms to end_ms; tolerance_ms after its end an episode may still be found.
     """
     newest = {alert.alert_id: alert for alert in alerts if alert.stream_id == stream_id}
-    spans = [
-        (alert.start_ms, alert.detected_ms, end_ms if alert.resolved_ms is None else alert.resolved_ms)
-        for alert in newest.values()
-    ]
-    verdicts = []
-    for episode in episodes:
-        last_ms = episode.end_ms + tolerance_ms
-        opened = [detected for _, detected, _ in spans if episode.start_ms <= detected <= last_ms]
-        is_covered = any(detected <= last_ms and episode.start_ms <= end for _, detected, end in spans)
-        delay_s = (min(opened) - episode.start_ms) / 1000 if opened else None
-        verdicts.append(Verdict(episode, delay_s, is_covered))
-    false = sum(
-        not any(e.start_ms <= end and start <= e.end_ms + tolerance_ms for e in episodes) for start, _, end in spans
+    spans = np.array(
+        [
+            (alert.start_ms, alert.detected_ms, end_ms if alert.resolved_ms is None else alert.resolved_ms)
+            for alert in newest.values()
+        ],
+        np.int64,
+    ).reshape(-1, 3)
+    zones = np.array([(episode.start_ms, episode.end_ms + tolerance_ms) for episode in episodes], np.int64)
+    matched = match(zones.reshape(-1, 2), started=spans[:, 0], detected=spans[:, 1], ended=spans[:, 2])
+    verdicts = tuple(
+        Verdict(episode, (first - episode.start_ms) / 1000 if is_found else None, is_covered)
+        for episode, is_found, first, is_covered in zip(
+            episodes, matched.is_found.tolist(), matched.first.tolist(), matched.is_covered.tolist(), strict=True
+        )
     )
-    return StreamVerdict(stream_id, tuple(verdicts), false, len(spans), (end_ms - begin_ms) / _MS_PER_DAY)
+    false = int((~matched.meets).sum())
+    return StreamVerdict(stream_id, verdicts, false, len(spans), (end_ms - begin_ms) / _MS_PER_DAY)
 
 
 def _ms(text: str) -> int:

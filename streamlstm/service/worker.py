@@ -1,4 +1,4 @@
-"""The worker: records in, scores and alerts out, until it is told to stop. `checkpoint` says what makes it safe."""
+"""The worker: records in, scores and alerts out, until it is told to stop. `commit_protocol` says how it is safe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from streamlstm.errors import FencedError, StreamLstmError, TransportError
 from streamlstm.ports import ProcessorFactory, SnapshotStore, Transport
-from streamlstm.service.checkpoint import Checkpoint
+from streamlstm.service.commit_protocol import CommitProtocol
 from streamlstm.service.model_reload import ModelReloader
 from streamlstm.service.partition import Partition, Phase
 from streamlstm.types import Record, TopicPartition
@@ -50,7 +50,7 @@ class Worker:
         self._make_processor = make_processor
         self._options = options or WorkerOptions()
         self._models = models
-        self._checkpoint = Checkpoint(transport, snapshots)
+        self._protocol = CommitProtocol(transport, snapshots)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._is_fenced = self._is_position_unknown = False
         self._committed_at = self._saved_at = 0.0
@@ -116,7 +116,7 @@ class Worker:
             self._commit()
             waiting = []
         if (now - self._saved_at) * 1000 >= options.snapshot_interval_ms and not waiting:
-            self._checkpoint.save(self._partitions.values())
+            self._protocol.save(self._partitions.values())
             self._saved_at = time.monotonic()
 
     def _process(self, batch: Mapping[TopicPartition, Sequence[Record]]) -> bool:
@@ -130,7 +130,7 @@ class Worker:
 
     def _commit(self) -> None:
         if any(partition.is_uncommitted for partition in self._partitions.values()):
-            self._checkpoint.commit(self._partitions.values())
+            self._protocol.commit(self._partitions.values())
             self._committed_at = time.monotonic()
 
     def _seek_again(self) -> None:
@@ -149,7 +149,7 @@ class Worker:
         for name in missing:
             if self._partitions[name].phase is Phase.CLOSED:
                 self._partitions[name] = Partition(name)
-            self._checkpoint.restore(self._partitions[name], self._make_processor(name))
+            self._protocol.restore(self._partitions[name], self._make_processor(name))
 
     def _switch_models(self) -> None:
         """Take up models that were published; let partitions that are ready for it switch to them (steps 7 to 9)."""
@@ -159,7 +159,7 @@ class Worker:
         if due:
             self._commit()
         for partition in due:
-            for change in self._checkpoint.switch_models(partition):
+            for change in self._protocol.switch_models(partition):
                 _log.info("%s@%d: %s", partition, partition.processed, change)
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
@@ -173,8 +173,8 @@ class Worker:
         """Hand partitions over: commit what is done, save their state, let go. Closed ones are only let go."""
         leaving = [self._partitions[name] for name in partitions if name in self._partitions]
         try:
-            self._checkpoint.commit(self._partitions.values())
-            self._checkpoint.save(leaving)
+            self._protocol.commit(self._partitions.values())
+            self._protocol.save(leaving)
             for partition in leaving:
                 if partition.phase is not Phase.CLOSED:
                     partition.close_clean()

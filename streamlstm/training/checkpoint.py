@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import BundleError, DataError
 from streamlstm.model.bundles.codec import read_bundle, write_bundle
+from streamlstm.training.trainable import TrainingIdentity
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -24,9 +25,9 @@ _FORMAT = "streamlstm.checkpoint/1"
 
 @dataclass(frozen=True, slots=True)
 class TrainingCheckpoint:
-    """`training` names the run: options, data and start; arrays are by group (`parameters`, `best`, …) and name."""
+    """Where a training has come to; arrays are by group (`parameters`, `best`, …) and name."""
 
-    training: str
+    identity: TrainingIdentity
     arrays: dict[str, dict[str, NDArray[Any]]]
     generators: dict[str, dict[str, Any]]
     """States of random generators: `bit_generator.state`."""
@@ -45,7 +46,7 @@ class TrainingCheckpoint:
         }
         manifest = {
             "format": _FORMAT,
-            "training": self.training,
+            **self.identity._asdict(),
             # As text: the generators' whole numbers have 128 bits, and a loss may be no number.
             "generators": {name: json.dumps(state) for name, state in self.generators.items()},
             "progress": json.dumps(self.progress),
@@ -56,8 +57,8 @@ class TrainingCheckpoint:
             raise DataError(f"checkpoint {error}") from error
 
     @classmethod
-    def load(cls, path: Path, *, training: str) -> TrainingCheckpoint:
-        """Read a checkpoint of the training that is named.
+    def load(cls, path: Path, *, identity: TrainingIdentity) -> TrainingCheckpoint:
+        """Read a checkpoint of the training that is named. One of 0.2.0 does not say what it was validated on.
 
         Raises: DataError when it cannot be read, or is of another training.
         """
@@ -65,7 +66,7 @@ class TrainingCheckpoint:
             tensors, manifest = read_bundle(path, expected=_FORMAT)
         except BundleError as error:
             raise DataError(f"checkpoint {error}; delete it to begin anew") from error
-        if manifest["training"] != training:
+        if TrainingIdentity(manifest["training"], manifest.get("validation", identity.validation)) != identity:
             raise DataError(
                 f"checkpoint {path}: expected one of this training, got one of other data or options; "
                 "train as before to go on with it, or delete it to begin anew"
@@ -75,4 +76,4 @@ class TrainingCheckpoint:
             group, _, name = key.partition("/")
             arrays.setdefault(group, {})[name] = tensor
         generators = {name: json.loads(state) for name, state in manifest["generators"].items()}
-        return cls(training, arrays, generators, json.loads(manifest["progress"]))
+        return cls(identity, arrays, generators, json.loads(manifest["progress"]))

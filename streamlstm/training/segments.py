@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,7 @@ from streamlstm.errors import DataError, ShapeError
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.forward import INPUT_LIMIT
 
-__all__ = ["Segment", "standardized_segment"]
+__all__ = ["Segment", "fingerprint_of", "standardized_segment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +47,11 @@ def standardized_segment(standardizer: Standardizer, values: NDArray[np.float32]
     last = np.maximum.accumulate(np.where(observed, np.arange(len(x))[:, None], -1), axis=0)
     carried = np.take_along_axis(x, np.maximum(last, 0), axis=0)
     return Segment(np.where(last >= 0, carried, 0.0).astype(np.float32), observed)
+
+
+def fingerprint_of(parts: Iterable[Segment]) -> str:
+    """Return a hash of what the parts hold, and of where each begins."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(f"{part.x.shape}\0".encode() + part.x.tobytes() + part.observed.tobytes())
+    return sha.hexdigest()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
 
-__all__ = ["BatchGradients", "Trainable", "TrainableState"]
+__all__ = ["BatchGradients", "Trainable", "TrainableState", "TrainingIdentity"]
 
 N_co = TypeVar("N_co", covariant=True)
 
@@ -21,6 +21,15 @@ class BatchGradients(NamedTuple):
     loss: float
     by_name: Parameters
     rows: int
+
+
+class TrainingIdentity(NamedTuple):
+    """What tells a training from others."""
+
+    training: str
+    """A hash of options, the parts trained on, start and what is frozen."""
+    validation: str
+    """A hash of the parts validated on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +64,8 @@ class Trainable(Protocol[N_co]):
         """Return how often all data has been begun."""
 
     @property
-    def identity(self) -> str:
-        """Return what tells this training from others: a hash of options, data, start and what is frozen."""
+    def identity(self) -> TrainingIdentity:
+        """Return what tells this training from others."""
 
     def differentiate(self) -> BatchGradients:
         """Draw the next batch; return its loss and the gradients by what is trained."""

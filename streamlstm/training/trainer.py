@@ -169,7 +169,7 @@ def _checkpoint(trainable: Trainable[N], optimizer: Optimizer, course: _Course) 
 
 def _resume(checkpoint: Path, trainable: Trainable[N], optimizer: Optimizer) -> _Course:
     """Set the trainable and the optimizer to where the checkpoint's training was; return how it had gone."""
-    saved = TrainingCheckpoint.load(checkpoint, training=trainable.identity)
+    saved = TrainingCheckpoint.load(checkpoint, identity=trainable.identity)
     arrays, progress = saved.arrays, saved.progress
     for own, kept in ((trainable.parameters, arrays["parameters"]), (optimizer.moments, arrays["moments"])):
         for name, array in own.items():

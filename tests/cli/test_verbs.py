@@ -42,6 +42,20 @@ def streamlstm(folder: Path, *arguments: object, stdin: str | None = None) -> su
     )
 
 
+def in_shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run a verb from a line of the shell, with what it pipes and redirects."""
+    return subprocess.run(
+        f"{sys.executable} -m streamlstm {line}",
+        shell=True,
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
 @pytest.fixture(autouse=True)
 def _logging() -> Iterator[None]:
     with logging_as_it_was():
@@ -360,17 +374,7 @@ def test_ctrl_c_while_the_command_line_is_imported_ends_with_130() -> None:
 
 
 def test_without_standard_error_nothing_is_mixed_into_the_output(folder: Path) -> None:
-    command = f"{sys.executable} -m streamlstm inspect nowhere.safetensors 2>&-"
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = in_shell(folder, "inspect nowhere.safetensors 2>&-")
     assert (done.returncode, done.stdout) == (1, "")
 
 
@@ -406,17 +410,7 @@ def test_the_schema_is_json(folder: Path, monkeypatch: pytest.MonkeyPatch, capsy
 def test_output_that_cannot_be_written_is_named(
     folder: Path, arguments: str, redirection: str, code: int, message: str
 ) -> None:
-    command = f"{sys.executable} -m streamlstm {arguments} {redirection}"
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = in_shell(folder, f"{arguments} {redirection}")
     assert done.returncode == code
     assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1, done.stderr
 
@@ -434,16 +428,6 @@ def test_ctrl_c_ends_with_130(folder: Path) -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_accident(folder: Path) -> None:
-    command = f"{sys.executable} -m streamlstm score pump.safetensors pump.csv | head -1"
-    done = subprocess.run(
-        command,
-        shell=True,
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = in_shell(folder, "score pump.safetensors pump.csv | head -1")
     assert done.stdout.startswith("row,stream_id")
     assert "Traceback" not in done.stderr

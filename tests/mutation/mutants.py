@@ -7,6 +7,7 @@
 1. The tests of the rooms run once, and `coverage` says which test reaches which line.
 2. For each mutant a process is forked in which the module is the changed one; the tests that reach the changed line run
    there, the quick ones first, until one fails. A mutant under which they take far too long counts as found.
+   Which tests run is decided by processor time, and so does not depend on what else the machine does.
 3. Mutants that no test finds are listed. Those that cannot be found, because they change nothing that can be seen,
    stand in equivalent.txt with the reason, and are not counted.
 
@@ -19,6 +20,7 @@ import argparse
 import io
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -27,7 +29,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -61,40 +63,68 @@ TESTS = {
     "jobs": ["tests/jobs"],
 }
 SLOWEST_S = 6.0
-"""A test that takes longer is left out: it would run for every mutant that it does not find."""
+"""A test that takes more processor time is left out: it would run for every mutant that it does not find."""
 
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 """How long tests wait under a mutant for what may never come."""
+
+WALL_LIMIT_S = 60.0
+"""What a test under a mutant may take beside ten times what it took: a mutant that waits for ever ends by this."""
+
+PROCESSOR_LIMIT_S = 30.0
+"""What all tests of a mutant may take beside five times what they took: an endless loop ends by this."""
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What a test takes: of the processor, its own and that of the processes it has waited for, and by the clock."""
+
+    processor_s: float
+    wall_s: float
 
 
 @dataclass(frozen=True)
 class Reach:
-    """Which tests reach which line, and the seconds that each takes."""
+    """Which tests reach which line, and what each costs."""
 
     by_line: dict[tuple[str, int], set[str]]
-    seconds: dict[str, float]
+    costs: dict[str, Cost]
 
     def of(self, path: Path, mutant: Mutant) -> list[str]:
         """Return the tests that reach a mutant, the quick ones first; all of its module's where it runs at import."""
         tests = self.by_line.get((str(path), mutant.line), set())
         if mutant.is_import_time or not tests:
             tests = set().union(*(reached for (file, _), reached in self.by_line.items() if file == str(path)))
-        return sorted((test for test in tests if self.seconds[test] < SLOWEST_S), key=self.seconds.__getitem__)
+        quick = (test for test in tests if self.costs[test].processor_s < SLOWEST_S)
+        return sorted(quick, key=lambda test: self.costs[test].wall_s)
 
 
 class _Contexts:
-    """A plugin that tells coverage which test runs, and notes how long it takes."""
+    """A plugin that tells coverage which test runs, and notes what it costs."""
 
     def __init__(self, cover: coverage.Coverage) -> None:
         self.cover = cover
-        self.seconds: dict[str, float] = defaultdict(float)
+        self.costs: dict[str, Cost] = {}
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self.cover.switch_context(item.nodeid)
+        before = os.times()
+        result = yield
+        spent = [after - earlier for after, earlier in zip(os.times(), before, strict=True)]
+        self.costs[item.nodeid] = Cost(processor_s=sum(spent[:4]), wall_s=spent[4])
+        return result
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.seconds[report.nodeid] += report.duration
+
+class _WallLimits:
+    """A plugin that ends the process where a test takes far longer than it did."""
+
+    def __init__(self, costs: dict[str, Cost]) -> None:
+        self.costs = costs
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            limit_s = 10 * self.costs[item.nodeid].wall_s + WALL_LIMIT_S
+            item.add_marker(pytest.mark.timeout(limit_s, method="thread"), append=False)
 
 
 @contextmanager
@@ -122,10 +152,10 @@ def measure(rooms: list[str], select: str) -> Reach:
         code = int(pytest.main([*_options(), "-k", select, *tests], [contexts]))
         cover.stop()
         cover.save()
-        (folder / "seconds").write_bytes(msgspec.json.encode(contexts.seconds))
+        (folder / "costs").write_bytes(msgspec.json.encode(contexts.costs))
         return code
 
-    if (code := _forked(run, 3600.0, is_quiet=False)) != 0:
+    if (code := _forked(run, is_quiet=False)) != 0:
         sys.exit(f"the tests must pass before anything is changed; pytest ended with {code}")
     data = coverage.CoverageData(str(folder / "data"))
     data.read()
@@ -134,14 +164,16 @@ def measure(rooms: list[str], select: str) -> Reach:
         for file in data.measured_files()
         for line, contexts in data.contexts_by_lineno(file).items()
     }
-    return Reach(by_line, msgspec.json.decode((folder / "seconds").read_bytes()))
+    return Reach(by_line, msgspec.json.decode((folder / "costs").read_bytes(), type=dict[str, Cost]))
 
 
-def is_found(path: Path, mutant: Mutant, tests: list[str], seconds: float) -> bool:
+def is_found(path: Path, mutant: Mutant, tests: list[str], costs: dict[str, Cost]) -> bool:
     """Say whether a test fails under the mutant."""
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
     def run() -> int:
+        processor_s = int(5 * sum(costs[test].processor_s for test in tests) + PROCESSOR_LIMIT_S)
+        resource.setrlimit(resource.RLIMIT_CPU, (processor_s, processor_s))
         waiting.PATIENCE_S = PATIENCE_S
         original = SourceFileLoader.get_code
 
@@ -149,9 +181,9 @@ def is_found(path: Path, mutant: Mutant, tests: list[str], seconds: float) -> bo
             return compile(mutant.tree, str(path), "exec") if name == module else original(loader, name)
 
         SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
-        return int(pytest.main([*_options(), "-x", *tests]))
+        return int(pytest.main([*_options(), "-x", *tests], [_WallLimits(costs)]))
 
-    return bool(tests) and _forked(run, 5 * seconds + 30, is_quiet=True) != 0
+    return bool(tests) and _forked(run, is_quiet=True) != 0
 
 
 def _options() -> list[str]:
@@ -167,8 +199,8 @@ def _options() -> list[str]:
     ]
 
 
-def _forked(run: Any, limit_s: float, *, is_quiet: bool) -> int:
-    """Run in a forked process group; return its exit code, or -1 where it took too long."""
+def _forked(run: Any, *, is_quiet: bool) -> int:
+    """Run in a forked process group; return its exit code, negative where a signal ended it."""
     pid = os.fork()
     if pid == 0:
         os.setpgid(0, 0)
@@ -186,15 +218,10 @@ def _forked(run: Any, limit_s: float, *, is_quiet: bool) -> int:
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
         finally:
             os._exit(code)
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return -1
+    _, status = os.waitpid(pid, 0)
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # what its tests started and left behind
+    return os.waitstatus_to_exitcode(status)
 
 
 def name_of(path: Path, mutant: Mutant) -> str:
@@ -248,8 +275,7 @@ def _try_mutants(given: argparse.Namespace, rooms: list[str], only: list[Path]) 
     found, began = defaultdict(list), time.monotonic()
 
     def judge(path: Path, mutant: Mutant) -> tuple[Path, Mutant, bool]:
-        tests = reach.of(path, mutant)
-        return path, mutant, is_found(path, mutant, tests, sum(reach.seconds[test] for test in tests))
+        return path, mutant, is_found(path, mutant, reach.of(path, mutant), reach.costs)
 
     with ThreadPoolExecutor(given.jobs) as pool:
         for number, (path, mutant, is_dead) in enumerate(pool.map(lambda one: judge(*one), chosen), 1):

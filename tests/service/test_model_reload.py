@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event, Thread
+from typing import NamedTuple
 
 import pytest
 from tiny_models import tiny_model
@@ -123,9 +124,18 @@ def test_files_are_looked_at_once_an_interval_has_passed(
     assert paths == files
 
 
-def test_while_a_file_is_loaded_nothing_else_is_and_no_process_waits_for_it(
-    files: list[Path], newer: ModelBundle, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Loading(NamedTuple):
+    """A reloader in the middle of loading the first file."""
+
+    router: Router
+    reloader: ModelReloader
+    gate: Event
+    paths: list[Path]
+
+
+@pytest.fixture
+def loading(files: list[Path], newer: ModelBundle, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Loading:
+    """The first of the files has changed and is being loaded, at 10 s; files are looked at every second."""
     gate, paths = _held(monkeypatch)
     router = _router(files)
     reloader = ModelReloader(router, interval_s=1.0)
@@ -133,11 +143,18 @@ def test_while_a_file_is_loaded_nothing_else_is_and_no_process_waits_for_it(
     clock.now_s = 10.0
     reloader.poll()
     wait_until(lambda: paths)
+    return Loading(router, reloader, gate, paths)
+
+
+def test_while_a_file_is_loaded_nothing_else_is_and_no_process_waits_for_it(
+    files: list[Path], newer: ModelBundle, clock: Clock, loading: Loading
+) -> None:
+    router, reloader, gate, paths = loading
     newer.save(files[1])
     for clock.now_s in (20.0, 30.0):
         reloader.poll()
     assert paths == files[:1] and _labels(router) == ["tiny@1", "tiny@1"]
-    assert all(loading.daemon for loading in reloader._loadings)
+    assert all(thread.daemon for thread in reloader._loadings)
     gate.set()
     wait_until(lambda: reloader.poll() or _labels(router) == ["tiny@2", "tiny@1"])
     clock.now_s = 40.0
@@ -146,14 +163,9 @@ def test_while_a_file_is_loaded_nothing_else_is_and_no_process_waits_for_it(
 
 
 def test_a_reload_waits_for_what_is_being_loaded(
-    files: list[Path], newer: ModelBundle, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    files: list[Path], loading: Loading, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, paths = _held(monkeypatch)
-    router = _router(files)
-    reloader = ModelReloader(router, interval_s=0.0)
-    newer.save(files[0])
-    reloader.poll()
-    wait_until(lambda: paths)
+    router, reloader, gate, paths = loading
 
     def join(thread: Thread) -> None:
         gate.set()

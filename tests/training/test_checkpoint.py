@@ -120,6 +120,20 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
+def test_a_checkpoint_that_was_validated_on_other_rows_is_refused(tmp_path: Path) -> None:
+    file, (training, [part]) = tmp_path / "run.checkpoint", parts()
+    with pytest.raises(Stopped):
+        fit(PLAIN, checkpoint=file, stop_at=8)
+    unseen = part.observed.copy()
+    unseen[:5] = False
+    for others in ([Segment(part.x + 1, part.observed)], [Segment(part.x, unseen)], [part, part], []):
+        with pytest.raises(DataError, match="of other data or options"):
+            trainer.fit(CausalTraining(training, others, PLAIN), checkpoint=file, resume=True)
+    cut = [Segment(part.x[rows], part.observed[rows]) for rows in (slice(60), slice(60, None))]
+    with pytest.raises(DataError, match="of other data or options"):
+        trainer.fit(CausalTraining(training, cut, PLAIN), checkpoint=file, resume=True)
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "run.checkpoint"
     with pytest.raises(Stopped):

@@ -14,7 +14,7 @@ from streamlstm.errors import DataError
 from streamlstm.training import trainer
 from streamlstm.training.options import TrainerOptions
 from streamlstm.training.parameters import Parameters
-from streamlstm.training.trainable import BatchGradients, TrainableState
+from streamlstm.training.trainable import BatchGradients, TrainableState, TrainingIdentity
 from streamlstm.training.trainer import TrainingProgress, fit
 
 
@@ -27,7 +27,7 @@ class Scripted:
     gradient: float = 1.0
     parameters: Parameters = field(default_factory=lambda: {"w": np.full(2, 9, np.float32)})
     trained: tuple[str, ...] = ("w",)
-    identity: str = "scripted"
+    identity: TrainingIdentity = field(default_factory=lambda: TrainingIdentity("scripted", "scripted"))
     updates: int = 0
 
     @property

@@ -133,7 +133,13 @@ class KafkaTransport:
         """Ask for a join again that has lasted too long.
 
         kafka-python forgets a join that our time-out cut short if new metadata had asked for it: no heartbeat and no
-        record would ever come again. Each asking costs the whole group a rebalance, so one that goes on is left alone.
+        record would ever come again. To ask while the join is under way changes nothing, for the client awaits the one
+        that it has sent. If it has been answered while nobody awaited it, the client joins anew, and when the leader
+        does, the whole group rebalances.
+
+        That cannot go on for ever among workers: each polls on its own, has no records to process while it joins, and
+        so awaits the answer nearly all the time; only one that comes in the instant between two polls costs another
+        round. It can among members that one thread polls in turn, where each join is answered in another's poll.
         """
         if not is_empty or consumer.group_metadata().state != MemberState.REBALANCING:
             self._joining_since_s = None

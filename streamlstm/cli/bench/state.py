@@ -8,18 +8,17 @@ import typer
 
 from streamlstm.benchmarks.machine import pinned_thread
 from streamlstm.benchmarks.measurements import Method
-from streamlstm.benchmarks.report import measurement_line
 from streamlstm.benchmarks.state import STEP_STREAMS, StateBench
 from streamlstm.cli.bench.running import (
-    QUICK_ROUNDS,
-    ROUNDS,
     JsonOption,
     QuickOption,
+    RoundsOption,
+    asked_rounds,
     begin,
     check_json,
+    measure,
     write_json,
 )
-from streamlstm.cli.console.output import flush_standard_output, print_result
 from streamlstm.cli.console.progress import ProgressBar
 
 __all__ = ["state", "verb"]
@@ -34,7 +33,7 @@ verb = typer.Typer(add_completion=False)
 def state(
     quick: QuickOption = False,
     json: JsonOption = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 31 by default, 9 with --quick.")] = None,
+    rounds: RoundsOption = None,
     slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds for each way and round.")] = 8.0,
     streams: Annotated[
         int | None,
@@ -45,13 +44,10 @@ def state(
 ) -> None:
     """Hold a million streams of (8,64,2): memory, random slots, claim and growth, all states out and in."""
     check_json(json)
-    count = rounds or (QUICK_ROUNDS if quick else ROUNDS)
+    count = asked_rounds(rounds, is_quick=quick)
     held = streams or (_QUICK_STREAMS if quick else _STREAMS)
     with pinned_thread() as processor, ProgressBar("bench") as progress:
         result = begin("state", Method(rounds=count, slice_ms=slice_ms, processor=processor, is_quick=quick))
         running = StateBench(held, count, slice_ms / 1e3)
-        for row in running.run(on_stage=lambda text: progress.update(len(result.measurements), _STATE_ROWS, text)):
-            result.measurements.append(row)
-            print_result(measurement_line(row))
-            flush_standard_output()
+        measure(result, _STATE_ROWS, progress, lambda report: running.run(on_stage=report))
     write_json(json, result)

@@ -7,18 +7,17 @@ from typing import Annotated
 import typer
 
 from streamlstm.benchmarks.measurements import Method
-from streamlstm.benchmarks.report import measurement_line
 from streamlstm.benchmarks.threads import SHAPES, STREAMS, ThreadsBench
 from streamlstm.cli.bench.running import (
-    QUICK_ROUNDS,
-    ROUNDS,
     JsonOption,
     QuickOption,
+    RoundsOption,
+    asked_rounds,
     begin,
     check_json,
+    measure,
     write_json,
 )
-from streamlstm.cli.console.output import flush_standard_output, print_result
 from streamlstm.cli.console.progress import ProgressBar
 
 __all__ = ["threads", "verb"]
@@ -30,23 +29,18 @@ verb = typer.Typer(add_completion=False)
 def threads(
     quick: QuickOption = False,
     json: JsonOption = None,
-    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; 31 by default, 9 with --quick.")] = None,
+    rounds: RoundsOption = None,
     slice_ms: Annotated[float, typer.Option(min=0.1, max=1000, help="Milliseconds for each way and round.")] = 8.0,
     count: Annotated[int, typer.Option("--threads", min=2, max=256, help="Threads for each step.")] = 2,
 ) -> None:
     """Time steps on several threads against one, while the machine is idle and while other processes want its cores."""
     check_json(json)
-    chosen = rounds or (QUICK_ROUNDS if quick else ROUNDS)
+    chosen = asked_rounds(rounds, is_quick=quick)
     shapes, streams = (SHAPES[1:2], STREAMS[1::2]) if quick else (SHAPES, STREAMS)
     with ProgressBar("bench") as progress:
         method = Method(rounds=chosen, slice_ms=slice_ms, processor=None, is_quick=quick, threads=count)
         result = begin("threads", method)
         cells = 2 * len(shapes) * len(streams)
         running = ThreadsBench(count, chosen, slice_ms / 1e3)
-        for row in running.run(
-            shapes, streams, on_cell=lambda text: progress.update(len(result.measurements), cells, text)
-        ):
-            result.measurements.append(row)
-            print_result(measurement_line(row))
-            flush_standard_output()
+        measure(result, cells, progress, lambda report: running.run(shapes, streams, on_cell=report))
     write_json(json, result)

@@ -33,8 +33,8 @@ from streamlstm.training.parameters import (
     to_network,
     trained_names,
 )
-from streamlstm.training.segments import Segment
-from streamlstm.training.trainable import BatchGradients, TrainableState
+from streamlstm.training.segments import Segment, fingerprint_of
+from streamlstm.training.trainable import BatchGradients, TrainableState, TrainingIdentity
 
 __all__ = ["CausalTraining", "causal_architecture"]
 
@@ -76,7 +76,7 @@ class CausalTraining:
                 fit_long_head(self.parameters, series, o)
                 take_over(self.parameters, start)  # its own part of the head is better than any fit
         self.trained = trained_names(self.parameters, frozen)
-        self.identity = _identity(training, o, start, frozen)
+        self.identity = TrainingIdentity(_identity(training, o, start, frozen), fingerprint_of(validation))
         self._layers = cell_weights(o.cells, self.parameters)  # they see every update
         self._scratch = TrainingScratch()
         self._augmentation = Augmentation(series, o, self._generators["augmentation"])

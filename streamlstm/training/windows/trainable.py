@@ -22,8 +22,8 @@ from streamlstm.model.windows.batch import WindowBatch
 from streamlstm.model.windows.network import BLANKS, Arrangement, WindowArchitecture, WindowNetwork
 from streamlstm.training.options import WINDOW_OPTIONS, TrainerOptions
 from streamlstm.training.parameters import Parameters, initial_parameters
-from streamlstm.training.segments import Segment
-from streamlstm.training.trainable import BatchGradients, TrainableState
+from streamlstm.training.segments import Segment, fingerprint_of
+from streamlstm.training.trainable import BatchGradients, TrainableState, TrainingIdentity
 from streamlstm.training.windows.sampler import WindowSampler, cut_windows, gather, with_gaps
 
 __all__ = ["WindowTraining", "differentiate_windows", "initial_window_parameters"]
@@ -56,7 +56,7 @@ class WindowTraining:
         with single_thread():
             self.parameters = initial_window_parameters(architecture, self._generators["first_values"])
         self.trained = tuple(self.parameters)
-        self.identity = _identity(training, architecture, options)
+        self.identity = TrainingIdentity(_identity(training, architecture, options), fingerprint_of(validation))
         self._network = _network(architecture, self.parameters)  # it sees every update
         self._sampler = WindowSampler(training, architecture.rows, self._generators["cuts"])
         self._rows, self._seen_rows = sum(len(part.x) for part in training), 0

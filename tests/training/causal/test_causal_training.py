@@ -35,6 +35,8 @@ def test_a_training_is_another_one_when_anything_that_it_begins_with_differs() -
         CausalTraining([PART], [], OPTIONS, start=replace(network, head_weight=network.head_weight + np.float32(1))),
         CausalTraining([PART], [], OPTIONS, start=replace(network, layers=(other_layer, *network.layers[1:]))),
         CausalTraining([PART], [], OPTIONS, start=network, frozen=("layers.0",)),
+        CausalTraining([PART], [PART], OPTIONS),
+        CausalTraining([PART], [PART, PART], OPTIONS),
     ]
     assert len({training.identity for training in trainings}) == len(trainings)
     assert trainings[4].identity == CausalTraining([PART], [], OPTIONS, start=start()).identity

@@ -154,6 +154,9 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError, match="of other data or options; train as before to go on with it, or delete it"):
             fit(WindowTraining(others, parts, architecture, o), checkpoint=file, resume=True)
+    for others in ([sines(61)], [*parts, *parts], []):
+        with pytest.raises(DataError, match="of other data or options"):
+            fit(WindowTraining(parts, others, a, options), checkpoint=file, resume=True)
     unrelated = dataclasses.replace(options, bptt_steps=77, loss="huber")  # whole-window models have no such options
     assert fit(WindowTraining(parts, parts, a, unrelated), checkpoint=file, resume=True).updates == 4
     assert file.read_bytes() == before

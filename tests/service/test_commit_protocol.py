@@ -9,7 +9,7 @@ import pytest
 from service.scripted_log import Fates, HashProcessor, Log, ScriptedStore, ScriptedTransport, State
 
 from streamlstm.ports import Snapshot
-from streamlstm.service.checkpoint import Checkpoint
+from streamlstm.service.commit_protocol import CommitProtocol
 from streamlstm.service.partition import Partition, Phase
 from streamlstm.types import Record, TopicPartition
 
@@ -29,7 +29,7 @@ def _log(saved: int | None, committed: int | None, oldest: int) -> Log:
 
 def _restore(log: Log) -> tuple[Partition, HashProcessor]:
     partition, processor = Partition(NAME), HashProcessor(lambda: log.newest_model)
-    Checkpoint(ScriptedTransport(log, held=[NAME]), ScriptedStore(log)).restore(partition, processor)
+    CommitProtocol(ScriptedTransport(log, held=[NAME]), ScriptedStore(log)).restore(partition, processor)
     return partition, processor
 
 

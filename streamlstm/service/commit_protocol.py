@@ -49,12 +49,12 @@ from streamlstm.errors import SnapshotError
 from streamlstm.ports import PartitionProcessor, Snapshot, SnapshotStore, Transport
 from streamlstm.service.partition import Partition, StartingPoint
 
-__all__ = ["Checkpoint"]
+__all__ = ["CommitProtocol"]
 
 _log = logging.getLogger(__name__)
 
 
-class Checkpoint:
+class CommitProtocol:
     """Carries out the protocol above, between partitions, the log and the store. Used by one thread."""
 
     def __init__(self, transport: Transport, snapshots: SnapshotStore) -> None:
