@@ -5,52 +5,33 @@
  * of a tile do not meet and each sum has one order, so a stream's bits do not depend on the batch. */
 #include "prototypes.h"
 
-#include <float.h>
-#include <math.h>
-
 #include "levels/denormals.h"
-#include "levels/scratch.h"
-#include "levels/vector.h"
+#include "windows.h"
 
 enum {
     PANEL_ROWS = 24, /* windows multiplied at once: they and a block of prototypes stay in the second-level cache */
     BLOCK = 4 * W,
-    LANES = 16,       /* least floats that a sum by channel takes side by side */
     FETCHED_AHEAD = 4, /* samples whose rings are on their way to the cache */
 };
 
-static const float INPUT_LIMIT = 1e4f; /* as the step has it */
-
 /* What a panel is worked on in. */
 typedef struct {
-    ptrdiff_t width; /* D */
+    window_memory window;
     float *windows;  /* [PANEL_ROWS, D] */
-    float *products; /* [TILE_ROWS, padded] */
+    float *products; /* [PANEL_ROWS, padded] */
     float *means;    /* [PANEL_ROWS, C] */
     float *factors;  /* [PANEL_ROWS, C] 1 / deviation */
-    float *sums, *pattern; /* [stripe] */
+    float *squares;  /* [C] */
 } panel_memory;
-
-/* Floats of a stripe: so many samples, a power of two, that they have LANES values or more. A sum by channel adds the
- * window's stripes, and then the halves of the sum. */
-ALWAYS ptrdiff_t stripe_of(ptrdiff_t channels)
-{
-    ptrdiff_t stripe = channels;
-    while (stripe < LANES)
-        stripe *= 2;
-    return stripe;
-}
 
 static panel_memory cut_memory(const prototype_set *set, cut *c)
 {
-    const ptrdiff_t stripe = stripe_of(set->channels);
-    panel_memory m = {.width = set->taps * set->channels};
-    m.windows = cut_off(c, PANEL_ROWS * m.width);
-    m.products = cut_off(c, TILE_ROWS * set->padded);
+    panel_memory m = {.window = cut_window_memory(set->taps, set->channels, c)};
+    m.windows = cut_off(c, PANEL_ROWS * m.window.width);
+    m.products = cut_off(c, PANEL_ROWS * set->padded);
     m.means = cut_off(c, PANEL_ROWS * set->channels);
     m.factors = cut_off(c, PANEL_ROWS * set->channels);
-    m.sums = cut_off(c, stripe);
-    m.pattern = cut_off(c, stripe);
+    m.squares = cut_off(c, set->channels);
     return m;
 }
 
@@ -61,102 +42,30 @@ static ptrdiff_t scratch(const prototype_set *set)
     return c.used;
 }
 
-/* The statement for values i + j of a window of `width`, j those of its stripe. */
-#define BY_STRIPE(STATEMENT)                                                                                           \
-    do {                                                                                                               \
-        ptrdiff_t i = 0;                                                                                               \
-        for (; i + stripe <= width; i += stripe)                                                                       \
-            for (ptrdiff_t j = 0; j < stripe; j++)                                                                     \
-                STATEMENT;                                                                                             \
-        for (ptrdiff_t j = 0; j < width - i; j++)                                                                      \
-            STATEMENT;                                                                                                 \
-    } while (0)
+/* |p|^2 / 2 - v.p of windows and a block of prototypes. */
+typedef struct {
+    const float *windows, *packed, *half_squares;
+    float *products;
+    ptrdiff_t width, products_row; /* D; floats from one row of products to the next */
+} block_product;
 
-/* The sums of a stripe become those by channel. */
-ALWAYS void fold(float *sums, ptrdiff_t channels, ptrdiff_t stripe)
-{
-    for (ptrdiff_t half = stripe / 2; half >= channels; half /= 2)
-        for (ptrdiff_t j = 0; j < half; j++)
-            sums[j] += sums[half + j];
-}
-
-/* Values by channel, side by side over a stripe. */
-ALWAYS void repeat(float *pattern, const float *by_channel, ptrdiff_t channels, ptrdiff_t stripe)
-{
-    memcpy(pattern, by_channel, channels * sizeof(float));
-    for (ptrdiff_t filled = channels; filled < stripe; filled *= 2)
-        for (ptrdiff_t j = 0; j < filled; j++)
-            pattern[filled + j] = pattern[j];
-}
-
-/* Put the sample into its stream's ring, and copy the window out, oldest first. */
-ALWAYS void push(const prototype_set *set, const prototype_batch *b, ptrdiff_t n, float *window, ptrdiff_t channels)
-{
-    const ptrdiff_t width = set->taps * channels;
-    const ptrdiff_t newest = (ptrdiff_t)(b->ages[n] % set->taps) * channels, older = newest + channels;
-    float *ring = b->windows + b->slots[n] * width;
-    if (b->reset[n])
-        memset(ring, 0, width * sizeof(float));
-    for (ptrdiff_t c = 0; c < channels; c++) {
-        float value = b->x[n * channels + c];
-        value = value < INPUT_LIMIT ? value : value == value ? INPUT_LIMIT : 0.0f;
-        ring[newest + c] = value > -INPUT_LIMIT ? value : -INPUT_LIMIT;
-    }
-    memcpy(window, ring + older, (width - older) * sizeof(float));
-    memcpy(window + width - older, ring, older * sizeof(float));
-    if (n + FETCHED_AHEAD < b->count) {
-        const float *wanted = b->windows + b->slots[n + FETCHED_AHEAD] * width;
-        for (ptrdiff_t i = 0; i < width; i += LANES)
-            __builtin_prefetch(wanted + i);
-    }
-}
-
-/* Subtract each channel's mean from its window; keep it and 1 / deviation. */
-ALWAYS void centre(const prototype_set *set, const panel_memory *m, ptrdiff_t row, ptrdiff_t channels)
-{
-    const ptrdiff_t width = m->width, stripe = stripe_of(channels);
-    const float taps = (float)set->taps;
-    float *restrict window = m->windows + row * width, *restrict sums = m->sums, *restrict pattern = m->pattern;
-    float *means = m->means + row * channels, *factors = m->factors + row * channels;
-    memset(sums, 0, stripe * sizeof(float));
-    BY_STRIPE(sums[j] += window[i + j]);
-    fold(sums, channels, stripe);
-    for (ptrdiff_t c = 0; c < channels; c++)
-        means[c] = sums[c] / taps;
-    repeat(pattern, means, channels, stripe);
-    memset(sums, 0, stripe * sizeof(float));
-    BY_STRIPE((window[i + j] -= pattern[j], sums[j] += window[i + j] * window[i + j]));
-    fold(sums, channels, stripe);
-    for (ptrdiff_t c = 0; c < channels; c++)
-        factors[c] = 1.0f / sqrtf(sums[c] / taps + set->floors[c] * set->floors[c]);
-}
-
-ALWAYS void normalise(const panel_memory *m, ptrdiff_t row, ptrdiff_t channels)
-{
-    const ptrdiff_t width = m->width, stripe = stripe_of(channels);
-    float *restrict window = m->windows + row * width, *restrict pattern = m->pattern;
-    repeat(pattern, m->factors + row * channels, channels, stripe);
-    BY_STRIPE(window[i + j] *= pattern[j]);
-}
-
-/* |p|^2 / 2 - v.p of some windows and a block of prototypes. */
-ALWAYS void product_tile(int rows, const float *windows, ptrdiff_t width, const float *packed, const float *half_squares,
-                         float *products, ptrdiff_t ld_products)
+ALWAYS void product_tile(int rows, const block_product *p, ptrdiff_t row)
 {
     vec sum[TILE_ROWS][4];
+    const float *windows = p->windows + row * p->width, *packed = p->packed;
 #pragma GCC unroll 6
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
-            sum[r][v] = v_load(half_squares + v * W);
-    for (ptrdiff_t k = 0; k < width; k++, packed += BLOCK) {
+            sum[r][v] = v_load(p->half_squares + v * W);
+    for (ptrdiff_t k = 0; k < p->width; k++, packed += BLOCK) {
         vec weights[4];
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
             weights[v] = v_load(packed + v * W);
 #pragma GCC unroll 6
         for (int r = 0; r < rows; r++) {
-            const vec value = v_set(windows[r * width + k]);
+            const vec value = v_set(windows[r * p->width + k]);
 #pragma GCC unroll 4
             for (int v = 0; v < 4; v++)
                 sum[r][v] = v_fma(weights[v], value, sum[r][v]);
@@ -166,104 +75,134 @@ ALWAYS void product_tile(int rows, const float *windows, ptrdiff_t width, const 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int v = 0; v < 4; v++)
-            v_store(products + r * ld_products + v * W, sum[r][v]);
+            v_store(p->products + (row + r) * p->products_row + v * W, sum[r][v]);
 }
 
 #define DEFINE_TILE(ROWS)                                                                                              \
-    static __attribute__((noinline)) void product_tile_##ROWS(const float *windows, ptrdiff_t width,                   \
-                                                              const float *packed, const float *half_squares,          \
-                                                              float *products, ptrdiff_t ld_products)                  \
+    static __attribute__((noinline)) void product_tile_##ROWS(const block_product *p, ptrdiff_t row)                   \
     {                                                                                                                  \
         if (ROWS <= TILE_ROWS) /* others are not called */                                                             \
-            product_tile(ROWS, windows, width, packed, half_squares, products, ld_products);                           \
+            product_tile(ROWS, p, row);                                                                                \
     }
 DEFINE_TILE(1) DEFINE_TILE(2) DEFINE_TILE(3) DEFINE_TILE(4) DEFINE_TILE(5) DEFINE_TILE(6)
-static void (*const product_tiles[6])(const float *, ptrdiff_t, const float *, const float *, float *, ptrdiff_t) = {
+static void (*const product_tiles[6])(const block_product *, ptrdiff_t) = {
     product_tile_1, product_tile_2, product_tile_3, product_tile_4, product_tile_5, product_tile_6};
+
+/* Those of a panel's windows and all prototypes of a part, block by block: one stays in the cache for all tiles. */
+static void multiply(const prototype_set *set, const panel_memory *m, int part, ptrdiff_t rows)
+{
+    block_product p = {
+        .windows = m->windows,
+        .packed = set->packed[part],
+        .half_squares = set->half_squares[part],
+        .products = m->products,
+        .width = m->window.width,
+        .products_row = set->padded,
+    };
+    for (ptrdiff_t k = 0; k < set->padded; k += BLOCK) {
+        for (ptrdiff_t row = 0, size; row < rows; row += size) {
+            size = smaller(rows - row, TILE_ROWS);
+            product_tiles[size - 1](&p, row);
+        }
+        p.packed += BLOCK * p.width;
+        p.half_squares += BLOCK;
+        p.products += BLOCK;
+    }
+}
 
 /* The first of the least of n values, n a multiple of W; 0 where one is NaN. */
 static ptrdiff_t least(const float *values, ptrdiff_t n)
 {
+    typedef int32_t indices __attribute__((vector_size(sizeof(vec))));
+    static const int32_t count_up[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     float low[W];
     int32_t at[W];
+    indices order, first;
     vec lowest = v_load(values);
     for (ptrdiff_t k = W; k < n; k += W)
         lowest = v_min(lowest, v_load(values + k));
     v_store(low, lowest);
+#pragma GCC unroll 4
     for (int half = W / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
         for (int j = 0; j < half; j++)
             low[j] = low[j] < low[half + j] ? low[j] : low[half + j];
-    for (int j = 0; j < W; j++)
-        at[j] = INT32_MAX;
-    for (ptrdiff_t k = n - W; k >= 0; k -= W)
-        for (int j = 0; j < W; j++)
-            at[j] = values[k + j] == low[0] ? (int32_t)k + j : at[j];
+    lowest = v_set(low[0]);
+    memcpy(&order, count_up, sizeof order);
+    first = order + (int32_t)n;
+    for (ptrdiff_t k = n - W; k >= 0; k -= W) {
+        const indices is_least = (indices)(v_load(values + k) == lowest);
+        first = (is_least & (order + (int32_t)k)) | (~is_least & first);
+    }
+    memcpy(at, &first, sizeof first);
+#pragma GCC unroll 4
     for (int half = W / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
         for (int j = 0; j < half; j++)
             at[j] = at[j] < at[half + j] ? at[j] : at[half + j];
     return at[0] < n ? at[0] : 0;
 }
 
-/* The distance of a window to a prototype; each channel's share in it, divided by the parts, goes to contribution. */
-ALWAYS float distance(const panel_memory *m, ptrdiff_t row, const float *nearest, float *contribution,
-                      ptrdiff_t channels)
+/* Put a sample into its stream's ring; centre its window, which is the panel's row. */
+ALWAYS void take(const prototype_set *set, const prototype_batch *b, const panel_memory *m, ptrdiff_t n, ptrdiff_t row,
+                 ptrdiff_t channels)
 {
-    const ptrdiff_t width = m->width, stripe = stripe_of(channels);
-    const float *restrict window = m->windows + row * width, *restrict other = nearest;
-    float *restrict sums = m->sums;
-    float total = 0.0f;
-    memset(sums, 0, stripe * sizeof(float));
-    BY_STRIPE(sums[j] += (window[i + j] - other[i + j]) * (window[i + j] - other[i + j]));
-    fold(sums, channels, stripe);
+    const ptrdiff_t width = m->window.width;
+    const float taps = (float)set->taps;
+    float *ring = b->windows + b->slots[n] * width, *window = m->windows + row * width;
+    float *means = m->means + row * channels, *factors = m->factors + row * channels;
+    if (n + FETCHED_AHEAD < b->count) {
+        const float *wanted = b->windows + b->slots[n + FETCHED_AHEAD] * width;
+        for (ptrdiff_t i = 0; i < width; i += 16)
+            __builtin_prefetch(wanted + i, 1);
+    }
+    if (b->reset[n])
+        memset(ring, 0, width * sizeof(float));
+    push(ring, b->x + n * channels, b->ages[n], window, set->taps, channels);
+    sum_values(&m->window, window, channels, means);
     for (ptrdiff_t c = 0; c < channels; c++)
-        total += sums[c];
+        means[c] /= taps;
+    subtract_means(&m->window, window, means, channels, m->squares);
     for (ptrdiff_t c = 0; c < channels; c++)
-        contribution[c] += (total > 0 ? sums[c] / total : 1.0f / (float)channels) / PROTOTYPE_PARTS;
-    return total / (float)width;
+        factors[c] = 1.0f / sqrtf(m->squares[c] / taps + set->floors[c] * set->floors[c]);
 }
 
-/* Measure one part of the panel's rows, from sample `first` of the batch on. */
-ALWAYS void measure(const prototype_set *set, const prototype_batch *b, const panel_memory *m, int part,
-                    ptrdiff_t first, ptrdiff_t rows, ptrdiff_t channels)
+/* Measure one part of a sample, whose window is the panel's row, once it is multiplied. */
+ALWAYS void measure(const prototype_set *set, const prototype_batch *b, const panel_memory *m, int part, ptrdiff_t n,
+                    ptrdiff_t row, ptrdiff_t channels)
 {
-    const ptrdiff_t width = m->width;
-    for (ptrdiff_t row = 0, size; row < rows; row += size) {
-        size = rows - row < TILE_ROWS ? rows - row : TILE_ROWS;
-        for (ptrdiff_t k = 0; k < set->padded; k += BLOCK)
-            product_tiles[size - 1](m->windows + row * width, width, set->packed[part] + k * width,
-                                    set->half_squares[part] + k, m->products + k, set->padded);
-        for (ptrdiff_t r = 0; r < size; r++) {
-            const ptrdiff_t n = first + row + r;
-            if (b->ages[n] < set->taps - 1)
-                continue;
-            const float *nearest = set->plain[part] + least(m->products + r * set->padded, set->padded) * width;
-            b->statistics[n * PROTOTYPE_PARTS + part] =
-                distance(m, row + r, nearest, b->contribution + n * channels, channels);
-            for (ptrdiff_t c = 0; part == 0 && c < channels; c++)
-                b->expected[n * channels + c] = m->means[(row + r) * channels + c] + nearest[width - channels + c];
-        }
-    }
+    const ptrdiff_t width = m->window.width;
+    const float *nearest = set->plain[part] + least(m->products + row * set->padded, set->padded) * width;
+    float *contribution = b->contribution + n * channels, *squares = m->squares, total = 0.0f;
+    sum_differences(&m->window, m->windows + row * width, nearest, channels, squares);
+    for (ptrdiff_t c = 0; c < channels; c++)
+        total += squares[c];
+    b->statistics[n * PROTOTYPE_PARTS + part] = total / (float)width;
+    for (ptrdiff_t c = 0; c < channels; c++)
+        contribution[c] += (total > 0 ? squares[c] / total : 1.0f / (float)channels) / PROTOTYPE_PARTS;
+    for (ptrdiff_t c = 0; part == 0 && c < channels; c++)
+        b->expected[n * channels + c] = m->means[row * channels + c] + nearest[width - channels + c];
 }
 
 ALWAYS void run_panel(const prototype_set *set, const prototype_batch *b, const panel_memory *m, ptrdiff_t first,
                       ptrdiff_t rows, ptrdiff_t channels)
 {
+    memset(b->statistics + first * PROTOTYPE_PARTS, 0, rows * PROTOTYPE_PARTS * sizeof(float));
+    memset(b->expected + first * channels, 0, rows * channels * sizeof(float));
     for (ptrdiff_t row = 0; row < rows; row++) {
-        const ptrdiff_t n = first + row;
-        const int is_full = b->ages[n] >= set->taps - 1;
-        push(set, b, n, m->windows + row * m->width, channels);
-        centre(set, m, row, channels);
-        for (int part = 0; part < PROTOTYPE_PARTS; part++)
-            b->statistics[n * PROTOTYPE_PARTS + part] = 0.0f;
-        for (ptrdiff_t c = 0; c < channels; c++) {
-            b->contribution[n * channels + c] = is_full ? 0.0f : 1.0f / (float)channels;
-            b->expected[n * channels + c] = 0.0f;
-        }
+        const float share = b->ages[first + row] < set->taps - 1 ? 1.0f / (float)channels : 0.0f;
+        for (ptrdiff_t c = 0; c < channels; c++)
+            b->contribution[(first + row) * channels + c] = share;
+        take(set, b, m, first + row, row, channels);
     }
-    measure(set, b, m, 0, first, rows, channels);
-    for (ptrdiff_t row = 0; row < rows; row++)
-        normalise(m, row, channels);
-    measure(set, b, m, 1, first, rows, channels);
+    for (int part = 0; part < PROTOTYPE_PARTS; part++) {
+        for (ptrdiff_t row = 0; part == 1 && row < rows; row++)
+            multiply_values(&m->window, m->windows + row * m->window.width, m->factors + row * channels, channels);
+        multiply(set, m, part, rows);
+        for (ptrdiff_t row = 0; row < rows; row++)
+            if (b->ages[first + row] >= set->taps - 1)
+                measure(set, b, m, part, first + row, row, channels);
+    }
 }
 
 static void advance(const prototype_set *set, const prototype_batch *b, float *memory)
@@ -272,8 +211,8 @@ static void advance(const prototype_set *set, const prototype_batch *b, float *m
     cut c = {memory, 0};
     const panel_memory m = cut_memory(set, &c);
     for (ptrdiff_t first = 0; first < b->count; first += PANEL_ROWS) {
-        const ptrdiff_t rows = b->count - first < PANEL_ROWS ? b->count - first : PANEL_ROWS;
-        if (set->channels == 1) /* numbers that the compiler knows: its loops over a stripe are then a vector or two */
+        const ptrdiff_t rows = smaller(b->count - first, PANEL_ROWS);
+        if (set->channels == 1) /* numbers that the compiler knows: loops over channels are gone */
             run_panel(set, b, &m, first, rows, 1);
         else if (set->channels == 2)
             run_panel(set, b, &m, first, rows, 2);
