@@ -106,10 +106,13 @@ def snapshot() -> dict[str, Any]:
 
 
 def check_record(found: Any, expected: Any, where: str) -> None:
-    """Compare two JSON values: keys, order and texts exactly, numbers to the tolerance."""
+    """Compare two JSON values: keys, order and texts exactly, numbers to the tolerance.
+
+    A later version may add fields at the end, and word the sentence of an alert in another way.
+    """
     assert type(found) is type(expected), where
     if isinstance(expected, dict):
-        assert list(found) == list(expected), where
+        assert list(found)[: len(expected)] == list(expected), where
         for key, value in expected.items():
             check_record(found[key], value, f"{where}.{key}")
     elif isinstance(expected, list):
@@ -119,7 +122,7 @@ def check_record(found: Any, expected: Any, where: str) -> None:
     elif isinstance(expected, float):
         np.testing.assert_allclose(found, expected, **CLOSE, err_msg=where)
     elif where.endswith(".summary"):
-        assert found.split("peak")[0] == expected.split("peak")[0]
+        assert found.startswith(expected.partition(" where")[0])
     else:
         assert found == expected, where
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections import Counter
 from types import FrameType
 
 import typer
@@ -47,4 +48,12 @@ def run(
     app, states = loaded.app, loaded.state.dtype
     _log.info("network steps on %s (%s), threads: %d, states in %s", isa(), app.backend, app.threads, states)
     service.worker.run(stop.is_set)
+    counts = sum((pipeline.counts for pipeline in service.pipelines.values()), Counter[str]())
+    _log.info(
+        "alerts of these partitions so far: %d opened, %d of them outside the budget, %d held back (budget: %s)",
+        counts["alerts_open"],
+        counts["alerts_outside_budget"],
+        counts["alerts_held_back"],
+        loaded.threshold.threshold().summary,
+    )
     _log.info("stopped")

@@ -19,14 +19,18 @@ from streamlstm.config.values import (
     PREFIX_PATTERN,
     TOPIC_PATTERN,
     Count,
+    DelayText,
     Duration,
     FilePath,
     Period,
     PositiveDuration,
     Rate,
     Servers,
+    delay,
     duration,
 )
+from streamlstm.errors import UsageError
+from streamlstm.scoring.thresholds import Span, Threshold
 
 __all__ = [
     "Alerts",
@@ -162,10 +166,35 @@ class Gaps(Section):
 
 
 class ThresholdSection(Section):
-    """How the alert threshold is chosen."""
+    """How many false alarms are accepted: where the alert threshold lies, and how many alerts a stream may open.
+
+    `false_alarms_per_stream_day: 0.2`, or `false_alarms_per_stream: 6` with `per: hour`.
+    """
 
     method: Literal["spot"] = "spot"
     false_alarms_per_stream_day: Rate = 0.2
+    false_alarms_per_stream: Rate | None = None
+    per: Span = "day"
+    """What false_alarms_per_stream is counted by: a monitor of heartbeats is budgeted by the hour."""
+
+    @model_validator(mode="after")
+    def _is_one_budget(self) -> ThresholdSection:
+        given = self.model_fields_set
+        if "false_alarms_per_stream" in given and "false_alarms_per_stream_day" in given:
+            raise ValueError("expected one of false_alarms_per_stream_day and false_alarms_per_stream, got both")
+        if "per" in given and "false_alarms_per_stream" not in given:
+            raise ValueError("expected false_alarms_per_stream beside per, which says what that is counted by")
+        try:
+            self.threshold()
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def threshold(self) -> Threshold:
+        """Return the budget. Raises: UsageError when it is none."""
+        if self.false_alarms_per_stream is None:
+            return Threshold(self.false_alarms_per_stream_day)
+        return Threshold.of(self.false_alarms_per_stream, per=self.per)
 
 
 class Sinks(Section):
@@ -176,11 +205,21 @@ class Sinks(Section):
 
 
 class Alerts(Section):
-    """When an alert opens and resolves: after how many samples above (or below) the threshold."""
+    """When an alert opens and resolves. Each is samples, a time, periods of the model, or several with `and`."""
 
-    open_after: Count = 2
-    resolve_after: Count = 5
-    refractory_ms: Duration = duration("30s", key="refractory")
+    open_after: DelayText = delay("2 samples")
+    """How long the score stays at or above the threshold before an alert opens."""
+    resolve_after: DelayText = delay("5 samples")
+    """How long it stays below before the alert is resolved."""
+    min_duration: DelayText = delay("0s")
+    """How long an alert stays open at least."""
+    refractory: DelayText = delay("30s and 32 samples")
+    """How long after an alert a new one opens only if it is worse; how much worse falls evenly to nothing."""
+    escalate_after: DelayText = delay("10m and 64 samples")
+    """How long an alert is open before it is one step more severe."""
+    outside_budget: Literal["none", "high", "medium", "low"] = "none"
+    """Alerts of this severity and more open although the budget is spent. They are marked and counted apart, and the
+    budget bounds the others only."""
 
 
 class State(Section):

@@ -6,7 +6,17 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from streamlstm.scoring.delays import Delay
 
 __all__ = [
     "FIELD_PATTERN",
@@ -15,6 +25,7 @@ __all__ = [
     "TOPIC_PATTERN",
     "Count",
     "DataPath",
+    "DelayText",
     "Duration",
     "FilePath",
     "Interval",
@@ -26,12 +37,15 @@ __all__ = [
     "Share",
     "SwitchedPath",
     "Whole",
+    "delay",
+    "delay_of",
     "duration",
     "milliseconds",
 ]
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_WAIT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|samples?|periods?)")
 NAME_PATTERN = r"^[a-zA-Z0-9._-]+$"
 FIELD_PATTERN = r"^\$\.[A-Za-z_][A-Za-z0-9_-]*$"
 TOPIC_PATTERN = r"^[a-zA-Z0-9._*?-]+$"
@@ -51,6 +65,30 @@ def milliseconds(value: object) -> int:
     if duration != int(duration):
         raise ValueError("expected a whole number of milliseconds")
     return int(duration)
+
+
+def delay_of(value: object) -> Delay:
+    """Return a wait such as `2` (samples), `30s`, `0.5 periods` or `30s and 32 samples`. Raises: ValueError."""
+    if isinstance(value, Delay):
+        return value
+    text = f"{value} samples" if isinstance(value, int) and not isinstance(value, bool) and value > 0 else value
+    matches = [_WAIT.fullmatch(part.strip()) for part in text.split(" and ")] if isinstance(text, str) else []
+    found: dict[str, float] = {}
+    for match in matches:
+        if match is None:
+            break
+        unit = match[2].rstrip("s") if match[2][:1] in "sp" and len(match[2]) > 1 else "ms"
+        if unit in found:
+            raise ValueError("expected each of samples, time and periods once")
+        found[unit] = float(match[1]) * _UNIT_MS.get(match[2], 1)
+    if not found or None in matches:
+        raise ValueError(
+            "expected samples from 1 on, or a wait such as 2 samples, 30s, 0.5 periods, 30s and 32 samples"
+        )
+    samples, ms = found.get("sample", 0.0), found.get("ms", 0.0)
+    if samples != int(samples) or ms != int(ms):
+        raise ValueError("expected a whole number of samples and of milliseconds")
+    return Delay(int(samples), int(ms), found.get("period", 0.0))
 
 
 def _positive(value: float) -> float:
@@ -111,6 +149,28 @@ SwitchedPath: TypeAlias = Annotated[
     bool | Path, PlainValidator(_switched_path), WithJsonSchema({"type": ["boolean", "string"]})
 ]
 """false: no such file; true: one with a name that follows from others; or a path, relative as a FilePath is."""
+
+
+_delay_schema = WithJsonSchema(
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1},
+            {
+                "type": "string",
+                "pattern": rf"^{_WAIT.pattern}( and {_WAIT.pattern})*$",
+                "examples": ["2 samples", "30s", "0.5 periods", "30s and 32 samples"],
+            },
+        ]
+    },
+    mode="validation",
+)
+DelayText: TypeAlias = Annotated[Delay, PlainValidator(delay_of), PlainSerializer(str), _delay_schema]
+"""A wait of an alert's life; a number alone counts samples."""
+
+
+def delay(default: str) -> Any:
+    """Declare a wait by its text."""
+    return Field(default=default, validate_default=True)
 
 
 def duration(default: str, *, key: str) -> Any:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from streamlstm.evaluation.recording import Recording
 from streamlstm.model.bundles.base import BundleBase
-from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
+from streamlstm.scoring.alert_tracker import AlertTracker
+from streamlstm.scoring.alerts import Alert, AlertPolicy
+from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.types import Position, Scores
 
 __all__ = ["CHUNK_ROWS", "ScoredChunk", "Scorer", "replay"]
@@ -33,6 +35,10 @@ class Scorer(Protocol):
         """The model, whose channels and label the scores have."""
 
     @property
+    def openings(self) -> OpeningBudget | None:
+        """What the alerts of each stream may come to; None = no bound."""
+
+    @property
     def needs_whole_series(self) -> bool:
         """Whether a score depends on samples after its own, so that nothing is carried from one call to the next."""
 
@@ -46,7 +52,7 @@ class Scorer(Protocol):
 class ScoredChunk:
     """Rows `begin` to `end` of a recording with their scores, and every alert that changed as (row, alert).
 
-    Rows of alerts count from `begin`.
+    Rows of alerts count from `begin`. `held_back` runs would have opened an alert and were held back by the budget.
     """
 
     begin: int
@@ -55,6 +61,7 @@ class ScoredChunk:
     scores: Scores
     positions: Sequence[Position]
     alerts: Sequence[tuple[int, Alert]]
+    held_back: int = 0
 
     @property
     def opened(self) -> list[int]:
@@ -78,8 +85,7 @@ def replay(
     """
     stop = len(recording) if end is None else end
     inner = [] if scorer.needs_whole_series else range(-(-begin // chunk_rows) * chunk_rows, stop, chunk_rows)
-    model = scorer.bundle
-    tracker = None if alerts is None else AlertTracker(alerts, model=model.label, channels=model.channels)
+    tracker = None if alerts is None else AlertTracker.of(scorer.bundle, alerts, scorer.openings)
     for first, last in pairwise(sorted({begin, *inner, stop})):
         rows = slice(first, last)
         part = Recording(
@@ -92,6 +98,9 @@ def replay(
         scores = scorer.score(part.stream_ids, part.event_time_ms, part.values)
         positions = [Position(part.source, 0, row) for row in part.rows.tolist()]
         changes: list[tuple[int, Alert]] = []
+        held_before = held_back = 0
         if tracker is not None:
+            held_before = tracker.held_back
             changes += tracker.update(part.stream_ids, part.event_time_ms, part.values, scores, positions)
-        yield ScoredChunk(first, last, part, scores, positions, changes)
+            held_back = tracker.held_back
+        yield ScoredChunk(first, last, part, scores, positions, changes, held_back - held_before)

@@ -17,6 +17,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.calibration import StackedTails
 from streamlstm.model.display import Displayed, Facts, first_few, one_line, shown_period
 from streamlstm.scoring.branches.known import branches_of, state_of
+from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.state import StateDtype, StreamStates
 from streamlstm.scoring.thresholds import Threshold
@@ -100,6 +101,11 @@ class Detector(Displayed):
             period_s=self.period_s, cluster_rows=calibration.cluster_rows
         )
         self._rate = 1.0 / calibration.horizon
+
+    @property
+    def openings(self) -> OpeningBudget:
+        """What the alerts of each stream may come to."""
+        return self.threshold.openings(period_s=self.period_s)
 
     @classmethod
     def load(cls, path: str | Path, *, gaps: GapPolicy | None = None, threshold: Threshold | None = None) -> Self:

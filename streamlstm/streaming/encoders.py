@@ -60,6 +60,7 @@ class AlertRecord(msgspec.Struct, frozen=True):
     channels: tuple[ChannelPart, ...]
     model: str
     summary: str
+    outside_budget: bool = False
 
 
 def rfc3339(event_time_ms: NDArray[np.int64]) -> list[str]:

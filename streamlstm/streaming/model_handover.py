@@ -28,7 +28,8 @@ from streamlstm.errors import BundleError, SnapshotError
 from streamlstm.kernels import NEVER
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.loaded import LoadedModel, find_model, read_model
-from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
+from streamlstm.scoring.alert_tracker import AlertTracker
+from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.streaming.state_format import ModelState
 from streamlstm.types import Scores
@@ -97,7 +98,7 @@ class RouteStreams:
         self.model = model
         self._make_detector = make_detector
         self.detector = make_detector(model.bundle)
-        self.tracker = AlertTracker(policy, model=model.label, channels=model.bundle.channels)
+        self.tracker = AlertTracker.of(model.bundle, policy, self.detector.openings)
         self._draining: list[_Draining] = []
         self._oldest_ms = NEVER
 
@@ -147,6 +148,7 @@ class RouteStreams:
         for old in self._draining:
             old.detector.states.release_older_than(event_time_ms)
         self._draining = [old for old in self._draining if old.detector.states.slots]
+        self.tracker.release_older_than(event_time_ms)
         return self.detector.states.release_older_than(event_time_ms)
 
     def switch_model(self, model: LoadedModel) -> str:
@@ -154,7 +156,7 @@ class RouteStreams:
         old, count = _Draining(self.model, self.detector), len(self.detector.states)
         self.model, self.detector = model, self._make_detector(model.bundle)
         alerts = self.tracker.export_state()  # alerts that are open keep the id and the model that opened them
-        self.tracker = AlertTracker(self.tracker.policy, model=model.label, channels=model.bundle.channels)
+        self.tracker = AlertTracker.of(model.bundle, self.tracker.policy, self.detector.openings)
         self.tracker.import_state(alerts)
         if old.model.bundle.channels != model.bundle.channels:
             self._draining = []
@@ -210,7 +212,7 @@ class RouteStreams:
                 self._draining.append(_Draining(model, detector))
                 continue
             self.model, self.detector = model, detector
-            self.tracker = AlertTracker(self.tracker.policy, model=model.label, channels=model.bundle.channels)
+            self.tracker = AlertTracker.of(model.bundle, self.tracker.policy, detector.openings)
             self.tracker.import_state(bytes(state.alerts))
 
     def _state(self, rank: int, model: LoadedModel, detector: Detector, alerts: bytes) -> ModelState:

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.ports import Processed
-from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker
+from streamlstm.scoring.alert_tracker import AlertTracker
+from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Backend
 from streamlstm.scoring.state import StateDtype
@@ -202,12 +203,17 @@ class PartitionPipeline:
             batch.positions(rows),
             model=scored.bundle.label,
         )
+        held_back = tracker.held_back
         for place, alert in changes:
             has_opened = alert.revision == 1
             self.counts[f"alerts_{alert.state}"] += has_opened or alert.state == "resolved"
+            if has_opened and alert.outside_budget:
+                self.counts["alerts_outside_budget"] += 1
             record = encode(alert_record(alert))
             output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), record)
             batch.add_alert(int(rows[place]), output, has_opened=has_opened)
+        if tracker.held_back > held_back:
+            self.counts["alerts_held_back"] += tracker.held_back - held_back
 
     @property
     def is_outdated(self) -> bool:

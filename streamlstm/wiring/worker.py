@@ -9,7 +9,6 @@ from streamlstm.config import Config
 from streamlstm.config.schema import Source
 from streamlstm.model.bundles.loaded import load_model
 from streamlstm.scoring.alerts import AlertPolicy
-from streamlstm.scoring.thresholds import Threshold
 from streamlstm.service.model_reload import ModelReloader
 from streamlstm.service.worker import Worker, WorkerOptions
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
@@ -66,12 +65,15 @@ def pipeline_options(config: Config) -> PipelineOptions:
     """Take the scoring part of a configuration."""
     return PipelineOptions(
         gaps=GapPolicy(reset_after_ms=config.gaps.reset_after_ms, forget_after_ms=config.state.idle_ttl_ms),
-        threshold=Threshold(config.threshold.false_alarms_per_stream_day),
+        threshold=config.threshold.threshold(),
         period_ms=config.gaps.expected_period_ms,
         alerts=AlertPolicy(
             open_after=config.alerts.open_after,
             resolve_after=config.alerts.resolve_after,
-            refractory_ms=config.alerts.refractory_ms,
+            min_duration=config.alerts.min_duration,
+            refractory=config.alerts.refractory,
+            escalate_after=config.alerts.escalate_after,
+            outside_budget=None if config.alerts.outside_budget == "none" else config.alerts.outside_budget,
         ),
         scores=ScoresPublished(config.sinks.scores),
         prefix=config.sinks.prefix,

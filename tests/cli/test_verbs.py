@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,6 +134,24 @@ def test_score_writes_a_line_a_row_and_the_alert(folder: Path) -> None:
     assert {alert["state"] for alert in alerts} <= {"open", "resolved"}
 
 
+@pytest.mark.parametrize(
+    ("options", "budget"),
+    [
+        ((), "0.2 false alarms a stream and day"),
+        (("--false-alarms", 6, "--per", "hour"), "6 false alarms a stream and hour"),
+    ],
+)
+def test_score_says_what_was_opened_of_which_budget(folder: Path, options: tuple[object, ...], budget: str) -> None:
+    options += ("--open-after", "2s", "--refractory", "0.5 periods and 10s")
+    done = streamlstm(folder, "score", "pump.safetensors", "hall.jsonl", "--alerts", "some.jsonl", *options)
+    alerts = [json.loads(line) for line in (folder / "some.jsonl").read_text().splitlines()]
+    opened = sum(alert["revision"] == 1 for alert in alerts)
+    days = 2 * (ROWS - 1) / 86_400
+    last = done.stderr.splitlines()[-1]
+    expected = rf"{opened} alerts opened in {days:.3g} stream-days, \d+ more were held back \(budget: {budget}\)$"
+    assert opened >= 1 and re.search(expected, last), done.stderr
+
+
 def test_score_is_causal_and_the_same_from_standard_input_and_python(folder: Path) -> None:
     whole = good(folder, "score", "pump.safetensors", "pump.csv").splitlines()
     head = "\n".join((folder / "pump.csv").read_text().splitlines()[:501]) + "\n"
@@ -187,7 +206,8 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     finally:
         worker.kill()
         worker.communicate()
-    assert all(json.loads(line)["message"] for line in log.splitlines())
+    *_, budget, stopped = [json.loads(line)["message"] for line in log.splitlines()]
+    assert stopped == "stopped" and budget.endswith("held back (budget: 0.2 false alarms a stream and day)")
     assert last["stream_id"] == "hall/b" and last["model"] == "pump@1"
     said = good(folder, "inspect", "log.db")
     reader = LocalReader(folder / "log.db")
@@ -195,6 +215,8 @@ def test_replay_check_and_run_on_the_local_log(folder: Path) -> None:
     reader.close()
     opened = {key for key, state in {a["alert_id"]: a["state"] for a in alerts}.items() if state == "open"}
     assert f"group hall, telemetry-0: committed {2 * ROWS} of 0 to {2 * ROWS}" in said
+    opened_ever = sum(a["revision"] == 1 for a in alerts)
+    assert budget.startswith(f"alerts of these partitions so far: {opened_ever} opened, 0 of them outside the budget, ")
     assert f"snapshot at offset {2 * ROWS}" in said and f"pump@1: 2 streams, {len(opened)} open alerts" in said
 
 
@@ -262,6 +284,8 @@ BAD: list[tuple[list[str], int, str]] = [
     (["score", "pump.safetensors", "pump.csv", "--alerts", "pump.csv"], 2, "pump.csv is the data itself"),
     (["score", "pump.safetensors", "pump.csv", "--out", "s", "--alerts", "s"], 2, "s is the file of --out"),
     (["score", "pump.safetensors", "pump.csv", "--out", "."], 2, "cannot be written (Is a directory)"),
+    (["score", "pump.safetensors", "pump.csv", "--refractory", "long"], 2, "--refractory: expected samples from 1 on"),
+    (["score", "pump.safetensors", "pump.csv", "--open-after", "0"], 2, "--open-after: expected samples from 1 on, or"),
     (["score", "pump.safetensors", "pump.csv", "--refractory", "nan"], 2, "--refractory: expected seconds"),
     (["score", "pump.safetensors", "pump.csv", "--reset-after", "-5"], 2, "--reset-after: expected seconds"),
     (["score", "pump.safetensors", "pump.csv", "--false-alarms", "nan"], 2, "expected a number above 0"),

@@ -10,6 +10,10 @@ from pydantic import ValidationError
 
 from streamlstm.config import Config, json_schema, load_config, parse_config
 from streamlstm.errors import ConfigError
+from streamlstm.scoring.alerts import AlertPolicy
+from streamlstm.scoring.delays import Delay
+from streamlstm.scoring.thresholds import Threshold
+from streamlstm.wiring.worker import pipeline_options
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +58,9 @@ def test_contract_example(tmp_path: Path) -> None:
         2.5,
         60_000,
     )
-    assert (config.alerts.refractory_ms, config.state.idle_ttl_ms) == (40_000, 7 * 86_400_000)
+    assert (config.alerts.refractory, config.state.idle_ttl_ms) == (Delay(ms=40_000), 7 * 86_400_000)
+    assert (config.alerts.open_after, config.alerts.resolve_after) == (Delay(samples=3), Delay(samples=7))
+    assert config.threshold.threshold() == Threshold(0.3)
     assert config.kafka is not None and config.local is None
     assert config.sources[0].topics == ("telemetry.vitals",) and config.sources[0].max_ahead_ms == 86_400_000
     assert config.models[0].bundle == tmp_path / "models/vitals.safetensors"
@@ -97,8 +103,32 @@ def test_every_problem_is_listed_with_line_and_key(tmp_path: Path) -> None:
         ),
         ("gaps: {reset_after: -1s}", "app.yaml:8: gaps.reset_after: expected a number with a unit"),
         ("gaps: {expected_period: 5s, reset_after: 5s}", "app.yaml:8: gaps: expected reset_after to be longer than"),
-        ("alerts: {open_after: true}", "app.yaml:8: alerts.open_after: expected a number, got true"),
-        ("alerts: {open_after: 0}", "app.yaml:8: alerts.open_after: expected greater than or equal to 1, got 0"),
+        ("alerts: {open_after: true}", "app.yaml:8: alerts.open_after: expected samples from 1 on, or a wait such as"),
+        ("alerts: {open_after: 0}", "app.yaml:8: alerts.open_after: expected samples from 1 on, or a wait such as 2 s"),
+        ("alerts: {open_after: 2.5}", "app.yaml:8: alerts.open_after: expected samples from 1 on, or a wait such as"),
+        ("alerts: {refractory: 5 minutes}", "app.yaml:8: alerts.refractory: expected samples from 1 on, or a wait"),
+        (
+            "alerts: {refractory: 2.5 samples}",
+            "app.yaml:8: alerts.refractory: expected a whole number of samples and of milliseconds, got '2.5 samples'",
+        ),
+        (
+            "alerts: {refractory: 5s and 3s}",
+            "app.yaml:8: alerts.refractory: expected each of samples, time and periods once, got '5s and 3s'",
+        ),
+        ("alerts: {outside_budget: all}", "app.yaml:8: alerts.outside_budget: expected 'none', 'high', 'medium' or"),
+        (
+            "threshold: {false_alarms_per_stream: 6, false_alarms_per_stream_day: 1}",
+            "app.yaml:8: threshold: expected one of false_alarms_per_stream_day and false_alarms_per_stream, got both",
+        ),
+        (
+            "threshold: {false_alarms_per_stream_day: 6, per: hour}",
+            "app.yaml:8: threshold: expected false_alarms_per_stream beside per, which says what that is counted by",
+        ),
+        ("threshold: {false_alarms_per_stream: 6, per: week}", "app.yaml:8: threshold.per: expected 'day' or 'hour'"),
+        (
+            "threshold: {false_alarms_per_stream_day: 5.0e-324}",
+            "app.yaml:8: threshold: false_alarms_per_stream_day: expected at least 1e-300, got 5e-324; 1e-9 is",
+        ),
         ("alerts: {refractory: }", "app.yaml:8: alerts.refractory: expected a value, got nothing; leave the key out"),
         (
             "threshold: {false_alarms_per_stream_day: .nan}",
@@ -118,6 +148,43 @@ def test_every_problem_is_listed_with_line_and_key(tmp_path: Path) -> None:
 def test_refused(tmp_path: Path, line: str, expected: str) -> None:
     lines = refusal(tmp_path, f"{MINIMAL}{line}\n")
     assert lines[0].startswith(expected), lines
+
+
+WAITS = ("open_after", "resolve_after", "min_duration", "refractory", "escalate_after")
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        ("4", Delay(samples=4)),
+        ("1 sample", Delay(samples=1)),
+        ("4 samples", Delay(samples=4)),
+        ("1.5m", Delay(ms=90_000)),
+        ("0s", Delay()),
+        ("0.5 periods", Delay(periods=0.5)),
+        ("1 period", Delay(periods=1.0)),
+        ("30s and 32 samples", Delay(samples=32, ms=30_000)),
+        ("2 periods and 1h and 3 samples", Delay(samples=3, ms=3_600_000, periods=2.0)),
+    ],
+)
+def test_waits_of_alerts(tmp_path: Path, text: str, wait: Delay) -> None:
+    for key in WAITS:
+        assert getattr(load(tmp_path, f"{MINIMAL}alerts: {{{key}: {text}}}\n").alerts, key) == wait
+    assert load(tmp_path, f"{MINIMAL}alerts: {{refractory: {wait}}}\n").alerts.refractory == wait
+
+
+def test_what_is_not_written_of_alerts_is_the_policy_of_the_library(tmp_path: Path) -> None:
+    written, given = load(tmp_path, MINIMAL), load(tmp_path, f"{MINIMAL}alerts: {{outside_budget: high}}\n")
+    assert pipeline_options(written).alerts == AlertPolicy()
+    assert pipeline_options(given).alerts == AlertPolicy(outside_budget="high")
+    assert pipeline_options(written).threshold == Threshold()
+
+
+def test_a_budget_by_the_hour(tmp_path: Path) -> None:
+    hourly = load(tmp_path, f"{MINIMAL}threshold: {{false_alarms_per_stream: 6, per: hour}}\n").threshold.threshold()
+    assert hourly == Threshold.of(6, per="hour") and hourly.false_alarms_per_stream_day == 144
+    daily = load(tmp_path, f"{MINIMAL}threshold: {{false_alarms_per_stream: 6}}\n").threshold.threshold()
+    assert daily == Threshold(6)
 
 
 def test_contradictions(tmp_path: Path) -> None:
@@ -221,7 +288,8 @@ def test_overrides(tmp_path: Path) -> None:
         "--set sources.2.start: sources has items 0 to 0, not '2'",
         "--set nothing: expected KEY.KEY=VALUE",
         "--set sinks.scores: sinks.scores: expected 'all', 'anomalous' or 'off', got 'some'",
-        "--set alerts.opn: alerts.opn: unknown key; expected one of open_after, resolve_after, refractory",
+        "--set alerts.opn: alerts.opn: unknown key; expected one of open_after, resolve_after, min_duration, "
+        "refractory, escalate_after, outside_budget",
     ]
 
 

@@ -16,6 +16,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.recordings.series import StreamSamples
 from streamlstm.scoring.alerts import AlertPolicy
+from streamlstm.scoring.delays import Delay
 from streamlstm.scoring.forward import run_series
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.types import GapPolicy
@@ -94,8 +95,8 @@ def test_alerts_of_the_compared_part_are_counted(tiny_bundle: ModelBundle) -> No
     rate = false_alarms(
         tiny_bundle,
         parts,
-        threshold=Threshold(0.05),
-        policy=AlertPolicy(refractory_ms=300_000),
+        threshold=Threshold(20.0),  # so many that none is held back
+        policy=AlertPolicy(refractory=Delay(ms=300_000)),
         gaps=GapPolicy(),
         period_s=1.0,
     )

@@ -17,12 +17,14 @@ from streamlstm.evaluation.recording import Recording
 from streamlstm.evaluation.replay import CHUNK_ROWS, ScoredChunk, replay
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.series import Series, StreamSamples, make_series
-from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
+from streamlstm.scoring.alert_tracker import AlertTracker
+from streamlstm.scoring.alerts import AlertPolicy
+from streamlstm.scoring.delays import Delay
 from streamlstm.scoring.detector import Detector
 from streamlstm.types import Position, Scores
 
 COLUMNS = ("score", "p_value", "status", "expected", "contribution")
-ALERTS = AlertPolicy(open_after=2, resolve_after=3, refractory_ms=5_000)
+ALERTS = AlertPolicy(Delay(samples=2), Delay(samples=3), refractory=Delay(ms=5_000))
 
 
 def two_streams(rows: int = 300) -> list[Series]:
@@ -61,7 +63,7 @@ def joined(chunks: Sequence[ScoredChunk]) -> tuple[dict[str, NDArray[np.generic]
 def definition(bundle: ModelBundle, samples: Recording) -> tuple[Scores, list[object]]:
     """Score everything at once."""
     scores = Detector(bundle).score(samples.stream_ids, samples.event_time_ms, samples.values)
-    tracker = AlertTracker(ALERTS, model="tiny@1", channels=("flow", "pressure"))
+    tracker = AlertTracker.of(bundle, ALERTS, Detector(bundle).openings)
     positions = [Position("hall.csv", 0, row) for row in range(len(samples))]
     alerts = tracker.update(samples.stream_ids, samples.event_time_ms, samples.values, scores, positions)
     return scores, list(alerts)
@@ -105,6 +107,7 @@ class MeanOfAll:
     """A scorer whose scores rest on all that it is given."""
 
     needs_whole_series = True
+    openings = None
 
     def __init__(self, bundle: ModelBundle) -> None:
         self.bundle = bundle

@@ -4,14 +4,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scoring.alerts_oracle import Sample, revisions_of
+from scoring.alerts_oracle import Rules, Sample, Wait, revisions_of
 
-from streamlstm.scoring.alerts import Alert, AlertPolicy, AlertTracker, severity_of
+from streamlstm.scoring.alert_summary import summary_of
+from streamlstm.scoring.alert_tracker import AlertTracker
+from streamlstm.scoring.alerts import Alert, AlertPolicy, ChannelPart, Peak, Severity, severity_of
+from streamlstm.scoring.budget import OpeningBudget
+from streamlstm.scoring.delays import Delay
 from streamlstm.types import Position, Scores, Status
 
-POLICY = AlertPolicy(open_after=2, resolve_after=3, refractory_ms=10_000)
+POLICY = AlertPolicy(open_after=Delay(samples=2), resolve_after=Delay(samples=3), refractory=Delay(ms=10_000))
+AT_ONCE = AlertPolicy(open_after=Delay(), resolve_after=Delay(), refractory=Delay())
 CHANNELS = ("hr", "spo2")
 
 
@@ -85,7 +90,7 @@ def test_grows_more_severe_by_revision() -> None:
 def test_refractory_time_lets_only_a_worse_alert_through() -> None:
     first = [1.5, 1.5, 0.1, 0.1, 0.1]
     assert [a.state for _, a in feed(tracker(), [*first, 1.6, 1.7])] == ["open", "resolved"]
-    assert [a.state for _, a in feed(tracker(), [*first, 2.0, 2.1])] == ["open", "resolved", "open"]
+    assert [a.state for _, a in feed(tracker(), [*first, 1.8, 1.8])] == ["open", "resolved", "open"]
     later = [*first, *[0.1] * 10, 1.1, 1.1]
     assert [a.state for _, a in feed(tracker(), later)] == ["open", "resolved", "open"]
 
@@ -135,10 +140,13 @@ Row = tuple[str, int, float, str]
 """Stream, ms since the sample before, score, status."""
 
 
-def records(rows: list[Row], policy: AlertPolicy) -> tuple[list[tuple[int, dict[str, object]]], AlertTracker]:
-    """Feed rows of five channels to a tracker; return its alerts as plain values."""
+def records(
+    rows: list[Row], policy: AlertPolicy, budget: OpeningBudget | None = None, *, cuts: tuple[int, ...] = ()
+) -> tuple[list[tuple[int, dict[str, object]]], AlertTracker]:
+    """Feed rows of five channels to a tracker, restarted at the cuts; return its alerts as plain values."""
     samples = samples_of(rows)
-    alerts = AlertTracker(policy, model="vitals@7", channels=FIVE)
+    made = {"model": "vitals@7", "channels": FIVE, "units": UNITS, "budget": budget}
+    alerts = AlertTracker(policy, **made)
     columns = Scores(
         score=np.array([s.score for s in samples]),
         p_value=np.array([0.5 for _ in samples]),
@@ -149,11 +157,22 @@ def records(rows: list[Row], policy: AlertPolicy) -> tuple[list[tuple[int, dict[
     values = np.array([s.values for s in samples], np.float32).reshape(-1, 6)
     times = np.array([s.time_ms for s in samples], np.int64)
     positions = [Position(*s.place) for s in samples]
-    changes = alerts.update([row[0] for row in rows], times, values, columns, positions, model="vitals@8")
-    return [(row, plain(alert)) for row, alert in changes], alerts
+    found = []
+    for begin, end in pairwise(sorted({0, len(rows), *(cut for cut in cuts if cut < len(rows))})):
+        part = slice(begin, end)
+        some = Scores(*(getattr(columns, name)[part] for name in COLUMNS))
+        ids = [row[0] for row in rows[part]]
+        changes = alerts.update(ids, times[part], values[part], some, positions[part], model="vitals@8")
+        found += [(begin + row, plain(alert)) for row, alert in changes]
+        state, alerts = alerts.export_state(), AlertTracker(policy, **made)
+        alerts.import_state(state)
+        assert alerts.export_state() == state
+    return found, alerts
 
 
+COLUMNS = ("score", "p_value", "status", "expected", "contribution")
 FIVE = ("hr", "spo2", "resp", "temp", "nibp", "icp")
+UNITS = ("1/min", "%", "", "C", "mmHg", "mmHg")
 
 
 def samples_of(rows: list[Row]) -> list[Sample]:
@@ -187,22 +206,27 @@ def plain(alert: Alert) -> dict[str, object]:
         "samples": alert.samples,
         "channels": [(part.name, part.contribution, part.value, part.expected) for part in alert.channels],
         "summary": alert.summary,
+        "outside_budget": alert.outside_budget,
     }
 
 
-def expected_of(rows: list[Row], policy: AlertPolicy) -> list[tuple[int, dict[str, object]]]:
+def expected_of(
+    rows: list[Row], policy: AlertPolicy, budget: OpeningBudget | None = None
+) -> list[tuple[int, dict[str, object]]]:
     """Ask the oracle, stream by stream."""
     samples, found = samples_of(rows), []
+    names = ("open_after", "resolve_after", "min_duration", "refractory", "escalate_after")
+    waits = {name: (getattr(policy, name).samples, getattr(policy, name).ms) for name in names}
+    interval_ms = budget and budget.interval_ms
     for stream_id in {row[0] for row in rows}:
         own = [n for n, row in enumerate(rows) if row[0] == stream_id]
         revisions = revisions_of(
             [samples[n] for n in own],
+            Rules(**waits, outside_budget=policy.outside_budget, interval_ms=interval_ms),
             stream_id=stream_id,
             channels=FIVE,
+            units=UNITS,
             model="vitals@8",
-            open_after=policy.open_after,
-            resolve_after=policy.resolve_after,
-            refractory_ms=policy.refractory_ms,
         )
         found += [(own[n], record) for n, record in revisions]
     return sorted(found, key=lambda one: one[0])
@@ -224,18 +248,43 @@ rows_of = st.lists(
 )
 
 
-@example(steady(1.5, NAN, 1.5, 0.3, gap_at=1), 2, 3, 6000)  # a run does not outlast a gap
-@example(steady(1.5, 1.5, 1.7, NAN, 1.5, 1.6, gap_at=3), 2, 3, 0)  # nor does what an alert has seen
-@example(steady(2.0, 2.0, 0.3, 0.3, 0.3, 2.6), 1, 3, 5000)  # as much worse as is asked for
-@example(steady(1.5, 1.5, 0.3, 0.3, 0.3, 1.5, 1.5, 1.5), 1, 3, 3000)  # exactly as late as is asked for
-@example(steady(40.0, 0.3, 0.3, 12.9, 13.0), 1, 2, 60_000)  # of a huge peak ten are remembered
-@given(rows_of, st.integers(1, 3), st.integers(1, 4), st.sampled_from([0, 1, 3000, 6000]))
+def policy_of(
+    open_after: Wait,
+    resolve_after: Wait = (1, 0),
+    refractory: Wait = (0, 0),
+    min_duration: Wait = (0, 0),
+    escalate_after: Wait = (9, 0),
+    outside_budget: Severity | None = None,
+) -> AlertPolicy:
+    waits = [Delay(*wait) for wait in (open_after, resolve_after, min_duration, refractory, escalate_after)]
+    return AlertPolicy(*waits, outside_budget)
+
+
+waits = st.tuples(st.integers(0, 4), st.sampled_from([0, 1, 2000, 3000, 6000]))
+policies = st.builds(policy_of, waits, waits, waits, waits, waits, st.sampled_from([None, "low", "medium", "high"]))
+budgets = st.sampled_from([None, OpeningBudget(1), OpeningBudget(4_000), OpeningBudget(20_000), OpeningBudget(10**15)])
+
+
+@example(steady(1.5, NAN, 1.5, 0.3, gap_at=1), policy_of((2, 0), (3, 0)), None, set())  # a run ends at a gap
+@example(steady(1.5, 1.5, 1.7, NAN, 1.5, 1.6, gap_at=3), policy_of((2, 0)), None, set())  # so does an alert
+@example(steady(2.0, 2.0, 0.3, 2.3, 1.0), policy_of((1, 0), refractory=(0, 4000)), None, set())  # worse
+@example(steady(1.5, 0.3, 1.5, 1.5, 1.5), policy_of((1, 0), refractory=(0, 3000)), None, set())  # just late enough
+@example(steady(1.5, 0.3, 1.5, 1.5, 1.5), policy_of((1, 0), refractory=(3, 0)), None, set())  # the same in samples
+@example(steady(40.0, 0.3, 12.3, 12.3, 13.0), policy_of((1, 0), refractory=(0, 60_000)), None, set())  # ten remembered
+@example(steady(*[0.6] * 63, 1.2), policy_of((1, 0)), None, set())  # dated back to the first, ...
+@example(steady(*[0.6] * 127, 1.2), policy_of((1, 0)), None, {64})
+@example(steady(*[0.6] * 128, 1.2), policy_of((1, 0)), None, {65, 120})  # ... and no further than this
+@example(steady(*[0.6] * 300, 1.2, 0.8, 1.3, 1.3), policy_of((2, 0)), None, {301})  # another rise after a broken run
+@example(steady(*[3.0, 0.1] * 8), policy_of((1, 0)), OpeningBudget(10**15), {5})  # six, and no more
+@example(steady(1.2, 0.1, 1.2, 0.1, *[1.4] * 9), policy_of((1, 0)), OpeningBudget(9_000), set())  # held back, then paid
+@example(steady(*[2.5, 0.1] * 5), policy_of((1, 0), outside_budget="medium"), OpeningBudget(10**15), set())
+@settings(max_examples=200, deadline=None)
+@given(rows_of, policies, budgets, st.sets(st.integers(0, 70), max_size=4))
 def test_alerts_equal_their_definition(
-    rows: list[Row], open_after: int, resolve_after: int, refractory_ms: int
+    rows: list[Row], policy: AlertPolicy, budget: OpeningBudget | None, cuts: set[int]
 ) -> None:
-    policy = AlertPolicy(open_after, resolve_after, refractory_ms)
-    found, tracker = records(rows, policy)
-    want = expected_of(rows, policy)
+    found, tracker = records(rows, policy, budget, cuts=tuple(cuts))
+    want = expected_of(rows, policy, budget)
     assert found == want
     last = {str(record["alert_id"]): record["state"] for _, record in want}
     open_ids = sorted(alert_id for alert_id, state in last.items() if state == "open")
@@ -247,20 +296,96 @@ def test_alerts_equal_their_definition(
 @pytest.mark.parametrize(("step_ms", "is_held"), [(2999, True), (3000, False)])
 def test_a_stream_is_forgotten_when_its_refractory_time_is_over(step_ms: int, is_held: bool) -> None:
     rows: list[Row] = [("a", 1000, 1.5, "ready"), ("a", 1000, 0.3, "ready"), ("a", step_ms, 0.3, "ready")]
-    _, tracker = records(rows, AlertPolicy(open_after=1, resolve_after=1, refractory_ms=3000))
+    _, tracker = records(rows, policy_of((1, 0), refractory=(0, 3000)))
     assert (tracker.export_state() != b"{}") == is_held
 
 
 def test_a_run_that_ended_is_forgotten_at_once() -> None:
-    for rows in (steady(1.5, 0.3), steady(1.5, NAN, gap_at=1), steady(NAN, gap_at=0)):
+    for rows in (steady(1.5, 0.3), steady(0.7, 0.3), steady(1.5, NAN, gap_at=1), steady(NAN, gap_at=0)):
         assert records(rows, AlertPolicy())[1].export_state() == b"{}"
     assert records(steady(1.5), AlertPolicy())[1].export_state() != b"{}"
 
 
-def test_defaults_are_two_to_open_five_to_resolve_and_half_a_minute() -> None:
+@pytest.mark.parametrize(("step_ms", "owing"), [(7999, 1), (8000, 0)])
+def test_a_stream_that_has_paid_is_forgotten(step_ms: int, owing: int) -> None:
+    rows: list[Row] = [*steady(1.5, 0.3), ("b", 1, 0.1, "ready"), ("a", step_ms, 0.2, "ready")]
+    _, tracker = records(rows, policy_of((1, 0)), OpeningBudget(9_001))
+    assert tracker.owing == owing
+    assert (tracker.export_state() == b"{}") == (owing == 0)
+
+
+def test_a_run_that_is_held_back_is_counted_once_and_opens_when_it_is_paid_for() -> None:
+    budget = OpeningBudget(60_000)
+    alerts = AlertTracker(AT_ONCE, model="vitals@7", channels=CHANNELS, budget=budget)
+    changes = feed(alerts, [1.2, 0.1, 1.2, 0.1, 0.6, *[1.1] * 100])
+    (row, last) = changes[-1]
+    assert [(alert.state) for _, alert in changes] == ["open", "resolved"] * 2 + ["open"]
+    assert alerts.held_back == 1
+    # 120 s are owed at the start; a level of 1.1 is reached when 1.2 openings are left, which is after 48 s.
+    assert (row, last.started_at, last.detected_at) == (48, 4000, 48_000)
+    assert last.samples == 45
+
+
+def test_streams_that_are_released_owe_nothing_when_they_had_paid() -> None:
+    alerts = AlertTracker(AT_ONCE, model="vitals@7", channels=CHANNELS, budget=OpeningBudget(60_000))
+    feed(alerts, [1.2, 0.1], ids=["a", "a"])
+    alerts.release_older_than(59_999)
+    assert alerts.owing == 1
+    alerts.release_older_than(60_000)
+    assert alerts.owing == 0
+
+
+def test_a_state_of_earlier_versions_goes_on() -> None:
+    pending = (
+        b'{"bed7":{"above":1,"below":0,"samples":1,"started_at":3000,"opened_by":["telemetry",3,3],'
+        b'"peak":{"score":1.4,"ts":3000},"channels":[{"name":"hr","contribution":1.0,"value":70.0,"expected":72.0}],'
+        b'"alert":null,"resolved_at":null,"last_peak":0.0}}'
+    )
+    alerts = tracker()
+    alerts.import_state(pending)
+    ((row, alert),) = feed(alerts, [1.2], start=4)
+    assert (row, alert.started_at, alert.samples, alert.peak.score) == (4, 3000, 2, 1.4)
+    whole = feed(tracker(), [1.4, 1.2], start=3)
+    assert alert.alert_id == whole[0][1].alert_id
+    assert alert.summary.endswith("(score 1.40)")  # an earlier version kept no p-value
+
+
+def test_the_defaults_of_a_policy() -> None:
     found, _ = records(steady(1.5, 1.5, 0.3, 0.3, 0.3, 0.3, 0.3), AlertPolicy())
     assert [(row, alert["state"]) for row, alert in found] == [(1, "open"), (6, "resolved")]
-    soon, late = (steady(1.0, 1.0, 0.3, 0.3, 0.3, 0.3, 0.3, 1.0) for _ in range(2))
-    soon.append(("a", 28_999, 1.0, "ready"))
-    late.append(("a", 29_000, 1.0, "ready"))
-    assert [len(records(rows, AlertPolicy())[0]) for rows in (soon, late)] == [2, 3]
+    for step_ms, until in ((1000, 32), (100, 300), (60_000, 32)):  # 32 samples, or 30 s where they are shorter
+        rows = steady(1.5, 1.5, *[0.3] * (5 + until - 1), 1.0, 1.0, step_ms=step_ms)
+        found, _ = records(rows, AlertPolicy())
+        assert [row for row, alert in found if alert["revision"] == 1] == [1, 6 + until + 1]
+        assert not [row for row, _ in records(rows[:-1], AlertPolicy())[0] if row > 6]
+
+
+def test_a_wait_in_periods_is_one_in_samples_of_the_model() -> None:
+    policy = AlertPolicy(open_after=Delay(periods=0.1))
+    for period_rows, rows in ((50, 5), (0, 7)):  # without a period 64 samples stand for one
+        alerts = AlertTracker(policy, model="vitals@7", channels=CHANNELS, period_rows=period_rows)
+        assert [row for row, _ in feed(alerts, [1.1] * 9)] == [rows - 1]
+
+
+def test_what_lasts_is_more_severe() -> None:
+    changes = feed(tracker(), [1.5] * 700)
+    assert [(alert.severity, alert.detected_at) for _, alert in changes] == [("low", 1000)] * 1 + [("medium", 1000)]
+    assert changes[1][0] == 601  # ten minutes after it opened
+
+
+def test_the_summary_says_what_where_since_when_and_how_rare() -> None:
+    alerts = AlertTracker(AT_ONCE, model="vitals@7", channels=CHANNELS, units=("1/min", "%"))
+    ((_, alert),) = feed(alerts, [1.5])
+    assert alert.summary == (
+        "bed7: spo2 90 % where 97 % was expected, since 1970-01-01T00:00:00Z (score 1.50, one sample in 4)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("p_value", "words"), [(1e-6, "one sample in 1,000,000"), (1 / 430_123, "one sample in 430,000"), (0.0, "10^15")]
+)
+def test_rarity_in_words(p_value: float, words: str) -> None:
+    channel = ChannelPart("hr", 1.0, None, 72.0)
+    text = summary_of("bed7", channel=channel, unit="", started_at=1250, peak=Peak(1.5, 1250, p_value))
+    assert text.startswith("bed7: hr missing where 72 was expected, since 1970-01-01T00:00:01.250Z (score 1.50, ")
+    assert words in text

@@ -78,7 +78,7 @@ def test_an_alert_record_to_the_byte() -> None:
         b'"detected_at":"2026-11-21T12:00:01.250Z","resolved_at":"2026-11-21T12:01:01.250Z",'
         b'"peak":{"score":2.5,"ts":"2026-11-21T12:00:02.250Z"},"samples":7,'
         b'"channels":[{"name":"flow","contribution":0.75,"value":null,"expected":3.5}],'
-        b'"model":"tiny@1","summary":"flow"}'
+        b'"model":"tiny@1","summary":"flow","outside_budget":false}'
     )
     is_open = alert_record(msgspec.structs.replace(ALERT, state="open", resolved_at=None))
     assert is_open.resolved_at is None and is_open.detected_at == "2026-11-21T12:00:01.250Z"

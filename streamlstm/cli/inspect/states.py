@@ -11,7 +11,8 @@ from streamlstm.adapters.local_log import LocalSnapshots
 from streamlstm.adapters.local_log.database import Database
 from streamlstm.cli.console.output import print_result
 from streamlstm.errors import DataError
-from streamlstm.scoring.alerts import AlertPolicy, AlertTracker
+from streamlstm.scoring.alert_tracker import AlertTracker
+from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.streaming.state_format import decode_state
 from streamlstm.types import TopicPartition
 

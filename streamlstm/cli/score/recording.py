@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,6 +26,10 @@ from streamlstm.types import GapPolicy, Status
 
 __all__ = ["score_recording"]
 
+_log = logging.getLogger(__name__)
+
+_MS_PER_DAY = 86_400_000
+
 
 def score_recording(
     bundle: Path,
@@ -42,7 +47,7 @@ def score_recording(
     detector = _detector(bundle, gaps, threshold)
     model = detector.bundle
     recording = Recording.of_series(read_series(file, ts_unit=ts_unit), model.channels, source=file)
-    opened = 0
+    opened = held_back = 0
     alerting: set[str] = set()
     with (
         open_output(out) as scores_out,
@@ -53,6 +58,7 @@ def score_recording(
             scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")
         for chunk in replay(detector, recording, alerts=policy):
             opened += len(chunk.opened)
+            held_back += chunk.held_back
             if is_csv:
                 _write_csv(scores_out, chunk, _alert_column(chunk, alerting))
             else:
@@ -61,6 +67,23 @@ def score_recording(
                 for _, alert in chunk.alerts:
                     alerts_out.write(encode(alert_record(alert)).decode() + "\n")
             progress.update(chunk.end, len(recording), f"{opened} alerts")
+    _log.info(
+        "%d alerts opened in %.3g stream-days, %d more were held back (budget: %s)",
+        opened,
+        _stream_days(recording),
+        held_back,
+        threshold.summary,
+    )
+
+
+def _stream_days(recording: Recording) -> float:
+    """Return the event time from the first to the last sample of each stream, added up."""
+    _, streams = np.unique(recording.stream_ids, return_inverse=True)
+    times = recording.event_time_ms
+    first, last = np.full(streams.max() + 1, times.max()), np.full(streams.max() + 1, times.min())
+    np.minimum.at(first, streams, times)
+    np.maximum.at(last, streams, times)
+    return float((last - first).sum()) / _MS_PER_DAY
 
 
 def _detector(bundle: Path, gaps: GapPolicy, threshold: Threshold) -> Detector | WindowDetector:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +15,10 @@ from streamlstm.cli.console.output import check_target
 from streamlstm.errors import UsageError
 from streamlstm.recordings.time_unit import TimeUnit
 
-__all__ = ["ScoreFormat", "score", "verb"]
+if TYPE_CHECKING:
+    from streamlstm.scoring.delays import Delay
+
+__all__ = ["BudgetSpan", "ScoreFormat", "score", "verb"]
 
 
 class ScoreFormat(StrEnum):
@@ -22,6 +26,13 @@ class ScoreFormat(StrEnum):
 
     CSV = "csv"
     JSONL = "jsonl"
+
+
+class BudgetSpan(StrEnum):
+    """What a budget of false alarms is counted by."""
+
+    DAY = "day"
+    HOUR = "hour"
 
 
 verb = typer.Typer(add_completion=False)
@@ -43,16 +54,17 @@ def score(
         ScoreFormat, typer.Option("--format", help="CSV, or score records as JSON lines.")
     ] = ScoreFormat.CSV,
     false_alarms: Annotated[float, typer.Option(help="The budget of false alarms for each stream and day.")] = 0.2,
+    per: Annotated[BudgetSpan, typer.Option(help="What the budget is counted by.")] = BudgetSpan.DAY,
     reset_after: Annotated[
         float, typer.Option(help="Seconds of silence after which a stream's state starts again; 0 means never.")
     ] = 0.0,
     open_after: Annotated[
-        int, typer.Option(min=1, help="How many samples in a row above the threshold open an alert.")
-    ] = 2,
-    resolve_after: Annotated[int, typer.Option(min=1, help="How many samples in a row below it resolve one.")] = 5,
+        str, typer.Option(help="How long above the threshold opens an alert: samples, or 30s, or 0.5 periods.")
+    ] = "2",
+    resolve_after: Annotated[str, typer.Option(help="How long below it resolves one, likewise.")] = "5",
     refractory: Annotated[
-        float, typer.Option(help="Seconds after an alert during which only a worse one opens.")
-    ] = 30.0,
+        str, typer.Option(help="How long after an alert only a worse one opens, likewise; a number alone is seconds.")
+    ] = "30s and 32 samples",
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Score a recording, row by row and causally, and show where alerts would have opened.
@@ -67,9 +79,9 @@ def score(
     configure_logging(log_format)
     gaps = GapPolicy(reset_after_ms=milliseconds("--reset-after", reset_after))
     policy = AlertPolicy(
-        open_after=open_after,
-        resolve_after=resolve_after,
-        refractory_ms=milliseconds("--refractory", refractory),
+        open_after=_delay("--open-after", open_after),
+        resolve_after=_delay("--resolve-after", resolve_after),
+        refractory=_delay("--refractory", refractory, is_seconds=True),
     )
     for option, target in (("--out", out), ("--alerts", alerts)):
         if target:
@@ -84,6 +96,20 @@ def score(
         ts_unit=ts_unit,
         is_csv=score_format is ScoreFormat.CSV,
         gaps=gaps,
-        threshold=Threshold(false_alarms),
+        threshold=Threshold.of(false_alarms, per=per.value),
         policy=policy,
     )
+
+
+def _delay(option: str, text: str, *, is_seconds: bool = False) -> Delay:
+    """Read a wait; a number alone is samples, or seconds. Raises: UsageError."""
+    from streamlstm.config.values import delay_of
+    from streamlstm.scoring.delays import Delay
+
+    try:
+        if is_seconds:
+            with suppress(ValueError):
+                return Delay(ms=milliseconds(option, float(text)))
+        return delay_of(int(text) if text.isdecimal() else text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}, got {text!r}") from error

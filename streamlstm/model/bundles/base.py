@@ -50,6 +50,12 @@ class BundleBase(Displayed):
         """Name and version as scores and alerts carry them, e.g. `vitals@7`."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def period_rows(self) -> int:
+        """Samples of the period that was found in the training data; 0 = none, or another program does not say."""
+        rows = self.training.get("period_rows")
+        return rows if isinstance(rows, int) and rows > 0 else 0
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over tensors and manifest, which name the format too: bundles of two kinds never share one."""

@@ -14,6 +14,7 @@ from streamlstm.kernels import LOWEST_ALARM, TRUST
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.model.calibration import Tail
 from streamlstm.model.display import Displayed, Facts, first_few, one_line, shown_period
+from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.windows.errors import estimate_rows, scorable, statistics_of
 from streamlstm.types import GapPolicy, Scores, Status
@@ -46,6 +47,11 @@ class WindowDetector(Displayed):
         self.threshold = threshold or Threshold()
         self.budget_surprise = self.threshold.budget_surprise(period_s=bundle.period_s, cluster_rows=c.cluster_rows)
         self._tail = Tail(c.statistics, c.surprises, shape=float(c.fit[0]), scale=float(c.fit[1]))
+
+    @property
+    def openings(self) -> OpeningBudget:
+        """What the alerts of each stream may come to."""
+        return self.threshold.openings(period_s=self.bundle.period_s)
 
     def _facts(self) -> Facts:
         bundle = self.bundle
