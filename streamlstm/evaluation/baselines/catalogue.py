@@ -1,4 +1,8 @@
-"""All baselines, in the order of tables."""
+"""All baselines, in the order of tables.
+
+Their options are the best of a few tried on recorded series with their labels, one setting for all collections: a
+baseline may be set with hindsight, a model that is to beat it may not. docs/detection.md says what was tried.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class PrincipalComponents:
     nothing is: it needs two.
     """
 
-    share: float = 0.9
+    share: float = 0.5
 
     name: ClassVar[str] = "PCA"
     fewest_channels: ClassVar[int] = 2

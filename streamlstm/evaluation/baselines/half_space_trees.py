@@ -36,7 +36,7 @@ _WINDOWS_AT_A_TIME = 16
 class HalfSpaceTrees:
     """An ensemble of half-space trees; units: window in rows."""
 
-    trees: int = 10
+    trees: int = 25
     height: int = 8
     window: int = 250
     seed: int = 1

@@ -53,11 +53,11 @@ class TrainingZ:
 class EwmaZ:
     """The distance from an exponentially weighted mean, over the deviation that is weighted alike; then both learn.
 
-    m(t) = m + weight d,  v(t) = (1 - weight) (v + weight d^2),  d = x(t) - m; from m = 0 and v = 1 on. A weight of 0.02
-    remembers about 50 rows.
+    m(t) = m + weight d,  v(t) = (1 - weight) (v + weight d^2),  d = x(t) - m; from m = 0 and v = 1 on. A weight of
+    0.001 remembers about 1,000 rows.
     """
 
-    weight: float = 0.02
+    weight: float = 0.001
 
     name: ClassVar[str] = "EWMA z"
     fewest_channels: ClassVar[int] = 1
@@ -78,7 +78,7 @@ class EwmaZ:
 class MovingGaussian:
     """The distance from the mean of the rows before, over their deviation."""
 
-    window: int = 256
+    window: int = 2048
 
     name: ClassVar[str] = "moving Gaussian"
     fewest_channels: ClassVar[int] = 1

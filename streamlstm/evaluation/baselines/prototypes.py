@@ -29,7 +29,7 @@ class NearestPrototype:
     channels together.
     """
 
-    centres: int = 64
+    centres: int = 128
 
     name: ClassVar[str] = "nearest prototype"
     fewest_channels: ClassVar[int] = 1
