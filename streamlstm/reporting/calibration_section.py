@@ -110,6 +110,7 @@ def _alarms(report: TrainingReport, measured: Measurements) -> Markup:
                 number(part.allowed, 2),
                 f"{part.alerts:,}",
                 number(part.alerts / days, 2) if days > 0 else number(math.nan),
+                f"{part.held_back:,}",
             ]
         )
     levels: list[list[Child]] = [
@@ -129,7 +130,7 @@ def _alarms(report: TrainingReport, measured: Measurements) -> Markup:
         "div",
         None,
         element("h3", None, "Alerts in the same rows"),
-        table(["part", "scored", "budget", "allowed", "alerts", "alerts a day"], rows),
+        table(["part", "scored", "budget", "allowed", "alerts", "alerts a day", "held back"], rows),
         element("p", {"class": "note"}, age + clock),
         element("h3", None, "Rows at or below a p-value"),
         table(["claimed", "validation", "calibration"], levels),

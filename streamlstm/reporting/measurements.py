@@ -65,11 +65,13 @@ class PartScores:
     """Scores of one part, all streams together.
 
     Shapes: p_values float64 [N], rows that have a score. `alerts` opened, where the alarm level allowed so many in the
-    mean; alarm_p is that level, as a p-value, in the mean over rows; NaN where no row has a score.
+    mean; `held_back` did not, because a stream's budget was spent. alarm_p is the level, as a p-value, in the mean over
+    rows; NaN where no row has a score.
     """
 
     p_values: NDArray[np.float64]
     alerts: int
+    held_back: int
     allowed: float
     alarm_p: float
 
@@ -197,12 +199,13 @@ class _Part:
     def __init__(self, bundle: ModelBundle | WindowBundle) -> None:
         self._cluster_rows = bundle.calibration.cluster_rows
         self._p_values: list[NDArray[np.float64]] = []
-        self._alerts = 0
+        self._alerts = self._held_back = 0
         self._alarm_p = 0.0
 
     def add(self, chunk: ScoredChunk) -> None:
         scored = chunk.scores
         self._alerts += len(chunk.opened)
+        self._held_back += chunk.held_back
         has_score = np.isfinite(scored.score)
         self._p_values.append(scored.p_value[has_score])
         # The score is ln p / ln p_alarm, so the scores say at which p each row would have been an alarm.
@@ -216,6 +219,7 @@ class _Part:
         return PartScores(
             p_values=p_values,
             alerts=self._alerts,
+            held_back=self._held_back,
             allowed=self._alarm_p / self._cluster_rows,
             alarm_p=self._alarm_p / len(p_values) if len(p_values) else math.nan,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -112,6 +113,19 @@ def test_what_the_alarm_level_allows_is_the_budget_once_a_stream_is_old() -> Non
     part = measure(report).calibration
     # 6,000 calibration rows and 24,000 of age: five times that bears a budget of 0.2 a day of 1,440 rows.
     assert part.allowed == pytest.approx(0.2 * len(part.p_values) / 1440, rel=1e-6)
+
+
+def test_alerts_are_bounded_by_the_budget_and_what_it_holds_back_is_shown() -> None:
+    values = waves(1, 9_000, 1)
+    for start in range(5450, 7150, 150):  # faults in the validation part, one after the other
+        values[start : start + 10] += 40.0
+    report = make_report({"a": values}, ("one",))
+    part = measure(report).validation
+    first, second = report.cuts["a"]
+    assert 2 <= part.alerts <= 6 + 0.2 * (second - first) / 1440
+    assert part.held_back >= 3
+    (row,) = re.findall(r"<tr><td[^>]*>validation</td>.*?</tr>", render_report(report))
+    assert [re.sub("<.*?>", "", cell) for cell in row.split("</td>")][-2] == str(part.held_back)
 
 
 def test_the_worst_windows_hold_the_faults(report: TrainingReport) -> None:

@@ -101,6 +101,15 @@ def test_a_huge_peak_does_not_silence_a_later_anomaly() -> None:
     assert changes[0][1].alert_id != changes[2][1].alert_id
 
 
+@pytest.mark.parametrize(("later", "least"), [(1, 12.0), (16, 6.7), (29, 2.1), (32, 1.0)])
+def test_a_peak_does_not_silence_a_later_fault_for_long(later: int, least: float) -> None:
+    """At one sample a minute the refractory time is 32 samples: 12.35 is asked for right after a peak of 9.5."""
+    policy = AlertPolicy(open_after=Delay(), resolve_after=Delay())
+    for score, opens in ((least, True), (least - 0.1, False)):
+        found, _ = records(steady(9.5, *[0.1] * later, score, step_ms=60_000), policy)
+        assert [alert["revision"] for _, alert in found] == [1, 2] + [1] * opens
+
+
 def test_a_gap_resolves_what_cannot_be_followed() -> None:
     changes = feed(tracker(), [1.5, 1.5, float("nan"), 1.5], gap_at=2)
     assert [(row, alert.state) for row, alert in changes] == [(1, "open"), (2, "resolved")]
