@@ -7,10 +7,13 @@ import msgspec
 from streamlstm.scoring.alerts import Alert, ChannelPart, Peak
 from streamlstm.types import Position
 
-__all__ = ["RISE_STEP", "RISING", "Life"]
+__all__ = ["RISE_STEP", "RISING", "RISING_P", "Life"]
 
 RISING = 0.5
-"""Half of the threshold: one sample in some hundreds to a thousand is there, so that few streams need memory."""
+"""A score rises from half of the threshold on, ..."""
+RISING_P = 0.005
+"""... where that is rarer than one sample in 200: the threshold of a young stream is low, and half of it is nothing. So
+few streams need memory."""
 RISE_STEP = 64
 """Samples. A rise is dated back by fewer than two of these: the longest mean behind a score spans 128."""
 

@@ -8,7 +8,7 @@
 * What a stream may open is bounded, whatever its scores are (`budget`). A run that is held back may open later: when
   its score rises, or when enough is paid for.
 * An alert starts where the score began to rise: at the first sample of an unbroken run at or above half of the
-  threshold, at most two times 64 samples before the threshold was passed.
+  threshold, and rarer than one in 200, at most two times 64 samples before the threshold was passed.
 * In the refractory time after an alert a new one opens only if it is worse: 1.3 times the last peak at first, falling
   evenly to the threshold. A fault that flickers is one alert, and what comes later is not silenced for long. The
   remembered peak is capped, so one huge spike does not silence what comes right after it either.
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.model.bundles.base import BundleBase
-from streamlstm.scoring.alert_life import RISING, Life
+from streamlstm.scoring.alert_life import RISING, RISING_P, Life
 from streamlstm.scoring.alert_summary import summary_of
 from streamlstm.scoring.alerts import Alert, AlertPolicy, ChannelPart, Peak, Severity, is_at_least, severity_of
 from streamlstm.scoring.budget import OpeningBudget
@@ -112,7 +112,8 @@ class AlertTracker:
         carries the one that opened it.
         Shapes: N rows; values [N, C] in the channels' own units.
         """
-        rising = scores.score >= RISING  # NaN is not
+        score = scores.score  # NaN is neither above nor rising
+        rising = (score >= 1.0) | ((score >= RISING) & (scores.p_value <= RISING_P))
         if rising.any() or self._lives:
             yield from self._advance_rows(stream_ids, event_time_ms, values, scores, positions, rising, model)
         self._forget_paid(stream_ids, event_time_ms)
@@ -137,7 +138,17 @@ class AlertTracker:
                     continue
                 life = self._lives[stream_id] = Life()
             ts = int(event_time_ms[row])
-            alert = self._advance(life, stream_id, row, ts, values, scores, positions[row], model or self._model)
+            alert = self._advance(
+                life,
+                stream_id,
+                row,
+                ts,
+                values,
+                scores,
+                positions[row],
+                model or self._model,
+                is_rising=bool(rising[row]),
+            )
             if alert is not None:
                 yield row, alert
             if self._is_idle(life, ts):
@@ -153,6 +164,8 @@ class AlertTracker:
         scores: Scores,
         position: Position,
         model: str,
+        *,
+        is_rising: bool,
     ) -> Alert | None:
         score = float(scores.score[row])
         if scores.status[row] == Status.GAP:  # the stream starts again; what was open cannot be followed
@@ -162,7 +175,7 @@ class AlertTracker:
             return None
         is_above = score >= 1.0
         if life.alert is None:
-            life.follow_run(ts, position, is_rising=score >= RISING, is_above=is_above)
+            life.follow_run(ts, position, is_rising=is_rising, is_above=is_above)
         if not is_above and life.below == 0:
             life.below_since = ts
         life.above = life.above + 1 if is_above else 0

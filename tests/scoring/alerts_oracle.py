@@ -24,6 +24,7 @@ class Sample:
     expected: tuple[float, ...]
     contribution: tuple[float, ...]
     place: tuple[str, int, int]
+    p_value: float
 
 
 Wait = tuple[int, int]
@@ -62,7 +63,7 @@ def revisions_of(
 ) -> list[tuple[int, dict[str, Any]]]:
     """Return (sample, record) of every revision of one stream's alerts."""
     found: list[tuple[int, dict[str, Any]]] = []
-    rise: list[int] = []  # samples in a row from half of the threshold on, none of them in a run that ended
+    rise: list[int] = []  # samples in a row that are rising, none of them in a run that ended
     run: list[int] = []  # those of the rise that are at or above the threshold, all in a row and the last ones
     alert: dict[str, Any] | None = None
     inside: list[int] = []  # samples of the alert
@@ -77,7 +78,7 @@ def revisions_of(
         if sample.status == "late" or (math.isnan(sample.score) and sample.status != "gap"):
             continue
         if alert is None:
-            if sample.status == "gap" or sample.score < 0.5:
+            if sample.status == "gap" or sample.score < 0.5 or (sample.score < 1 and sample.p_value > 0.005):
                 rise, run = [], []
             elif sample.score < 1:
                 rise, run = ([] if run else rise) + [n], []
@@ -195,5 +196,5 @@ def described(
         "samples": len(run),
         "channels": parts,
         "summary": f"{stream_id}: {name} {came} where {expected:.4g}{unit} was expected, "
-        f"since {since.replace('+00:00', 'Z')} (score {peak.score:.2f}, one sample in 2)",
+        f"since {since.replace('+00:00', 'Z')} (score {peak.score:.2f}, one sample in {round(1 / peak.p_value)})",
     }

@@ -34,7 +34,7 @@ def feed(
         status[gap_at] = Status.GAP
     columns = Scores(
         score=np.array(scores),
-        p_value=np.exp(-np.array(scores)),
+        p_value=np.exp(-10 * np.array(scores)),
         status=status,
         expected=np.tile(np.array([72, 97], np.float32), (count, 1)),
         contribution=np.tile(np.array([0.25, 0.75], np.float32), (count, 1)),
@@ -158,7 +158,7 @@ def records(
     alerts = AlertTracker(policy, **made)
     columns = Scores(
         score=np.array([s.score for s in samples]),
-        p_value=np.array([0.5 for _ in samples]),
+        p_value=np.array([s.p_value for s in samples]),
         status=np.array([Status[s.status.upper()] for s in samples], np.uint8),
         expected=np.array([s.expected for s in samples], np.float32).reshape(-1, 6),
         contribution=np.array([s.contribution for s in samples], np.float32).reshape(-1, 6),
@@ -187,6 +187,7 @@ UNITS = ("1/min", "%", "", "C", "mmHg", "mmHg")
 def samples_of(rows: list[Row]) -> list[Sample]:
     """Give every row values, shares and an offset of its own; every seventh value is missing."""
     samples, time_ms = [], 50_000
+    common = np.random.default_rng(len(rows)).random(len(rows)) < 0.1
     for n, (_, step_ms, score, status) in enumerate(rows):
         time_ms += step_ms
         rng = np.random.default_rng(n)
@@ -195,7 +196,10 @@ def samples_of(rows: list[Row]) -> list[Sample]:
         shares = np.float32(rng.dirichlet(np.ones(6)))
         expected = [float(np.float32(v)) for v in rng.normal(80, 9, 6)]
         place = ("telemetry", n % 3, 100 + n)
-        samples.append(Sample(time_ms, score, status, tuple(values), tuple(expected), tuple(map(float, shares)), place))
+        p_value = 0.01 if common[n] and len(rows) % 3 else 0.005
+        samples.append(
+            Sample(time_ms, score, status, tuple(values), tuple(expected), tuple(map(float, shares)), place, p_value)
+        )
     return samples
 
 
@@ -386,7 +390,7 @@ def test_the_summary_says_what_where_since_when_and_how_rare() -> None:
     alerts = AlertTracker(AT_ONCE, model="vitals@7", channels=CHANNELS, units=("1/min", "%"))
     ((_, alert),) = feed(alerts, [1.5])
     assert alert.summary == (
-        "bed7: spo2 90 % where 97 % was expected, since 1970-01-01T00:00:00Z (score 1.50, one sample in 4)"
+        "bed7: spo2 90 % where 97 % was expected, since 1970-01-01T00:00:00Z (score 1.50, one sample in 3,300,000)"
     )
 
 
