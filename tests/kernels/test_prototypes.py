@@ -185,6 +185,17 @@ def test_prototypes_that_do_not_fit_are_refused(centres: np.ndarray, floors: np.
         PackedPrototypes(centres, floors)
 
 
+@pytest.mark.parametrize("isa", isas())
+@pytest.mark.parametrize("far", [1e15, 3e38])
+def test_prototypes_at_the_end_of_the_numbers_are_held_against(isa: str, far: float) -> None:
+    """Their squares are beyond every bound: nothing but a prototype may be taken for the nearest."""
+    packed = PackedPrototypes(np.full((2, 3, L, C), far, np.float32), np.ones(C, np.float32), isa=isa)
+    slots = np.zeros(9, np.int64)
+    found = measure(packed, slots, normal(1, 9, C), np.arange(9), np.zeros((1, L, C), np.float32))
+    assert (found["statistics"][L:, 0] > 1e29).all()
+    assert (found["expected"][L:] >= far * 0.99).all(), "from a prototype, not from what lies behind them"
+
+
 def test_prototypes_are_packed_for_a_level() -> None:
     assert some_prototypes()[2].isa == isas()[0]
     assert [some_prototypes(isa=isa)[2].isa for isa in isas()] == isas()

@@ -110,8 +110,9 @@ static void multiply(const prototype_set *set, const panel_memory *m, int part, 
     }
 }
 
-/* The first of the least of n values, n a multiple of W; 0 where one is NaN. */
-static ptrdiff_t least(const float *values, ptrdiff_t n)
+/* The first of the least of n values, n a multiple of W; 0 where that is none of the first `count`, as where products
+ * overflow. */
+static ptrdiff_t least(const float *values, ptrdiff_t n, ptrdiff_t count)
 {
     typedef int32_t indices __attribute__((vector_size(sizeof(vec))));
     static const int32_t count_up[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -140,7 +141,7 @@ static ptrdiff_t least(const float *values, ptrdiff_t n)
 #pragma GCC unroll 8
         for (int j = 0; j < half; j++)
             at[j] = at[j] < at[half + j] ? at[j] : at[half + j];
-    return at[0] < n ? at[0] : 0;
+    return at[0] < count ? at[0] : 0;
 }
 
 /* Put a sample into its stream's ring; centre its window, which is the panel's row. */
@@ -172,7 +173,7 @@ ALWAYS void measure(const prototype_set *set, const prototype_batch *b, const pa
                     ptrdiff_t row, ptrdiff_t channels)
 {
     const ptrdiff_t width = m->window.width;
-    const float *nearest = set->plain[part] + least(m->products + row * set->padded, set->padded) * width;
+    const float *nearest = set->plain[part] + least(m->products + row * set->padded, set->padded, set->count) * width;
     float *contribution = b->contribution + n * channels, *squares = m->squares, total = 0.0f;
     sum_differences(&m->window, m->windows + row * width, nearest, channels, squares);
     for (ptrdiff_t c = 0; c < channels; c++)
