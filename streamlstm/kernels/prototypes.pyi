@@ -7,7 +7,7 @@ class PackedPrototypes:
     """Packed copies of prototypes, of centred windows and of normalised ones; immutable.
 
     Shapes: centres float32 [2, K, L, C], oldest sample first; floors float32 [C], above 0.
-    Raises: ShapeError when they do not fit each other or are not finite; UsageError for an unknown isa.
+    Raises: ShapeError when they do not fit each other, or are not finite or beyond 1e6; UsageError for an unknown isa.
     """
 
     count: int

@@ -26,7 +26,8 @@ cnp.import_array()
 cdef enum:
     LINE = 64  # bytes of a line of the cache
 
-cdef float NEVER_NEAREST = 1e30  # half a square that no window comes below: |v.p| of clipped values is far less
+cdef float FARTHEST = 1e6        # value of a prototype at most: samples are clipped at a hundredth of it
+cdef float NEVER_NEAREST = 1e30  # half a square beyond all of prototypes, and beyond their products with windows
 
 
 cdef class PackedPrototypes:
@@ -35,7 +36,7 @@ cdef class PackedPrototypes:
     Shapes: centres float32 [2, K, L, C], oldest sample first; floors float32 [C], above 0: what deviations are at
     least, about.
     Attributes: count K; taps L; channels C; isa, what they are packed for.
-    Raises: ShapeError when they do not fit each other or are not finite; UsageError for an unknown isa.
+    Raises: ShapeError when they do not fit each other, or are not finite or beyond 1e6; UsageError for an unknown isa.
     """
 
     cdef readonly Py_ssize_t count, taps, channels
@@ -50,8 +51,8 @@ cdef class PackedPrototypes:
         if min(self.count, self.taps, self.channels) < 1:
             raise ShapeError(f"centres: expected at least one, of one tap and channel, got {list(centres.shape)}")
         check_array("floors", floors, np.float32, (self.channels,))
-        if not (np.isfinite(centres).all() and np.isfinite(floors).all() and (floors > 0).all()):
-            raise ShapeError("expected finite centres, and finite floors above 0")
+        if not ((np.abs(centres) <= FARTHEST).all() and np.isfinite(floors).all() and (floors > 0).all()):
+            raise ShapeError(f"expected centres within {FARTHEST:g}, and finite floors above 0")
         self.isa = chosen_isa() if isa is None else isa
         self.path = find_isa(self.isa).prototypes
         self._arrays = []

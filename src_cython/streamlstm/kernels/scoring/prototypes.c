@@ -110,8 +110,7 @@ static void multiply(const prototype_set *set, const panel_memory *m, int part, 
     }
 }
 
-/* The first of the least of n values, n a multiple of W; 0 where that is none of the first `count`, as where products
- * overflow. */
+/* The first of the least of n values, n a multiple of W; 0 where that is none of the first `count`, as with a NaN. */
 static ptrdiff_t least(const float *values, ptrdiff_t n, ptrdiff_t count)
 {
     typedef int32_t indices __attribute__((vector_size(sizeof(vec))));
