@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PY ?= $(PYTHON)
 KAFKA_PORT ?= 9092
+SHARED ?= ../shared/data
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
@@ -10,7 +11,7 @@ PYTEST := env -u PYTHONPATH STREAMLSTM_TEST_INSTALLED=1 $(BIN)/pytest -n 3 --dis
 SOURCES := setup.py pyproject.toml LICENSE README.md \
 	$(shell find streamlstm src_cython -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
 
-.PHONY: help demo test test-all mutants sanitize lint schema bench bench-full kafka inplace clean
+.PHONY: help demo test test-all mutants sanitize lint schema bench bench-full evaluate labelled-series kafka inplace clean
 .DELETE_ON_ERROR:
 
 help: ## what can be made
@@ -61,6 +62,14 @@ bench-full: .venv/.bench ## every cell, some minutes, and the page build/benchma
 	$(BIN)/streamlstm bench threads --json build/bench-threads.json
 	$(BIN)/streamlstm bench train --json build/bench-train.json
 	$(BIN)/streamlstm bench report build/bench-kernel.json build/bench-threads.json build/bench-train.json --out build/benchmarks.md
+
+evaluate: labelled-series .venv/.installed ## find the anomalies of the labelled series in SHARED, half an hour, and the page build/evaluation
+	@mkdir -p build
+	$(BIN)/streamlstm evaluate $(SHARED) --out build/evaluation $(EVALUATE_ARGS)
+
+labelled-series:
+	@test -d "$(SHARED)" || { echo "there are no labelled series at $(SHARED): name their folder, make evaluate SHARED=DIR;" \
+		"docs/detection.md says what it holds, and how your own recordings are evaluated" >&2; exit 1; }
 
 kafka: ## start a real broker on 127.0.0.1:9092 (KAFKA_PORT), with data in .kafka/
 	deploy/kafka/broker start .kafka $(KAFKA_PORT)

@@ -27,7 +27,8 @@ class ScoredSeries:
     """What came of the rows that are judged; rows count from the end of the warm-up.
 
     Shapes: score, p_value float64 [T], NaN = none; under_alert bool [T], the row that opens an alert included;
-    opened int64 [K], the rows at which alerts opened; expected float32 [T, C] in the channels' own units, and
+    opened int64 [K], the rows at which alerts opened, and closed [K], the first row after each at which none was open,
+    T where there is none; expected float32 [T, C] in the channels' own units, and
     contribution float32 [T, C].
     """
 
@@ -35,6 +36,7 @@ class ScoredSeries:
     p_value: NDArray[np.float64]
     under_alert: NDArray[np.bool_]
     opened: NDArray[np.int64]
+    closed: NDArray[np.int64]
     expected: NDArray[np.float32]
     contribution: NDArray[np.float32]
 
@@ -66,11 +68,14 @@ def score_series(
             on_rows(chunk.end)
     under_alert[since:] |= bool(ids)
     judged = slice(one.train_len, None)
+    kept = np.array([row for row in opened if row >= one.train_len], np.int64) - one.train_len
+    is_free = np.flatnonzero(np.append(~under_alert[judged], True))
     return ScoredSeries(
         score=np.concatenate([scores.score for scores in chunks])[judged],
         p_value=np.concatenate([scores.p_value for scores in chunks])[judged],
         under_alert=under_alert[judged],
-        opened=np.array([row - one.train_len for row in opened if row >= one.train_len], np.int64),
+        opened=kept,
+        closed=is_free[np.searchsorted(is_free, kept)],
         expected=np.concatenate([scores.expected for scores in chunks])[judged],
         contribution=np.concatenate([scores.contribution for scores in chunks])[judged],
     )

@@ -16,6 +16,7 @@ from evaluation.labelled_data import NAB, NAB_FILE, ROWS, WARM_UP, write_series,
 from tiny_models import TINY_CHANNELS, tiny_series
 from waiting import PATIENCE_S, wait_until
 
+from streamlstm.evaluation.baselines.catalogue import BASELINES
 from streamlstm.model.bundles.causal import ModelBundle
 
 
@@ -46,15 +47,21 @@ def measured(path: Path) -> dict[str, float]:
 def test_over_the_layout_of_the_benchmark(verbs: Verbs, tmp_path: Path) -> None:
     write_sets(tmp_path / "data")
     said = verbs.good("evaluate", "data", "--jobs", 1, "--out", "found", "--json", "copy.json")
-    assert "pumps: 2 series, 800 rows judged, 3 events\n" in said
-    assert "smap: 1 series, 400 rows judged, 1 event\n" in said
+    assert "pumps: 2 series, 800 rows judged, 3 events; a budget of 0.2 false alarms a stream-day\n" in said
+    assert "smap: 1 series, 400 rows judged, 1 event; a budget of 0.2 false alarms a stream-day\n" in said
     assert "smap: 2 channels besides are inputs, which no model sees" in said
     found = json.loads((tmp_path / "found" / "results.json").read_text())
     assert found == json.loads((tmp_path / "copy.json").read_text())
     assert found["is_complete"] and found["schema"] == "streamlstm.evaluation/1" and found["machine"]["cores"] > 0
-    assert [(one["set"], one["series"]) for one in found["series"]] == [("pumps", "a"), ("pumps", "b"), ("smap", "c")]
-    assert all(one["prefix_equal"] == 1 for one in found["series"])
-    assert measured(tmp_path / "copy.json")["pumps/streamlstm/vus_pr"] > 0.5
+    ours = [one for one in found["series"] if one["method"] == "streamlstm"]
+    assert [(one["set"], one["series"]) for one in ours] == [("pumps", "a"), ("pumps", "b"), ("smap", "c")]
+    assert all(one["prefix_equal"] == 1 for one in ours)
+    methods = {name: {one["method"] for one in found["series"] if one["set"] == name} for name in ("pumps", "smap")}
+    assert methods["pumps"] == {"streamlstm", *(baseline.name for baseline in BASELINES)}
+    assert methods["pumps"] - methods["smap"] == {"PCA"}  # of one channel there is none
+    figures = measured(tmp_path / "copy.json")
+    assert figures["pumps/streamlstm/vus_pr"] > 0.5 and figures["pumps/streamlstm/found"] == 3
+    assert "How well anomalies are found" in (tmp_path / "found" / "index.html").read_text()
     rows = table(tmp_path / "found" / "scores" / "pumps" / "b.csv")
     assert list(rows[0]) == ["row", "score", "settled", "alert"]
     assert [int(row["row"]) for row in rows] == list(range(WARM_UP, ROWS))
@@ -105,7 +112,7 @@ def test_over_recordings_with_labels_and_against_a_bundle(
         )
     )
     assert "1 of 2 labels begin in a warm-up" in said
-    assert "recordings: 2 series, 1,200 rows judged, 1 event\n" in said
+    assert "recordings: 2 series, 1,200 rows judged, 1 event; a budget of 0.2 false alarms a stream-day\n" in said
     numbers = measured(tmp_path / "found" / "results.json")
     assert numbers["recordings/tiny@1/vus_pr"] > 0.5
     assert numbers["recordings/streamlstm/vus_pr"] > 0.5
@@ -117,7 +124,7 @@ def test_without_labels_everything_found_is_a_false_alarm(verbs: Verbs, tmp_path
     write_recording(tmp_path / "ward.csv", streams=1)
     said = verbs.good("evaluate", "ward.csv", "--jobs", 1)
     assert "no --labels: nothing is taken to be wrong in these recordings" in said
-    assert "recordings: 1 series, 600 rows judged, 0 events\n" in said
+    assert "recordings: 1 series, 600 rows judged, 0 events; a budget of 0.2 false alarms a stream-day\n" in said
 
 
 def test_quick_takes_a_few_of_each_set_and_says_so(verbs: Verbs, tmp_path: Path) -> None:
@@ -190,6 +197,7 @@ def test_interrupted_it_leaves_what_is_done(tmp_path: Path, jobs: int) -> None:
     found: dict[str, Any] = json.loads((tmp_path / "found" / "results.json").read_text())
     assert not found["is_complete"]
     assert 2 <= len({one["series"] for one in found["series"]}) < 80
+    assert "interrupted after " in (tmp_path / "found" / "index.html").read_text()
 
 
 def test_channels_of_a_bundle_that_a_set_lacks(verbs: Verbs, tmp_path: Path, tiny_bundle: ModelBundle) -> None:

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tiny_models import TINY_CHANNELS, tiny_series
+
+from streamlstm.evaluation.labelled.series import LabelledSeries
+from streamlstm.evaluation.scored import ScoredSeries
+from streamlstm.recordings.series import make_series
 
 NAB = Path(__file__).parents[1] / "data" / "nab"
 """One real file in NAB's own layout."""
@@ -34,3 +39,38 @@ def write_sets(folder: Path) -> None:
     commands[700:730, 0] += 15
     names = ("telemetry", "command1", "command2")
     write_series(folder / "smap" / "c.npz", 3, values=commands, channels=names, period_s=0.0)
+
+
+def labelled(
+    judged_labels: NDArray[np.bool_], *, set_name: str = "pumps", warm_up: int = 20, period_s: float = 1.0
+) -> LabelledSeries:
+    """A series of two channels in which each row differs, with these labels after its warm-up."""
+    rows = warm_up + len(judged_labels)
+    series = make_series(
+        "a.npz",
+        "a",
+        values=np.stack([np.arange(rows), -np.arange(rows)], axis=1),
+        event_time_ms=1000 * np.arange(rows),
+        channels=TINY_CHANNELS,
+        rows=np.arange(rows),
+        period_s=period_s,
+        units=("l/min", "bar"),
+    )
+    return LabelledSeries(set_name, series, np.concatenate([np.zeros(warm_up, np.bool_), judged_labels]), warm_up)
+
+
+def scored(score: NDArray[np.float64], *alerts: tuple[int, int]) -> ScoredSeries:
+    """Scores with alerts (row of the opening, first row after it), of which the second channel is to blame."""
+    under_alert = np.zeros(len(score), np.bool_)
+    for opened, closed in alerts:
+        under_alert[opened:closed] = True
+    rows = np.arange(len(score), dtype=np.float32)
+    return ScoredSeries(
+        score=score,
+        p_value=np.exp(-score),
+        under_alert=under_alert,
+        opened=np.array([opened for opened, _ in alerts], np.int64),
+        closed=np.array([closed for _, closed in alerts], np.int64),
+        expected=np.stack([rows, 2 * rows], axis=1),
+        contribution=np.tile(np.array([0.25, 0.75], np.float32), (len(score), 1)),
+    )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import msgspec
 
@@ -29,11 +32,16 @@ from streamlstm.jobs.evaluation.options import (
     quick_cases,
     series_cases,
 )
+from streamlstm.jobs.evaluation.outcome import Evaluation
+from streamlstm.jobs.evaluation.summary import summarise
+from streamlstm.jobs.evaluation.tables import set_table
 from streamlstm.kernels import isa
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.labels import labelled_spans
 from streamlstm.recordings.reading import read_series
 from streamlstm.recordings.time_unit import TimeUnit
+from streamlstm.reporting.evaluation.page import write_evaluation_page
+from streamlstm.reporting.evaluation.report import EvaluationReport, SetTable
 
 __all__ = ["Request", "evaluate_data"]
 
@@ -79,18 +87,14 @@ def evaluate_data(request: Request) -> None:
         )
     began = time.monotonic()
     with ProgressBar("evaluate") as bar:
-        job = EvaluationJob(options, _View(bar))
+        view = _View(bar)
+        job = EvaluationJob(options, view)
         try:
-            job.run()
+            with view.interruptible():
+                job.run()
         finally:
-            found = results(job.evaluation, about | {"seconds": round(time.monotonic() - began, 1)})
-            for path in (request.out and request.out / "results.json", request.json_file):
-                if path:
-                    write_results(path, found)
-    for line in table_lines(job.evaluation):
-        print_result(line)
-    if request.out is not None:
-        print_note(f"scores and results.json are in {request.out}")
+            about |= {"seconds": round(time.monotonic() - began, 1)}
+            _leave(request, job.evaluation, results(job.evaluation, about))
     if failures := job.evaluation.failures:
         raise StreamLstmError(
             f"{len(failures)} of {job.evaluation.of} could not be evaluated; the first: "
@@ -98,15 +102,63 @@ def evaluate_data(request: Request) -> None:
         )
 
 
+def _leave(request: Request, evaluation: Evaluation, found: Mapping[str, Any]) -> None:
+    """Write and print what is done."""
+    tables = [set_table(one) for one in summarise(evaluation)]
+    for path in (request.out and request.out / "results.json", request.json_file):
+        if path:
+            write_results(path, found)
+    if request.out is not None:
+        write_evaluation_page(request.out / "index.html", _page(found, tables, evaluation))
+    for line in table_lines(tables):
+        print_result(line)
+    if request.out is not None:
+        print_note(f"scores, results.json and the page index.html are in {request.out}")
+
+
+def _page(found: Mapping[str, Any], tables: Sequence[SetTable], evaluation: Evaluation) -> EvaluationReport:
+    done = "" if evaluation.is_complete else f", interrupted after {len(evaluation.outcomes):,} of {evaluation.of:,}"
+    seeds = "1 seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
+    labels = f" with labels of {found['labels']}" if found["labels"] else ""
+    quick = f", quick: the {QUICK_SERIES} smallest series of each set" if found["is_quick"] else ""
+    facts = (
+        f"{', '.join(found['data'])}{labels}: {seeds}{quick}{done}.",
+        f"{found['started_at']}, {found['seconds']:,.0f} s on {found['machine']['cpu']}, {found['jobs']} processes; "
+        f"{', '.join(f'{name} {version}' for name, version in found['versions'].items())}.",
+        "Alerts are those of the default budget, without a threshold chosen on labels; pictures are of the first seed.",
+    )
+    return EvaluationReport(", ".join(found["data"]), facts, tuple(tables), tuple(evaluation.excerpts))
+
+
 class _View:
-    """The evaluation at the terminal."""
+    """The evaluation at the terminal, where Ctrl-C ends it.
+
+    KeyboardInterrupt may come up while a library that is called looks for what need not be there, and drops whatever
+    error that gives; with it the interrupt would be lost. It is raised again when progress is told next.
+    """
 
     def __init__(self, bar: ProgressBar) -> None:
         self._bar = bar
         self._began = time.monotonic()
+        self._is_interrupted = False
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Take interrupts."""
+        before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _interrupt(self, _signal: int, _frame: object) -> Never:
+        self._is_interrupted = True
+        raise KeyboardInterrupt
 
     def progress(self, done: int, of: int, *, share: float, detail: str) -> None:
         """Show the bar; the time left follows from the share of the work that is done."""
+        if self._is_interrupted:
+            raise KeyboardInterrupt
         spent = time.monotonic() - self._began
         self._bar.update(done, of, detail, seconds_left=spent / share - spent if share > 0 else None)
 

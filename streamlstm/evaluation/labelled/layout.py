@@ -19,16 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError, UsageError
-from streamlstm.evaluation.labelled.rules import rules_of
 from streamlstm.evaluation.labelled.series import LabelledSeries
+from streamlstm.evaluation.labelled.sets import traits_of
+from streamlstm.evaluation.measures.nab import probation_rows
 from streamlstm.recordings.reading import read_series
 from streamlstm.recordings.series import Series
 
 __all__ = ["SeriesFile", "find_series", "read_labelled"]
 
 _NAB_WINDOWS = Path("labels", "combined_windows.json")
-_NAB_SHARE, _NAB_MOST = 0.15, 750
-"""NAB's probation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def _read_npz(file: SeriesFile) -> LabelledSeries:
 
 def _without_inputs(one: LabelledSeries) -> LabelledSeries:
     """Leave out the channels that are not scored: commands tell what was asked of a machine, not what it did."""
-    scored = rules_of(one.set_name).scored_channels
+    scored = traits_of(one.set_name).scored_channels
     series = one.series
     if scored is None or scored >= len(series.channels):
         return one
@@ -156,8 +155,7 @@ def _read_nab(file: SeriesFile, windows: Sequence[tuple[str, str]]) -> LabelledS
     labels = np.zeros(rows, np.bool_)
     for first, last in windows:
         labels[_row_at(series, first, file) : _row_at(series, last, file) + 1] = True
-    train_len = min(int(_NAB_SHARE * rows), _NAB_MOST)
-    return LabelledSeries("nab", replace(series, stream_id=file.name), labels, train_len)
+    return LabelledSeries("nab", replace(series, stream_id=file.name), labels, probation_rows(rows))
 
 
 def _row_at(series: Series, time: str, file: SeriesFile) -> int:

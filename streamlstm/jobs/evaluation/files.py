@@ -14,7 +14,8 @@ import numpy as np
 
 from streamlstm.errors import StreamLstmError
 from streamlstm.evaluation.scored import ScoredSeries
-from streamlstm.jobs.evaluation.outcome import OURS, Evaluation
+from streamlstm.jobs.evaluation.outcome import OURS, Alerts, Evaluation
+from streamlstm.jobs.evaluation.summary import summarise
 
 __all__ = ["SCHEMA", "results", "scores_file", "write_results", "write_scores"]
 
@@ -44,16 +45,16 @@ def write_scores(path: Path, scored: ScoredSeries, *, first_row: int) -> None:
 
 def results(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, Any]:
     """Return everything that was measured as plain data; `about` says what was evaluated, on what, with what."""
-    sets = evaluation.sets()
+    sets = summarise(evaluation)
     return {
         "schema": SCHEMA,
         **about,
         "is_complete": evaluation.is_complete,
         "measurements": [
-            {"name": f"{one.name}/{method}/{measure}", "value": _plain(mean.value), "spread": _plain(mean.spread)}
+            {"name": f"{one.name}/{method}/{figure}", "value": _plain(mean.value), "spread": _plain(mean.spread)}
             for one in sets
-            for method, means in one.means.items()
-            for measure, mean in means.items()
+            for method, figures in one.figures.items()
+            for figure, mean in figures.items()
         ],
         "sets": [{"set": one.name, "series": one.series, "rows": one.rows, "events": one.events} for one in sets],
         "series": [
@@ -65,10 +66,23 @@ def results(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, Any]:
                 "rows": one.rows,
                 "events": one.events,
                 **{measure: _plain(value) for measure, value in one.values.items()},
+                **({} if one.alerts is None else _alerts(one.alerts)),
             }
             for one in evaluation.methods
         ],
         "failures": [{"series": one.case, "seed": one.seed, "reason": one.failure} for one in evaluation.failures],
+    }
+
+
+def _alerts(alerts: Alerts) -> dict[str, Any]:
+    counts = alerts.counts
+    return {
+        "found": counts.found,
+        "openings": counts.openings,
+        "false_openings": counts.false_openings,
+        "rows_under_alert": counts.rows_under_alert,
+        "delays_rows": counts.delays.tolist(),
+        "days": alerts.days,
     }
 
 

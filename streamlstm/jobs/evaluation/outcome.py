@@ -1,22 +1,36 @@
-"""What came of an evaluation: numbers by series, method and seed, and their means by set."""
+"""What came of an evaluation, by series, method and seed."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
+from streamlstm.evaluation.excerpts import Excerpt
+from streamlstm.evaluation.measures.events import EventCounts
+from streamlstm.evaluation.series_measures import NabScores
 
-__all__ = ["OURS", "CaseOutcome", "Evaluation", "Mean", "MethodOutcome", "SetOutcome"]
+__all__ = ["OURS", "Alerts", "CaseOutcome", "Evaluation", "MethodOutcome"]
 
 OURS = "streamlstm"
 """The method that is evaluated; others stand beside it."""
 
 
 @dataclass(frozen=True, slots=True)
+class Alerts:
+    """What the alerts of a series came to. Units: days watched; period_s 0 where nobody knows it."""
+
+    counts: EventCounts
+    days: float
+    period_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class MethodOutcome:
-    """One series as one method scored it. Units: `values` as the measures have them, NaN where one does not apply."""
+    """One series as one method scored it: rows judged, measures by name, and what adds up over a set.
+
+    Units: `values` as the measures have them, NaN where one does not apply; `scored_s` seconds for `scored_rows`, which
+    are those of the warm-up too.
+    """
 
     set_name: str
     series: str
@@ -24,7 +38,11 @@ class MethodOutcome:
     seed: int
     rows: int
     events: int
+    scored_rows: int
+    scored_s: float
     values: Mapping[str, float]
+    alerts: Alerts | None = None
+    nab: NabScores | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +51,10 @@ class CaseOutcome:
 
     case: str
     seed: int
-    seconds: float
     methods: tuple[MethodOutcome, ...] = ()
-    failure: str | None = None
+    excerpts: tuple[Excerpt, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Mean:
-    """A measure's mean over series, then over seeds, with the standard deviation over seeds: NaN where there is one."""
-
-    value: float
-    spread: float
-
-
-@dataclass(frozen=True, slots=True)
-class SetOutcome:
-    """One set: how much was judged, and the means of each method's measures."""
-
-    name: str
-    series: int
-    rows: int
-    events: int
-    means: Mapping[str, Mapping[str, Mean]]
+    failure: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,40 +80,8 @@ class Evaluation:
         found = [method for outcome in self.outcomes for method in outcome.methods]
         return sorted(found, key=lambda one: (one.set_name, one.series, one.seed))
 
-    def sets(self) -> list[SetOutcome]:
-        """Return the means by set, in order of their names."""
-        by_set: dict[str, list[MethodOutcome]] = {}
-        for one in self.methods:
-            by_set.setdefault(one.set_name, []).append(one)
-        return [_of_set(name, found) for name, found in by_set.items()]
-
-
-def _of_set(name: str, found: Sequence[MethodOutcome]) -> SetOutcome:
-    series = {one.series: one for one in found}
-    by_method: dict[str, list[MethodOutcome]] = {}
-    for one in found:
-        by_method.setdefault(one.method, []).append(one)
-    return SetOutcome(
-        name,
-        len(series),
-        sum(one.rows for one in series.values()),
-        sum(one.events for one in series.values()),
-        {method: _means(of) for method, of in by_method.items()},
-    )
-
-
-def _means(found: Sequence[MethodOutcome]) -> dict[str, Mean]:
-    means = {}
-    for measure in dict.fromkeys(measure for one in found for measure in one.values):
-        by_seed = [
-            _mean([one.values[measure] for one in found if one.seed == seed and measure in one.values])
-            for seed in sorted({one.seed for one in found})
-        ]
-        known = [value for value in by_seed if not math.isnan(value)]
-        means[measure] = Mean(_mean(known), float(np.std(known, ddof=1)) if len(known) > 1 else math.nan)
-    return means
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    @property
+    def excerpts(self) -> list[Excerpt]:
+        """What is worth looking at, in order of set and series."""
+        found = [excerpt for outcome in self.outcomes for excerpt in outcome.excerpts]
+        return sorted(found, key=lambda one: (one.set_name, one.series, one.begin))

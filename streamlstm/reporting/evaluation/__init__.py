@@ -1,0 +1,1 @@
+"""The page of an evaluation: its tables, the worst misses and the worst false alarms."""
