@@ -38,6 +38,8 @@ def successors(tiny_bundle: ModelBundle) -> dict[str, ModelBundle]:
         "tuned": replace(tiny_model(data=1), version=2, training={"start": tiny_bundle.label}),
         "anew": tiny_model(weights=31, version=2),
         "wider": tiny_model(weights=32, hidden=40, data=7, version=2),
+        # Of the old model's descent, with a piece of state that the old one does not keep.
+        "with_prototypes": replace(tiny_model(prototypes=16), version=2, training={"start": tiny_bundle.label}),
     }
 
 
@@ -79,7 +81,7 @@ def alerts_of(outputs: list[Output]) -> list[dict[str, Any]]:
     return [json.loads(output.value or b"") for output in outputs if output.topic.endswith("alerts")]
 
 
-@pytest.mark.parametrize("kind", ["tuned", "anew", "wider"])
+@pytest.mark.parametrize("kind", ["tuned", "anew", "wider", "with_prototypes"])
 def test_no_sample_is_without_a_score_and_each_stream_goes_over_once(
     tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], telemetry: list[tuple[bytes, bytes]], kind: str
 ) -> None:
@@ -97,7 +99,7 @@ def test_no_sample_is_without_a_score_and_each_stream_goes_over_once(
         assert first == samples_before + (0 if kind == "tuned" else warm_up)
 
 
-@pytest.mark.parametrize("kind", ["anew", "wider"])
+@pytest.mark.parametrize("kind", ["anew", "wider", "with_prototypes"])
 def test_before_a_stream_goes_over_the_old_model_speaks_and_after_it_the_new_one(
     tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], telemetry: list[tuple[bytes, bytes]], kind: str
 ) -> None:
@@ -153,7 +155,7 @@ def test_states_go_on_under_equal_or_fine_tuned_weights_only(
 
 @settings(max_examples=12)
 @given(
-    st.sampled_from(["tuned", "anew", "wider"]),
+    st.sampled_from(["tuned", "anew", "wider", "with_prototypes"]),
     st.sets(st.integers(SWITCH + 1, 1200), max_size=8),
     st.booleans(),
 )
