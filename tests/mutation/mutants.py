@@ -225,8 +225,9 @@ def _forked(run: Any, *, is_quiet: bool) -> int:
 
 
 def name_of(path: Path, mutant: Mutant) -> str:
-    """Return what a mutant is called in equivalent.txt: its file, its place, and what is changed into what."""
-    return f"{path.relative_to(PACKAGE)}  {mutant.place}  {mutant.before}  ->  {mutant.after}"
+    """Return what a mutant is called in equivalent.txt: its file, its place, what is changed into what, and which."""
+    which = f"  ({mutant.number} of {mutant.of})" if mutant.of > 1 else ""
+    return f"{path.relative_to(PACKAGE)}  {mutant.place}  {mutant.before}  ->  {mutant.after}{which}"
 
 
 def equivalents() -> set[str]:
@@ -264,11 +265,15 @@ def _try_mutants(given: argparse.Namespace, rooms: list[str], only: list[Path]) 
     reach = measure(rooms, given.select)
     known, draw = equivalents(), random.Random(given.seed)
     files = only or [path for room in rooms for path in sorted((PACKAGE / room).rglob("*.py"))]
-    chosen = []
+    chosen, names = [], set[str]()
     for path in files:
         for mutant in mutants(path.read_text("utf-8")):
+            names.add(name_of(path, mutant))
             if draw.random() < given.of:
                 chosen.append((path, mutant))
+    tried = tuple(f"{path.relative_to(PACKAGE)}  " for path in files)
+    for name in sorted(name for name in known if name.startswith(tried) and name not in names):
+        print(f"{EQUIVALENT.name}: no mutant is called so any more: {name}", flush=True)
     left_out = len(chosen)
     chosen = [(path, mutant) for path, mutant in chosen if name_of(path, mutant) not in known]
     left_out -= len(chosen)

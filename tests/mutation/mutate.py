@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,11 +46,16 @@ class Mutant:
     """Whether it runs when the module is imported: a constant, a default, a field."""
     before: str
     after: str
+    number: int
+    """Which it is of those that are alike in their place, from 1."""
+    of: int
     tree: ast.Module
 
 
 def mutants(source: str) -> Iterator[Mutant]:
     """Yield every mutant of a module in the order of its lines."""
+    alike = Counter((place, _text(before), _text(after)) for before, place, after in _changes(source))
+    seen = Counter[tuple[str, str, str]]()
     original = ast.parse(source)
     sites = list(_sites(original))
     for number, (before, place, is_import_time) in enumerate(sites):
@@ -59,7 +65,24 @@ def mutants(source: str) -> Iterator[Mutant]:
             after = list(_variants(node))[variant]
             _replace(tree, node, after)
             ast.fix_missing_locations(tree)
-            yield Mutant(before.lineno, place or "module", is_import_time, _text(before), _text(after), tree)
+            change = place, _text(before), _text(after)
+            seen[change] += 1
+            yield Mutant(
+                before.lineno,
+                place or "module",
+                is_import_time,
+                *change[1:],
+                number=seen[change],
+                of=alike[change],
+                tree=tree,
+            )
+
+
+def _changes(source: str) -> Iterator[tuple[ast.expr | ast.stmt, str, ast.expr | ast.stmt]]:
+    """Yield what every mutant changes, its place, and into what."""
+    for before, place, _ in _sites(ast.parse(source)):
+        for after in _variants(before):
+            yield before, place, after
 
 
 def _sites(tree: ast.Module) -> Iterator[tuple[ast.expr | ast.stmt, str, bool]]:

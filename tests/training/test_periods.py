@@ -52,6 +52,12 @@ def test_a_day_under_noise_of_more_than_twice_its_size() -> None:
     assert detect_period(values) == pytest.approx(288, rel=0.06)
 
 
+def test_a_period_that_is_seen_only_in_means_too_wide_for_it_is_seen_twice_as_long() -> None:
+    """On the slope behind its top, where lags are first looked at, there is no period."""
+    values = np.sin(2 * np.pi * np.arange(2000) / 11.4) + 1.4 * noise(2000)
+    assert detect_period(values) == pytest.approx(2 * 11.4, abs=1)
+
+
 def test_trend_spike_gaps_and_a_constant_channel_do_not_hide_it() -> None:
     time = np.arange(1200)
     values = np.stack([0.01 * time + np.sin(2 * np.pi * time / 60), np.full(1200, 3.0), np.full(1200, np.nan)], axis=1)

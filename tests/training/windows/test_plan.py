@@ -54,6 +54,7 @@ def test_what_is_given_is_kept_and_said() -> None:
     plan = plan_of(500, hidden=5, cell="gru", layers=2, max_updates=7, seed=3)
     assert (plan.architecture.hidden, plan.architecture.cells) == (5, ("gru", "gru"))
     assert plan_of(500).architecture.cells == ("lstm",) and plan_of(500, layers=2).architecture.cells == ("lstm",) * 2
+    assert plan_of(500, cell="gru").architecture.cells == ("gru",)
     assert (plan.options.hidden, plan.options.max_updates, plan.options.seed) == (5, 7, 3)
     assert set(plan.settings) == {"arrangement", "window", "hidden", "cells", *WINDOW_OPTIONS}
     assert plan.identity == plan.settings
