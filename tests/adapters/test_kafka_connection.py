@@ -49,6 +49,16 @@ def test_settings_are_handed_over_in_the_clients_units_and_secrets_are_not_shown
     assert not re.search("secret|hidden", repr(settings))
 
 
+def test_clients_make_no_topics_of_their_own_and_what_they_write_is_acknowledged_by_all(monkeypatch):
+    """A mistyped topic must not come into being, on brokers that would make it (the tests' broker would not)."""
+    monkeypatch.setattr(connection, "_connect", lambda client, settings, **options: options)
+    settings = KafkaSettings("a:1")
+    consumer, producer = connection.connect_consumer(settings), connection.connect_producer(settings)
+    assert consumer["allow_auto_create_topics"] is producer["allow_auto_create_topics"] is False
+    assert (consumer["isolation_level"], consumer["enable_auto_commit"]) == ("read_committed", False)
+    assert (producer["acks"], producer["enable_idempotence"]) == ("all", True)
+
+
 @pytest.mark.parametrize(
     ("raised", "expected", "sentence"),
     [
