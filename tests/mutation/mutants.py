@@ -263,6 +263,9 @@ def main() -> None:
 
 def _try_mutants(given: argparse.Namespace, rooms: list[str], only: list[Path]) -> None:
     reach = measure(rooms, given.select)
+    for test, cost in reach.costs.items():
+        if cost.processor_s >= SLOWEST_S:
+            print(f"left out, with {cost.processor_s:.1f} s of the processor: {test}", file=sys.stderr, flush=True)
     known, draw = equivalents(), random.Random(given.seed)
     files = only or [path for room in rooms for path in sorted((PACKAGE / room).rglob("*.py"))]
     chosen, names = [], set[str]()
