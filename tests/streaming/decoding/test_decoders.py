@@ -14,7 +14,7 @@ from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.decoding.json_strict import explain_all
 from streamlstm.streaming.decoding.rejections import Reason, Rejection, dead_letter
 from streamlstm.streaming.decoding.samples import SampleColumns
-from streamlstm.types import Record
+from streamlstm.types import MISSING_TIME_MS, Record
 
 NOON_MS = 1_795_262_400_000
 """2026-11-21T12:00:00Z, computed apart: 20778 days * 86400 s + 12 h."""
@@ -160,6 +160,13 @@ def test_stream_id_and_time_beside_the_value() -> None:
 def test_rejected(value: object, reason: str, error: str) -> None:
     got_reason, got_error = rejected(value)
     assert (got_reason, got_error[: len(error)]) == (reason, error)
+
+
+def test_the_end_of_time_is_refused_where_no_record_says_what_is_ahead() -> None:
+    decoder, end_ms = JsonDecoder(ts_unit="ms"), 7_258_118_400_000  # 2200-01-01: 84,006 days
+    assert rows(sample(ts=end_ms - 1), decoder, timestamp_ms=MISSING_TIME_MS)[0][1] == end_ms - 1 - NOON_MS
+    reason, error = rejected(sample(ts=end_ms), decoder, timestamp_ms=MISSING_TIME_MS)
+    assert reason == "bad_timestamp" and "Expected a time in [1970, 2200)" in error
 
 
 def test_ahead_is_measured_from_the_record_and_only_where_it_has_a_time() -> None:
