@@ -115,6 +115,23 @@ def batch_at(series: PaddedSeries, lanes: list[tuple[int, int, int]]) -> Batch:
 LANES = [(0, 1, 1), (1, 0, 5), (1, 3, 11)]
 
 
+@pytest.mark.parametrize("trim", [0.1, 0.5, 0.9, 0.9997])  # of the last one row is left
+def test_of_many_rows_those_of_the_largest_losses_are_trimmed(trim: float) -> None:
+    """An untrained head of zeros: a row's loss is the square of its value and of the next, both of weight 1 / N."""
+    x = np.random.default_rng(12).normal(size=4000).astype(np.float32)
+    series = PaddedSeries([Segment(x[:, None], np.ones((4000, 1), bool))], reconstruct=1, forecast=1, bptt_steps=600)
+    parameters = {"head.weight": np.zeros((2, H), np.float32), "head.bias": np.zeros(2, np.float32)}
+    first, _ = series.spans[0]
+    rows = np.arange(600)[:, None] + [10, 700, 1900, 3100]
+    batch = Batch(first + rows, np.full(4, first), np.full(4, first + 4000), np.zeros(4, bool))
+    loss = HeadLoss(series, TrainerOptions(reconstruct=1, forecast=1, burn_in=0, trim=trim))
+    sums = loss.measure(np.zeros((600, 4, H), np.float32), parameters, batch)
+    squares = np.square(np.stack([x[rows.ravel()], x[rows.ravel() + 1]]), dtype=np.float64)
+    kept = np.argsort(squares.sum(axis=0))[: 2400 - int(trim * 2400)]
+    assert (sums.reconstructed, sums.forecasted) == (len(kept), len(kept))
+    assert [sums.reconstruction, sums.forecast] == pytest.approx(squares[:, kept].sum(axis=1), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
