@@ -129,6 +129,12 @@ def test_a_window_bundle_and_its_detector_show_what_they_are(window_bundle: Wind
     )
 
 
+def test_a_bundle_knows_its_period_where_its_training_says_so(bundle: ModelBundle) -> None:
+    for said, rows in ((40, 40), (0, 0), (-3, 0), ("40", 0), (None, 0)):
+        assert replace(bundle, training=bundle.training | {"period_rows": said}).period_rows == rows
+    assert replace(bundle, training={}).period_rows == 0
+
+
 def test_a_detector_shows_the_streams_it_holds_and_its_threshold(bundle: ModelBundle) -> None:
     detector = Detector(bundle, threshold=Threshold(1.5), period_s=0.5, max_streams=2000)
     detector.score(["a", "b", "a"], [0, 0, 500], tiny_series(3, 3))

@@ -98,6 +98,26 @@ def test_what_a_stream_may_open_at_once(score: float, at_once: int) -> None:
     assert len(openings([(1, score), (1, 0.0)] * 20, OpeningBudget(10**15))) == at_once
 
 
+@pytest.mark.parametrize(
+    ("paid_until", "time", "owed", "level", "charged"),
+    [
+        (900, 1000, 0.0, 1.0, 1100),
+        (1000, 1000, 0.0, 1.0, 1100),
+        (1050, 1000, 0.5, 1.0, 1150),
+        (1200, 1000, 2.0, 1.5, 1300),
+        (1250, 1000, 2.5, 1.75, 1350),
+        (1500, 1000, 5.0, 3.0, 1600),
+        (1501, 1000, 5.01, 3.005, 1601),
+    ],
+)
+def test_what_is_owed_and_what_it_asks_for(paid_until: int, time: int, owed: float, level: float, charged: int) -> None:
+    budget = OpeningBudget(100)
+    assert budget.owed(paid_until, time) == pytest.approx(owed, abs=1e-12)
+    assert budget.level(paid_until, time) == pytest.approx(level, abs=1e-12)
+    assert budget.charge(paid_until, time) == charged
+    assert budget.allows(1e9, paid_until, time) == (level <= 3.0)
+
+
 def test_a_silence_pays_what_is_owed_and_no_more() -> None:
     six = [(1, 9.0), (1, 0.0)] * 10
     found = openings([*six, (10**9, 0.0), *six], OpeningBudget(1000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -11,15 +12,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import tiny_series
 
 from streamlstm.errors import SnapshotError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.patterns import glob_to_regex
+from streamlstm.scoring.alerts import AlertPolicy
+from streamlstm.scoring.delays import Delay
 from streamlstm.scoring.detector import Detector
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
 from streamlstm.streaming.routing import NO_ROUTE, ModelRoute, Router
-from streamlstm.types import Output, Record, Scores, TopicPartition
+from streamlstm.types import GapPolicy, Output, Record, Scores, TopicPartition
 
 PLACE = TopicPartition("telemetry", 3)
 
@@ -217,6 +221,56 @@ def test_counts_go_on_after_a_restart(tiny_bundle: ModelBundle, telemetry: list[
     assert after.counts == before.counts and after.counts["records"] == 200
     after.process(came[200:])
     assert after.counts == whole.counts
+
+
+def flicker() -> list[Record]:
+    """A pump with a fault of ten samples every hundred, in packed frames of fifty."""
+    values = tiny_series(7, 2500)
+    for start in range(200, 2400, 100):
+        values[start : start + 10] += np.array([40, -2], np.float32)
+    found = []
+    for begin in range(0, len(values), 50):
+        rows = values[begin : begin + 50].astype(np.float64).round(3)
+        times = [str(np.datetime64(1_780_000_000_000 + 1000 * n, "ms")) + "Z" for n in range(begin, begin + 50)]
+        frame = {"flow": rows[:, 0].tolist(), "pressure": rows[:, 1].tolist()}
+        value = json.dumps({"stream_id": "hall/pump1", "ts": times, "values": frame}).encode()
+        found.append(Record("telemetry", 3, begin, b"hall/pump1", value))
+    return found
+
+
+@pytest.mark.parametrize("outside", [None, "high", "low"])
+def test_a_stream_opens_no_more_than_its_budget_over_restarts(tiny_bundle: ModelBundle, outside: Any) -> None:
+    policy = AlertPolicy(refractory=Delay(), outside_budget=outside)
+    running, outputs = pipeline(tiny_bundle, alerts=policy, gaps=GapPolicy()), list[Output]()
+    for record in flicker():
+        outputs += running.process([record]).outputs
+        state, running = running.export_state(), pipeline(tiny_bundle, alerts=policy)
+        running.import_state(state)
+    opened = [json.loads(one.value or b"") for one in by_topic(outputs)["alerts"]]
+    within = [alert for alert in opened if alert["revision"] == 1 and not alert["outside_budget"]]
+    beyond = [alert for alert in opened if alert["revision"] == 1 and alert["outside_budget"]]
+    assert 2 <= len(within) <= 6  # of 22 faults in less than an hour
+    assert len(beyond) == running.counts["alerts_outside_budget"]
+    assert running.counts["alerts_open"] == len(within) + len(beyond)
+    least = {"high": 4.0, "low": 1.0}.get(outside, math.inf)
+    assert all(alert["peak"]["score"] >= least for alert in beyond)
+    assert len(beyond) + running.counts["alerts_held_back"] >= 2
+    assert (running.counts["alerts_held_back"] == 0) == (outside == "low")
+
+
+def test_what_a_stream_owes_outlasts_a_change_of_model(tiny_bundle: ModelBundle) -> None:
+    came, options = flicker(), {"alerts": AlertPolicy(refractory=Delay())}
+    routes = [ModelRoute.of("hall/*", tiny_bundle)]
+    running = PartitionPipeline(PLACE, Router(routes), JsonDecoder(), PipelineOptions(**options))
+    running.process(came[:25])
+    before = running.counts["alerts_open"]
+    router = Router([ModelRoute.of("hall/*", replace(tiny_bundle, version=2))])
+    switched = PartitionPipeline(PLACE, router, JsonDecoder(), PipelineOptions(**options))
+    switched.import_state(running.export_state())
+    assert switched.is_outdated
+    switched.switch_models()
+    switched.process(came[25:])
+    assert before >= 2 and switched.counts["alerts_open"] <= 6
 
 
 def test_a_broken_snapshot_is_refused_with_a_sentence(

@@ -49,7 +49,7 @@ def _print_snapshot(file: Path, group: str, place: TopicPartition) -> None:
             raise DataError(
                 f"{file}: {model.label}: expected the alerts of this release, got others ({error})"
             ) from error
-        open_alerts = f"{len(tracker.open_alerts):,} open alerts, {tracker.owing:,} streams that owe for some"
+        open_alerts = f"{len(tracker.open_alerts):,} open alerts, {tracker.owing:,} streams owe openings"
         print_result(f"  {model.label}: {len(model.streams):,} streams, {open_alerts}, digest {model.digest[:16]}")
     for name, count in sorted(counts.items()):
         print_result(f"  {name:<28} {count:,}")
