@@ -81,9 +81,9 @@ class NabFile:
             length = last - first + 1
             self.worth[first : last + 1] = _g(np.arange(-length, 0) / length) / _g(np.array(-1.0))
             self.window[first : last + 1] = number
-            behind = np.arange(1, (spans[number + 1, 0] if number + 1 < len(spans) else rows) - last)
-            lengths = behind / max(length - 1, 1)
-            self.worth[last + 1 : last + 1 + len(behind)] = np.where(lengths > _PAST, -1.0, _g(lengths))
+            # To the end of the file: windows that come later write over it.
+            lengths = np.arange(1, rows - last) / max(length - 1, 1)
+            self.worth[last + 1 :] = np.where(lengths > _PAST, -1.0, _g(lengths))
         self.first_scored = probation_rows(rows)
 
     def gains(self, order: NDArray[np.int64], profile: NabProfile) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -93,7 +93,7 @@ class NabFile:
         """
         scored = order[order >= self.first_scored]
         window = self.window[scored]
-        gains = np.where(window < 0, profile.false_positive * self.worth[scored], 0.0)
+        gains = profile.false_positive * self.worth[scored]
         for number in range(self.windows):
             inside = np.flatnonzero(window == number)
             best = np.maximum.accumulate(np.append(-profile.missed, self.worth[scored[inside]]))

@@ -57,7 +57,9 @@ def test_what_there_is_none_of_has_no_share() -> None:
     assert math.isnan(unlabelled.recall) and math.isnan(unlabelled.f1)
 
 
-@pytest.mark.parametrize(("openings", "closings"), [([-1], None), ([40], None), ([3], [41]), ([3, 4], [5])])
+@pytest.mark.parametrize(
+    ("openings", "closings"), [([-1], None), ([40], None), ([40], [40]), ([3], [41]), ([3, 4], [5])]
+)
 def test_alerts_must_be_of_these_rows(openings: list[int], closings: list[int] | None) -> None:
     with pytest.raises(DataError, match="within rows 0 to 39"):
         count_events(openings, LABELS, 3, closings=closings)

@@ -140,3 +140,11 @@ def test_windows_must_be_in_order_and_in_the_file(windows: list[tuple[int, int]]
 def test_scores_must_be_those_of_the_file() -> None:
     with pytest.raises(DataError, match=r"each of 10 rows, got shape \(9,\)"):
         nab_sweep([NabFile(10, [])], [np.zeros(9)], STANDARD)
+
+
+def test_every_file_needs_its_detections_and_scores() -> None:
+    files = [NabFile(10, [(5, 6)]), NabFile(10, [])]
+    with pytest.raises(ValueError, match="shorter"):
+        nab_score(files, [[5]], STANDARD)
+    with pytest.raises(ValueError, match="shorter"):
+        nab_sweep(files, [np.zeros(10)], STANDARD)
