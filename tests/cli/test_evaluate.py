@@ -60,6 +60,8 @@ def test_over_the_layout_of_the_benchmark(verbs: Verbs, tmp_path: Path) -> None:
     assert methods["pumps"] == {"streamlstm", *(baseline.name for baseline in BASELINES)}
     assert methods["pumps"] - methods["smap"] == {"PCA"}  # of one channel there is none
     figures = measured(tmp_path / "copy.json")
+    units = {one["name"]: one["unit"] for one in found["measurements"]}
+    assert (units["pumps/streamlstm/vus_pr"], units["pumps/streamlstm/recall"]) == ("area", "share")
     assert figures["pumps/streamlstm/vus_pr"] > 0.5 and figures["pumps/streamlstm/found"] == 3
     assert "How well anomalies are found" in (tmp_path / "found" / "index.html").read_text()
     rows = table(tmp_path / "found" / "scores" / "pumps" / "b.csv")

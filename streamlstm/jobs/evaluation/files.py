@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from streamlstm.errors import StreamLstmError
+from streamlstm.evaluation.measures.nab import PROFILES
 from streamlstm.evaluation.scored import ScoredSeries
 from streamlstm.jobs.evaluation.outcome import OURS, Alerts, Evaluation
 from streamlstm.jobs.evaluation.summary import summarise
@@ -20,6 +21,23 @@ from streamlstm.jobs.evaluation.summary import summarise
 __all__ = ["SCHEMA", "results", "scores_file", "write_results", "write_scores"]
 
 SCHEMA = "streamlstm.evaluation/1"
+_NAB_POINTS = {f"nab_{profile.name}_{way}": "of 100" for profile in PROFILES for way in ("swept", "alerts")}
+_UNITS = _NAB_POINTS | {
+    "vus_pr": "area",
+    "auc_pr": "area",
+    "f1": "harmonic mean",
+    "found": "events",
+    "openings": "alerts",
+    "false_openings": "alerts",
+    "false_per_day": "alerts a stream-day",
+    "false_per_hour": "alerts a stream-hour",
+    "budget_spent": "times the budget",
+    "delay_rows": "rows",
+    "delay_s": "s",
+    "clean_distance": "distance",
+    "samples_per_s": "samples/s",
+}
+"""Of the figures of a set; the others are shares."""
 
 
 def scores_file(out: Path, set_name: str, series: str, *, method: str = OURS, seed: int = 1) -> Path:
@@ -51,7 +69,12 @@ def results(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, Any]:
         **about,
         "is_complete": evaluation.is_complete,
         "measurements": [
-            {"name": f"{one.name}/{method}/{figure}", "value": _plain(mean.value), "spread": _plain(mean.spread)}
+            {
+                "name": f"{one.name}/{method}/{figure}",
+                "value": _plain(mean.value),
+                "unit": _UNITS.get(figure, "share"),
+                "spread": _plain(mean.spread),
+            }
             for one in sets
             for method, figures in one.figures.items()
             for figure, mean in figures.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -54,19 +54,19 @@ class EvaluationJob:
                     self._observer.note(sentence)
             if outcome.failure is not None:
                 self._observer.note(f"{outcome.case} is left out: {outcome.failure}")
-            self._tell()
 
     def _in_this_process(self) -> Iterator[CaseOutcome]:
         for work in self._works:
             yield evaluate_case(work, partial(self._tell, work.case.name))
 
     def _in_several(self) -> Iterator[CaseOutcome]:
+        def on_wait(running: Sequence[Work]) -> None:
+            self._tell(*(work.case.name for work in running))
+
         # The longest first, so that no process is left with one when the others have nothing more to do.
         works = sorted(self._works, key=lambda work: -work.case.size_bytes)
-        yield from in_processes(evaluate_case, works, processes=self._processes, on_wait=self._tell)
+        yield from in_processes(evaluate_case, works, processes=self._processes, on_wait=on_wait)
 
     def _tell(self, *details: str) -> None:
         done, share = len(self.evaluation.outcomes), self._reached / sum(self._costs.values())
-        newest = self.evaluation.outcomes[-1:]
-        detail = ", ".join(details) or (f"{newest[0].case} is done" if newest else "")
-        self._observer.progress(done, self.evaluation.of, share=share, detail=detail)
+        self._observer.progress(done, self.evaluation.of, share=share, detail=", ".join(details))

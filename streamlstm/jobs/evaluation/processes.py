@@ -20,9 +20,9 @@ _TELL_EVERY_S = 1.0
 
 
 def in_processes(
-    function: Callable[[_W], _R], works: Sequence[_W], *, processes: int, on_wait: Callable[[], None]
+    function: Callable[[_W], _R], works: Sequence[_W], *, processes: int, on_wait: Callable[[Sequence[_W]], None]
 ) -> Iterator[_R]:
-    """Yield the results of a function of a module, as they come; `on_wait` is called every second.
+    """Yield the results of a function of a module, as they come; `on_wait` is told every second what is worked on.
 
     When the caller stops, by an exception or an interrupt, the processes are ended.
     Raises: StreamLstmError when one of them dies.
@@ -31,12 +31,13 @@ def in_processes(
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_leave_interrupts)
     is_done = False
     try:
-        waiting: set[Future[_R]] = {pool.submit(function, work) for work in works}
+        waiting: dict[Future[_R], _W] = {pool.submit(function, work): work for work in works}
         while waiting:
-            done, waiting = wait(waiting, timeout=_TELL_EVERY_S, return_when=FIRST_COMPLETED)
-            on_wait()
+            done = wait(waiting, timeout=_TELL_EVERY_S, return_when=FIRST_COMPLETED).done
             for future in done:
+                del waiting[future]
                 yield future.result()
+            on_wait(list(waiting.values())[:processes])  # they are taken in this order
         is_done = True
     except BrokenProcessPool:
         raise StreamLstmError(
