@@ -88,6 +88,13 @@ def test_partitions_move_to_a_second_member_and_back_without_work_repeated(kafka
     assert sorted(done) == sorted(value for _, value in records_of(400))
 
 
+def test_three_heartbeats_fall_into_a_short_session(kafka_log):
+    topic = kafka_log.topic("in")
+    kafka_log.publish(topic, [])
+    transport, _ = kafka_log.member([topic], session_timeout_ms=2400)  # less than the usual time between heartbeats
+    assert transport._opened[0].config["heartbeat_interval_ms"] == 800
+
+
 def test_a_member_that_was_silent_for_too_long_is_fenced_and_told_of_its_loss(kafka_log, take):
     topic, scores = kafka_log.topic("in"), kafka_log.topic("scores")
     kafka_log.publish(topic, records_of(5))

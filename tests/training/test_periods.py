@@ -174,6 +174,11 @@ def drawn(seed: int) -> Doubles:
     return x
 
 
+def test_the_top_of_a_hump_may_lie_a_quarter_of_the_lag_behind_its_first_peak() -> None:
+    values = np.sin(2 * np.pi * np.arange(222) / 13.8) + 0.9 * noise(222, 330)  # the first peak is at a lag of 12
+    assert detect_period(values) == expected_period(values) == 15
+
+
 def test_drawn_signals_have_the_period_that_the_definition_gives() -> None:
     expected = [expected_period(drawn(seed)) for seed in range(200)]
     assert [detect_period(drawn(seed)) for seed in range(200)] == expected

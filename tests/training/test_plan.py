@@ -7,7 +7,7 @@ import pytest
 
 from streamlstm.errors import DataError
 from streamlstm.training.periods import detect_period
-from streamlstm.training.plan import fingerprint, split_data
+from streamlstm.training.plan import BundleLabels, fingerprint, split_data
 
 WAVE = np.sin(np.arange(110) / 5).astype(np.float32)
 
@@ -65,3 +65,8 @@ def test_the_fingerprint_is_of_names_shapes_and_values() -> None:
     other[5] += 1
     marks = {fingerprint(series) for series in ({"a": one}, {"b": one}, {"a": other}, {"a": one.reshape(55, 2)})}
     assert len(marks) == 4 and fingerprint({"a": one.copy()}) in marks
+
+
+def test_a_bundle_without_labels_is_the_first_version_of_a_model_whose_time_is_unknown() -> None:
+    labels = BundleLabels()
+    assert (labels.name, labels.version, labels.period_s, labels.units) == ("model", 1, 0.0, ())
