@@ -55,6 +55,15 @@ def test_the_same_seed_gives_the_same_trials_and_calibration_rows_play_no_part()
     assert best.validation_loss == min(t.validation_loss for t in first.trials if t.state == "complete")
 
 
+def test_trials_are_told_to_the_caller_and_not_logged_by_optuna() -> None:
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    told = list[Trial]()
+    search(maker(series()), SPACE, trials=1, seed=1, on_trial=told.append)
+    assert [trial.number for trial in told] == [0]
+    assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+
+
 def test_the_first_trial_is_what_would_be_trained_without() -> None:
     space: Space = {"hidden": Choice((4, 32)), "learning_rate": Range(0.001, 0.1, is_logarithmic=True)}
     [trial] = search(maker(series()), space, trials=1, seed=1).trials
@@ -65,6 +74,7 @@ def test_the_first_trial_is_what_would_be_trained_without() -> None:
 def test_an_interrupted_search_goes_on_from_its_table(tmp_path: Path) -> None:
     whole = search(maker(series()), SPACE, trials=6, seed=2)
     table, identity = tmp_path / "t.csv", identity_of(maker(series())({}), seed=2)
+    assert len(identity) == 16, "tables that were written before are known by it"
     made: list[Trial] = []
 
     def on_trial(trial: Trial) -> None:
