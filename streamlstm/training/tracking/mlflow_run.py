@@ -52,7 +52,6 @@ class MlflowRun:
             if mine:
                 known_looks = self._client.get_metric_history(self._run_id, "validation_loss")
                 self._seen = max((metric.step for metric in known_looks), default=0)
-        self._is_over = False
 
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Log the plan's values, the options among them, as parameters."""
@@ -80,7 +79,6 @@ class MlflowRun:
             for file in files:
                 self._client.log_artifact(self._run_id, str(file))
             self._client.set_terminated(self._run_id)
-        self._is_over = True
 
     def close(self) -> None:
         """Leave a run that is not over as it is: a resumed training goes on with it."""
