@@ -374,8 +374,8 @@ def test_the_defaults_of_a_policy() -> None:
 
 
 def test_a_wait_in_periods_is_one_in_samples_of_the_model() -> None:
-    policy = AlertPolicy(open_after=Delay(periods=0.1))
-    for period_rows, rows in ((50, 5), (0, 7)):  # without a period 64 samples stand for one
+    policy = AlertPolicy(open_after=Delay(periods=0.125))
+    for period_rows, rows in ((50, 7), (0, 8)):  # without a period 64 samples stand for one
         alerts = AlertTracker(policy, model="vitals@7", channels=CHANNELS, period_rows=period_rows)
         assert [row for row, _ in feed(alerts, [1.1] * 9)] == [rows - 1]
 
