@@ -88,11 +88,11 @@ class Output:
 
 
 class Status(IntEnum):
-    """What a score rests on. Only `ready` and `imputed` samples have a score."""
+    """What a score rests on. Only `ready` and `imputed` samples have a score, where they hold a value."""
 
     READY = 0
     WARMING = 1
-    """The stream is younger than the model's warm-up."""
+    """The stream is younger than the model's warm-up, or settles after a hole in which no sample had a value."""
     IMPUTED = 2
     """At least one channel was missing and was carried forward from its last value."""
     GAP = 3

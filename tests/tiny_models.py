@@ -27,37 +27,62 @@ def tiny_model(
     *, weights: int = 12, hidden: int = 24, data: int = 1, version: int = 1, prototypes: int = 0
 ) -> ModelBundle:
     """Return a model; `weights` and `data` are seeds, `prototypes` how many windows its score knows."""
-    horizon, rng = 4, np.random.default_rng(weights)
-    architecture = Architecture(channels=2, hidden=hidden, forecast=horizon, reconstruct=8)
+    return least_squares_model(
+        tiny_series(data, 4000),
+        weights=weights,
+        hidden=hidden,
+        version=version,
+        period_rows=40,
+        channels=TINY_CHANNELS,
+        units=("l/min", "bar"),
+        prototypes=prototypes,
+    )
+
+
+def least_squares_model(
+    values: NDArray[np.float32],
+    *,
+    weights: int,
+    hidden: int,
+    period_rows: int,
+    channels: tuple[str, ...],
+    units: tuple[str, ...] = (),
+    horizon: int = 4,
+    version: int = 1,
+    prototypes: int = 0,
+) -> ModelBundle:
+    """Return a random LSTM with a head fitted to the first half of the values [T, C], calibrated on the second."""
+    rng, width = np.random.default_rng(weights), values.shape[1]
+    architecture = Architecture(channels=width, hidden=hidden, forecast=horizon, reconstruct=8)
     layer = CellWeights(
         CellKind.LSTM,
         *(
             rng.normal(0, 0.4, shape).astype(np.float32)
-            for shape in ((4 * hidden, 2), (4 * hidden, hidden), 4 * hidden)
+            for shape in ((4 * hidden, width), (4 * hidden, hidden), 4 * hidden)
         ),
     )
-    values = tiny_series(data, 4000)
-    standardizer = Standardizer.fit(values[:2000])
+    half = len(values) // 2
+    standardizer = Standardizer.fit(values[:half])
     x = standardizer.apply(values)
     states = np.empty((len(x), hidden), np.float32)
     packed = NetworkWeights([layer])
     advance(packed, StateArena(packed, 1), np.zeros(len(x), np.int64), x, np.zeros(len(x), np.uint8), states)
-    fit = np.arange(100, 2000)
+    fit = np.arange(100, half)
     features = np.column_stack([states[fit], np.ones(len(fit))])
     targets = np.concatenate([x[fit + h] for h in range(horizon + 1)], axis=1)
     head = np.linalg.solve(features.T @ features + 0.1 * np.eye(hidden + 1), features.T @ targets).T
     weight, bias = np.ascontiguousarray(head[:, :-1], np.float32), np.ascontiguousarray(head[:, -1], np.float32)
     network = Network(architecture, (layer,), weight, bias)
     calibration = calibrate(
-        network, standardizer, [CalibrationSeries(values, 2000)], period_rows=40, prototypes=prototypes
+        network, standardizer, [CalibrationSeries(values, half)], period_rows=period_rows, prototypes=prototypes
     )
     return ModelBundle(
         network=network,
         standardizer=standardizer,
         calibration=calibration,
-        channels=TINY_CHANNELS,
+        channels=channels,
         period_s=1.0,
         name="tiny",
         version=version,
-        units=("l/min", "bar"),
+        units=units,
     )

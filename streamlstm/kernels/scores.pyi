@@ -31,6 +31,7 @@ def score_streams(
     combined: NDArray[np.float64],
     row_ages: NDArray[np.int64],
     reset: NDArray[np.uint8],
+    measured: NDArray[np.uint8],
     statistic: NDArray[np.float64],
     surprise: NDArray[np.float64],
     fit: NDArray[np.float64],
@@ -40,15 +41,22 @@ def score_streams(
     rate: float,
     warm_up: int,
     levels: NDArray[np.float64],
+    kept_levels: NDArray[np.float64],
     excesses: NDArray[np.float64],
+    cluster_sums: NDArray[np.float64],
+    clusters: NDArray[np.int64],
+    waits: NDArray[np.int64],
+    guards: NDArray[np.int64],
+    held: NDArray[np.int64],
     status: NDArray[np.uint8],
     score: NDArray[np.float64],
     p_value: NDArray[np.float64],
 ) -> None:
     """Turn combined surprises into scores; adapt each stream's level and excess after its score is final.
 
-    Shapes: slots, combined, row_ages, reset [N], slots may repeat; statistic, surprise [K], statistic rising; fit [2]
-    (shape, scale); levels, excesses [S]; status [N], in and out; score, p_value [N], NaN = none.
+    Shapes: slots, combined, row_ages, reset, measured [N], slots may repeat; statistic, surprise [K], statistic rising;
+    fit [2] (shape, scale); levels, kept_levels, excesses, cluster_sums, clusters, waits, guards, held [S];
+    status [N], in and out; score, p_value [N], NaN = none.
     Units: rate in 1/samples: how fast a stream's own level follows it.
     Raises: ShapeError before anything changes.
     """

@@ -22,7 +22,12 @@ from streamlstm.model.calibration import Calibration, StackedTails
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.branches.known import state_of
-from streamlstm.scoring.branches.network_residuals import NetworkResiduals, fit_scales, widths_for
+from streamlstm.scoring.branches.network_residuals import (
+    NetworkResiduals,
+    fit_scales,
+    steady_channels,
+    widths_for,
+)
 from streamlstm.scoring.branches.protocol import Branch
 from streamlstm.scoring.branches.prototypes import fit_prototypes, taps_for
 from streamlstm.scoring.forward import Forward, SeriesChunk, run_series
@@ -32,6 +37,11 @@ from streamlstm.scoring.tails import fit_tail
 __all__ = ["CalibrationSeries", "calibrate", "cluster_rows"]
 
 _LEAST_ROWS = 20
+_LEAST_PART_SCALE = 1e-3
+"""Of the tail of a part, whose statistics are about 1 on clean data: that of 128 rows of 38 noisy channels is seven
+times as wide. Where nothing moved in calibration the next rounding would else be as unlikely as a broken sensor."""
+_LEAST_TOTAL_SCALE = 1.0
+"""Of the tail of their sum, in nats: one part alone has a scale of 1."""
 _RUN_UP = 20_000
 """Rows before the first that is used: longer than any state of such a network remembers."""
 
@@ -71,7 +81,9 @@ def calibrate(
     forward = Forward(network, standardizer)
     starts = [_usable_start(one, warm_up) for one in series]
     runs = ((start, _run(forward, one)) for one, start in zip(series, starts, strict=True))
-    branches: list[Branch] = [NetworkResiduals(architecture, burn_in, fit_scales(architecture, runs), widths)]
+    steady = steady_channels([one.values for one in series])
+    residuals = NetworkResiduals(architecture, burn_in, fit_scales(architecture, runs), widths, steady)
+    branches: list[Branch] = [residuals]
     branches += [measured] if measured else []
     found = [_statistics(forward, branches, one, start) for one, start in zip(series, starts, strict=True)]
     statistics = np.concatenate(found)
@@ -82,13 +94,13 @@ def calibrate(
         )
     parts = [(part, branch.lightest_tail) for branch in branches for part in branch.parts]
     tails = {
-        part: fit_tail(statistics[:, k].astype(np.float64), lightest=lightest)
+        part: fit_tail(statistics[:, k].astype(np.float64), lightest=lightest, least_scale=_LEAST_PART_SCALE)
         for k, (part, lightest) in enumerate(parts)
     }
     # A sum of surprises is what -ln p is of, exponential by nature: its tail needs no bound.
     total = np.empty(len(statistics))
     combine_tails(statistics, **StackedTails.of(tails)._asdict(), combined=total)
-    tail = fit_tail(total)
+    tail = fit_tail(total, least_scale=_LEAST_TOTAL_SCALE)
     return Calibration(
         branches={branch.name: branch.arrays for branch in branches},
         tails=tails,
@@ -114,13 +126,15 @@ def _run(forward: Forward, series: CalibrationSeries) -> Iterator[SeriesChunk]:
 def _statistics(
     forward: Forward, branches: Sequence[Branch], series: CalibrationSeries, start: int
 ) -> NDArray[np.float32]:
-    """Return what the branches measure of the rows from `start` on [N, parts]."""
+    """Return what the branches measure of the rows from `start` on, where there is anything to measure [N, parts]."""
     states = StreamStates(forward.network.architecture, forward.weights, state_of(branches), max_streams=16)
     states.slots_of(["series"])
     found = [np.empty((0, sum(len(branch.parts) for branch in branches)), np.float32)]
     for chunk in _run(forward, series):
         measured = [branch.advance(chunk.result, states.pieces).statistics for branch in branches]
-        found.append(np.concatenate(measured, axis=1)[max(start - chunk.begin, 0) :])
+        counted = chunk.result.measured.astype(bool)  # what was not measured repeats the row before
+        counted[: max(start - chunk.begin, 0)] = False
+        found.append(np.concatenate(measured, axis=1)[counted])
     return np.concatenate(found)
 
 

@@ -214,7 +214,8 @@ class Detector(Displayed):
         forward = self._forward.run(states, slots, times, values, self.gaps)
         count = len(forward.admitted)
         measured = [branch.advance(forward, states.pieces) for branch in self._branches]
-        statistics = np.concatenate([one.statistics for one in measured], axis=1)
+        found = [one.statistics for one in measured]
+        statistics = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
         combined = np.empty(count)
         combine_tails(
             statistics,
@@ -230,6 +231,7 @@ class Detector(Displayed):
             combined=combined,
             row_ages=forward.ages,
             reset=forward.reset,
+            measured=forward.measured,
             statistic=calibration.total.statistic,
             surprise=calibration.total.surprise,
             fit=self._total_fit,
@@ -238,8 +240,7 @@ class Detector(Displayed):
             cluster_rows=calibration.cluster_rows,
             rate=self._rate,
             warm_up=calibration.warm_up,
-            levels=states.levels,
-            excesses=states.excesses,
+            **states.learning,
             status=status,
             score=score,
             p_value=p_value,

@@ -27,6 +27,11 @@ Backend: TypeAlias = Literal["fused", "blas", "bfloat16"]
 INPUT_LIMIT = 20.0
 """Standardised inputs are clipped here: 20 deviations saturate the gates, and more would stay in the state."""
 
+_HOLE_HORIZONS = 4
+"""A hole counts as one from so many horizons of the forecast on. On simulated vital signs shorter ones change no score;
+after ten minutes without a value one stream in four alarmed on return, and one in twenty when as many rows as the
+forecast reaches were given it to settle."""
+
 _CHUNK = 4096
 """Rows of a series at a time: bounds the head's outputs to some 10 MB at 38 channels."""
 
@@ -36,7 +41,9 @@ class ForwardResult:
     """What the network made of N samples, of which K were admitted: late ones are left out.
 
     Shapes: admitted int64 [K], rows of the batch; status uint8 [N]; slots int64 [K]; x float32 [K, C]; observed uint8
-    [K, C]; reset uint8 [K]; ages int64 [K], the stream's age before each sample; head float32 [K, C * (1 + p)].
+    [K, C], 0 also where the stream settles after a hole; measured uint8 [K], 0 = nothing of the sample is, as it holds
+    no value or the stream settles; reset uint8 [K]; ages int64 [K], the stream's age before each sample; head
+    float32 [K, C * (1 + p)].
     """
 
     admitted: NDArray[np.int64]
@@ -44,6 +51,7 @@ class ForwardResult:
     slots: NDArray[np.int64]
     x: NDArray[np.float32]
     observed: NDArray[np.uint8]
+    measured: NDArray[np.uint8]
     reset: NDArray[np.uint8]
     ages: NDArray[np.int64]
     head: NDArray[np.float32]
@@ -73,8 +81,10 @@ class Forward:
         status = np.empty(count, np.uint8)
         reset = np.empty(count, np.uint8)
         observed = np.empty((count, channels), np.uint8)
+        measured = np.empty(count, np.uint8)
         x = np.empty((count, channels), np.float32)
         ages = np.empty(count, np.int64)
+        architecture = self.network.architecture
         admit(
             slots,
             event_time_ms=event_time_ms,
@@ -83,25 +93,29 @@ class Forward:
             scale=self.standardizer.scale,
             reset_after_ms=gaps.reset_after_ms,
             forget_after_ms=gaps.forget_after_ms,
+            hole_rows=_HOLE_HORIZONS * architecture.forecast,
+            settle_rows=architecture.forecast,
             limit=INPUT_LIMIT,
             last_time=states.last_time,
             last=states.last,
             ages=states.ages,
+            holes=states.holes,
             status=status,
             reset=reset,
             observed=observed,
+            measured=measured,
             x=x,
             row_ages=ages,
         )
         admitted = np.flatnonzero(status != Status.LATE)
         if len(admitted) < count:
             slots, x, observed = slots[admitted], x[admitted], observed[admitted]
-            reset, ages = reset[admitted], ages[admitted]
-        architecture = self.network.architecture
+            measured, reset, ages = measured[admitted], reset[admitted], ages[admitted]
         inputs = np.concatenate([x, observed], axis=1, dtype=np.float32) if architecture.mask_inputs else x
         head = np.empty((len(admitted), architecture.head_outputs), np.float32)
         advance(self.weights, states.arena, slots, inputs, reset, head)
-        return ForwardResult(admitted, status, slots, x, observed, reset, ages, head)
+        observed[measured == 0] = 0  # the network was told what came, the branches what counts
+        return ForwardResult(admitted, status, slots, x, observed, measured, reset, ages, head)
 
 
 @dataclass(frozen=True, slots=True)

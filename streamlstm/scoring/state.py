@@ -37,8 +37,9 @@ class StatePiece:
 class StreamStates:
     """Slots of streams and the arrays behind them; S = capacity.
 
-    Shapes: arena [S, state_size]; last_time int64 [S]; last float32 [S, C]; ages int64 [S]; levels, excesses float64
-    [S]; pieces [S, ...], those of the branches of the score, by name. A slot is cleared when a stream claims it.
+    Shapes: arena [S, state_size]; last_time int64 [S]; last float32 [S, C]; ages, holes int64 [S]; levels, kept_levels,
+    excesses, cluster_sums float64 [S]; clusters, waits, guards, held int64 [S]; pieces [S, ...], those of the branches
+    of the score, by name. A slot is cleared when a stream claims it.
     """
 
     def __init__(
@@ -86,6 +87,11 @@ class StreamStates:
         return self._arrays["ages"]
 
     @property
+    def holes(self) -> NDArray[np.int64]:
+        """Samples without a value that came last; below 0 those that are left to settle."""
+        return self._arrays["holes"]
+
+    @property
     def levels(self) -> NDArray[np.float64]:
         """Each stream's own alarm level."""
         return self._arrays["levels"]
@@ -94,6 +100,11 @@ class StreamStates:
     def excesses(self) -> NDArray[np.float64]:
         """Mean excess over it."""
         return self._arrays["excesses"]
+
+    @property
+    def learning(self) -> dict[str, NDArray[Any]]:
+        """All that is learnt of streams: levels, excesses, and what these wait for."""
+        return {name: self._arrays[name] for name in _LEARNING}
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -145,6 +156,7 @@ class StreamStates:
         Raises: SnapshotError when an array does not fit this architecture.
         """
         slots = self.slots_of(stream_ids)
+        arrays = _completed(arrays)
         for name, own in self._arrays.items():
             came = arrays.get(name)
             expected = (len(slots), *own.shape[1:])
@@ -163,14 +175,14 @@ class StreamStates:
     def follow(self, other: StreamStates, last: NDArray[np.float32]) -> None:
         """Claim the streams of `other`, into these empty states, and begin them anew.
 
-        Taken over are what does not depend on the weights: times, and the stream's own level and excess, which are
-        surprises. `last` [N, C] are its last values in the standardised units of this model, in the order of its slots.
+        Taken over are what does not depend on the weights: times, and what is learnt of the stream's surprises. `last`
+        [N, C] are its last values in the standardised units of this model, in the order of its slots.
         """
         slots, theirs = self.slots_of(list(other.slots)), other.in_order()
         self.last_time[slots] = other.last_time[theirs]
         self.last[slots] = last
-        self.levels[slots] = other.levels[theirs]
-        self.excesses[slots] = other.excesses[theirs]
+        for name, learnt in other.learning.items():
+            self._arrays[name][slots] = learnt[theirs]
 
     def in_order(self) -> NDArray[np.int64]:
         """Return the slots of all streams, in the order of `slots`."""
@@ -219,7 +231,24 @@ _PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _OWN = {
     "last_time": StatePiece(np.int64),
     "ages": StatePiece(np.int64),
+    "holes": StatePiece(np.int64),
     "levels": StatePiece(np.float64),
+    "kept_levels": StatePiece(np.float64),
     "excesses": StatePiece(np.float64),
+    "cluster_sums": StatePiece(np.float64),
+    "clusters": StatePiece(np.int64),
+    "waits": StatePiece(np.int64),
+    "guards": StatePiece(np.int64),
+    "held": StatePiece(np.int64),
 }
-_FIRST = {"last_time": NEVER, "levels": BASE_SURPRISE, "excesses": 1.0}
+_LEARNING = ("levels", "kept_levels", "excesses", "cluster_sums", "clusters", "waits", "guards", "held")
+_FIRST = {"last_time": NEVER, "levels": BASE_SURPRISE, "kept_levels": BASE_SURPRISE, "excesses": 1.0}
+
+
+def _completed(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """Add what snapshots of 0.2.0 and before do not hold: their streams are taken as far from any alarm or hole."""
+    if "kept_levels" in arrays or "levels" not in arrays:
+        return dict(arrays)
+    streams = len(arrays["levels"])
+    added = {name: np.zeros(streams, _OWN[name].dtype) for name in (*_LEARNING, "holes") if name not in arrays}
+    return {**arrays, **added, "kept_levels": arrays["levels"]}

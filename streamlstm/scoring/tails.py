@@ -33,11 +33,12 @@ _LEAST = float(np.finfo(np.float32).tiny)
 _CANDIDATES = 200
 
 
-def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0) -> Tail:
+def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0, least_scale: float = 1e-9) -> Tail:
     """Fit the tail of a statistic on clean data.
 
     Shapes: values [N], N >= 1, finite. With too few excesses, or none above the threshold (a constant statistic), the
-    scale is the sample's own spread: wide rather than eager. The shape is at least `lightest`.
+    scale is the sample's own spread: wide rather than eager. The shape is at least `lightest`, the scale at
+    least `least_scale`.
     """
     count = len(values)
     quantile = float(np.clip(1.0 - _WANTED_EXCESSES / count, 0.8, _HIGHEST_QUANTILE))
@@ -51,8 +52,8 @@ def fit_tail(values: NDArray[np.float64], *, lightest: float = 0.0) -> Tail:
     if len(excesses) >= 8:
         shape, scale = grimshaw(excesses, lightest=lightest)
     else:
-        shape, scale = lightest, float(max(np.ptp(values), abs(knots[-1]), 1e-9))
-    return Tail(statistic=knots, surprise=-np.log1p(-levels), shape=shape, scale=scale)
+        shape, scale = lightest, float(max(np.ptp(values), abs(knots[-1])))
+    return Tail(statistic=knots, surprise=-np.log1p(-levels), shape=shape, scale=max(scale, least_scale))
 
 
 def grimshaw(excesses: NDArray[np.float64], *, lightest: float = 0.0) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from streamlstm.kernels import NEVER, admit
 from streamlstm.types import Status
 
 N, C, S = 5, 3, 4
-OUTPUTS = ("last_time", "last", "ages", "status", "reset", "observed", "x", "row_ages")
+OUTPUTS = ("last_time", "last", "ages", "holes", "status", "reset", "observed", "measured", "x", "row_ages")
 
 
 def a_call() -> Arguments:
@@ -26,13 +26,17 @@ def a_call() -> Arguments:
         "scale": np.array([1, 2, 0.01], np.float32),
         "reset_after_ms": 1000,
         "forget_after_ms": 5000,
+        "hole_rows": 3,
+        "settle_rows": 2,
         "limit": 20.0,
         "last_time": np.array([NEVER, 1000, 7, 1000]),
         "last": rng.normal(size=(S, C)).astype(np.float32),
         "ages": np.array([0, 7, 3, 40]),
+        "holes": np.array([0, 5, 5, 5]),
         "status": np.full(N, 9, np.uint8),
         "reset": np.full(N, 9, np.uint8),
         "observed": np.full((N, C), 9, np.uint8),
+        "measured": np.full(N, 9, np.uint8),
         "x": np.full((N, C), 9, np.float32),
         "row_ages": np.full(N, 99),
     }
@@ -53,7 +57,34 @@ def test_admits_each_sample_by_its_time_and_its_values() -> None:
     assert np.array_equal(a["last"][[0, 1, 3]], a["x"][[0, 2, 4]])
     assert a["row_ages"][on_time].tolist() == [0, 0, 0, 1]
     assert a["ages"].tolist() == [1, 1, 3, 2]
+    assert a["measured"].tolist() == [1, 0, 1, 1, 1]
+    assert a["holes"].tolist() == [0, 0, 5, 0], "a stream that begins again is in no hole"
     assert (a["x"][1] == 9).all() and a["row_ages"][1] == 99, "a late row is left as it was"
+
+
+def test_a_stream_settles_after_a_hole_that_is_long_enough() -> None:
+    """Holes of two rows, of three, and of one in the two rows that settle; one value of three is no hole."""
+    present = [1, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1]
+    values = np.where(np.array(present)[:, None], 5, np.nan) * np.ones(C)
+    values[:, 1:] = np.nan
+    rows = len(present)
+    a = a_call() | {
+        "slots": np.zeros(rows, np.int64),
+        "event_time_ms": np.arange(rows),
+        "values": values.astype(np.float32),
+        "status": np.empty(rows, np.uint8),
+        "reset": np.empty(rows, np.uint8),
+        "observed": np.empty((rows, C), np.uint8),
+        "measured": np.empty(rows, np.uint8),
+        "x": np.empty((rows, C), np.float32),
+        "row_ages": np.empty(rows, np.int64),
+    }
+    admit(**a)
+    assert a["measured"].tolist() == [1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1]
+    settling = [7, 9]
+    assert a["status"].tolist() == [Status.WARMING if row in settling else Status.IMPUTED for row in range(rows)]
+    assert a["observed"][:, 0].tolist() == present
+    assert a["holes"][0] == 0
 
 
 def test_a_gap_may_be_longer_than_the_largest_number_of_milliseconds() -> None:
@@ -89,9 +120,14 @@ def test_a_limit_that_is_none_is_refused() -> None:
         refuses(admit, a_call() | {"limit": limit}, "^limit: expected a number above 0", str(limit))
 
 
+def test_holes_that_cannot_be_are_refused() -> None:
+    for change in ({"hole_rows": 0}, {"settle_rows": -1}):
+        refuses(admit, a_call() | change, "^expected hole_rows above 0", str(change))
+
+
 def test_neighbours_in_memory_and_no_samples_are_accepted() -> None:
     accepts_arrays_that_touch(admit, a_call())
-    of_samples = ("slots", "event_time_ms", "values", "status", "reset", "observed", "x", "row_ages")
+    of_samples = ("slots", "event_time_ms", "values", "status", "reset", "observed", "measured", "x", "row_ages")
     a = a_call()
     admit(**(a | {name: a[name][:0] for name in of_samples}))
     assert a["last_time"].tolist() == [NEVER, 1000, 7, 1000]

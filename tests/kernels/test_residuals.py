@@ -23,6 +23,7 @@ def a_call() -> Arguments:
         "slots": np.array([0, 2, 0, 3, 2]),
         "x": normal(N, C),
         "observed": np.array([[1, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 1]], np.uint8),
+        "steady": np.zeros(C, np.uint8),
         "reset": np.array([0, 0, 0, 1, 0], np.uint8),
         "head": normal(N, C * (1 + P)),
         "scales": np.abs(normal(3, C)) + 0.1,
@@ -47,6 +48,20 @@ def test_shares_add_up_and_rows_advance() -> None:
     assert np.array_equal(a["rows"][1], before[1]), "a stream without a sample"
     assert np.array_equal(a["means"][2], a["means"][0]), "a sample without a value moves no mean"
     assert not np.array_equal(a["means"][0], before[0, C * (1 + P) : C * (1 + P) + 6])
+
+
+def test_a_steady_channel_is_expected_to_stay_where_it_is() -> None:
+    a = a_call() | {"steady": np.array([0, 1, 0], np.uint8)}
+    last = a["rows"][0, 1]
+    advance_residuals(**a)
+    assert a["expected"][0, 1] == last
+    assert a["expected"][2, 1] == a["x"][0, 1] and a["expected"][4, 1] == a["x"][1, 1]
+    b = a_call() | {"steady": np.ones(C, np.uint8)}
+    b["x"][0] = b["rows"][0, :C]
+    begin = C * (1 + P)
+    b["rows"][0, begin : begin + 6] = 0
+    advance_residuals(**b)
+    assert not b["means"][0].any(), "nothing moved, whatever the network says"
 
 
 @pytest.mark.parametrize("name", [name for name, value in a_call().items() if isinstance(value, np.ndarray)])

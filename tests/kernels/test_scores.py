@@ -36,6 +36,7 @@ def a_call() -> Arguments:
         "combined": np.array([1.0, 2.0, 3.0, 1.5, 9.0, 0.2]),
         "row_ages": np.array([70, 71, 5, 80, 81, 90]),
         "reset": np.array([0, 1, 0, 2, 0, 0], np.uint8),
+        "measured": np.ones(N, np.uint8),
         "statistic": one["statistics"][0],
         "surprise": one["surprises"][0],
         "fit": one["fits"][0],
@@ -46,6 +47,12 @@ def a_call() -> Arguments:
         "warm_up": 50,
         "levels": np.array([4.5, 5.0, 6.0, 7.0]),
         "excesses": np.array([1.5, 2.0, 3.0, 4.0]),
+        "kept_levels": np.array([4.5, 5.0, 6.0, 7.0]),
+        "cluster_sums": np.array([0.0, 0.0, 0.0, 9.0]),
+        "clusters": np.array([0, 0, 0, 9]),
+        "waits": np.array([0, 0, 0, 9]),
+        "guards": np.array([0, 0, 0, 9]),
+        "held": np.array([0, 0, 0, 9]),
         "status": np.array(
             [Status.LATE, Status.GAP, Status.READY, Status.READY, Status.IMPUTED, Status.READY], np.uint8
         ),
@@ -79,7 +86,36 @@ def test_rows_without_a_score_and_streams_that_begin_again() -> None:
     ]
     assert (a["levels"][:3:2] == [4.5, 6.0]).all() and (a["excesses"][:3:2] == [1.5, 3.0]).all()
     assert a["levels"][1] == 5.0 * (1 - 0.02 * 0.01), "a sample below its stream's level lowers it"
-    assert a["levels"][3] == pytest.approx(BASE_SURPRISE * (1 + 0.98 * 0.01)), "forgotten, and then above the level"
+    assert a["levels"][3] == pytest.approx(BASE_SURPRISE * 1.05), (
+        "forgotten, and then an alarm, which counts as one event"
+    )
+    assert a["guards"][3] == 50
+    assert a["held"].tolist() == [0, 0, 0, 1]
+
+
+def test_a_row_in_which_nothing_was_measured_has_no_score_and_teaches_nothing() -> None:
+    a, b = a_call(), a_call()
+    b["measured"][3:] = 0
+    score_streams(**a)
+    score_streams(**b)
+    assert np.isnan(b["score"]).all() and np.isnan(b["p_value"]).all()
+    assert np.array_equal(a["status"], b["status"])
+    assert b["levels"].tolist() == [4.5, 5.0, 6.0, BASE_SURPRISE], "one that was forgotten begins again"
+    for name in ("guards", "held", "clusters", "waits", "cluster_sums"):
+        assert b[name].tolist() == [0, 0, 0, 0], name
+
+
+def test_a_part_s_surprise_and_a_stream_s_have_a_limit() -> None:
+    """A channel that did not move in calibration has a tail without width; then it moves."""
+    a = a_combination()
+    a["fits"][:, 1] = 1e-12
+    a["means"][:] = 300
+    combine_tails(**a)
+    assert a["combined"].tolist() == [240.0] * N
+    b = a_call()
+    b["fit"] = np.array([0.0, 1e-9])
+    score_streams(**b)
+    assert np.nanmax(b["score"] * np.log(5 * 1000 / 4)) < 200
 
 
 @pytest.mark.parametrize("name", [name for name, value in a_combination().items() if isinstance(value, np.ndarray)])
@@ -89,7 +125,8 @@ def test_combine_refuses_an_array_that_does_not_fit(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, value in a_call().items() if isinstance(value, np.ndarray)])
 def test_score_refuses_an_array_that_does_not_fit_before_anything_changes(name: str) -> None:
-    refuses_a_wrong(name, score_streams, a_call(), ("levels", "excesses", "status", "score", "p_value"))
+    learnt = ("levels", "excesses", "kept_levels", "cluster_sums", "clusters", "waits", "guards", "held")
+    refuses_a_wrong(name, score_streams, a_call(), (*learnt, "status", "score", "p_value"))
 
 
 def test_slots_out_of_range_are_refused() -> None:
@@ -114,7 +151,7 @@ def test_clusters_of_no_rows_are_refused() -> None:
 def test_neighbours_in_memory_and_no_samples_are_accepted() -> None:
     accepts_arrays_that_touch(combine_tails, a_combination())
     accepts_arrays_that_touch(score_streams, a_call())
-    of_rows = ("slots", "combined", "row_ages", "reset", "status", "score", "p_value")
+    of_rows = ("slots", "combined", "row_ages", "reset", "measured", "status", "score", "p_value")
     a = a_call()
     score_streams(**(a | {name: a[name][:0] for name in of_rows}))
     assert a["levels"].tolist() == [4.5, 5.0, 6.0, 7.0]

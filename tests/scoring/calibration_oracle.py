@@ -127,7 +127,10 @@ def clusters_of(surprises: Sequence[float], gap: int) -> float:
 
 
 def expected_calibration(network: Any, standardizer: Any, series: Sequence[tuple[Any, int]], period: int) -> Expected:
-    """Calibrate on (values, first calibration row) of every series, none of which starts later than row 20,000."""
+    """Calibrate on (values, first calibration row) of every series, none of which starts later than row 20,000.
+
+    No series has a hole after which it would have to settle.
+    """
     rows_of_a_period = period if period > 0 else 64
     widths = [
         8.0 if rows_of_a_period < 64 else min(rows_of_a_period / 8, 32.0),
@@ -153,17 +156,19 @@ def expected_calibration(network: Any, standardizer: Any, series: Sequence[tuple
             scales[kind, c] = max(math.sqrt(sum(squares) / len(squares)) if squares else 0.0, 0.01)
     means = np.concatenate(
         [
-            means_of(residual, observed, scales, widths, burn_in)[start:]
+            means_of(residual, observed, scales, widths, burn_in)[start:][observed[start:].any(axis=1)]
             for residual, (_, _, observed), start in zip(residuals, runs, starts, strict=True)
         ]
     )
     parts = [knots_of(means[:, k]) for k in range(6)]
-    fits = [(tail.shape, tail.scale) for tail in (fit_tail(means[:, k], lightest=0.15) for k in range(6))]
+    fits = [
+        (tail.shape, tail.scale) for tail in (fit_tail(means[:, k], lightest=0.15, least_scale=1e-3) for k in range(6))
+    ]
     total = np.array(
         [sum(surprise(*parts[k], fits[k], value) for k, value in enumerate(row)) for row in means.tolist()]
     )
     total_knots, total_surprises = knots_of(total)
-    tail = fit_tail(total)
+    tail = fit_tail(total, least_scale=1.0)
     total_fit = (tail.shape, tail.scale)
     final = [surprise(total_knots, total_surprises, total_fit, value) for value in total.tolist()]
     return Expected(

@@ -33,6 +33,13 @@ class OracleStream:
     distances: list[float] = field(default_factory=list)
     level: float = BASE
     excess: float = 1.0
+    kept: float = BASE
+    cluster: list[float] = field(default_factory=list)
+    quiet: int = 0  # rows since the last of the cluster
+    guard: int = 0
+    held: int = 0
+    hole: int = 0  # samples without a value in a row
+    settle: int = 0  # samples that are not measured after a hole
 
     @property
     def branch(self) -> Any:
@@ -50,6 +57,15 @@ class OracleStream:
                 z = (row[c] - float(self.bundle.standardizer.mean[c])) / float(self.bundle.standardizer.scale[c])
                 self.last[c] = min(max(z, -20.0), 20.0)
         x = list(self.last)
+        if not any(observed):
+            self.hole += 1
+        else:
+            if self.hole >= 4 * a.forecast and not self.settle:
+                self.settle = a.forecast
+            self.hole = 0
+        is_measured = any(observed) and not self.settle
+        if any(observed):
+            self.settle = max(self.settle - 1, 0)
 
         def gate(number: int, unit: int) -> float:
             r = number * a.hidden + unit
@@ -78,7 +94,7 @@ class OracleStream:
                 return None
             return made[0] if kind == 1 else sum(made) / len(made)
 
-        seen = [c for c in channels if observed[c]]
+        seen = [c for c in channels if observed[c] and is_measured]
         for kind in range(3):
             squares = []
             for c in seen:
@@ -98,7 +114,7 @@ class OracleStream:
             self.window = self.window or OracleWindow(prototypes["centres"], prototypes["floors"])
             self.distances = self.window.measure(x)[0]
         self.age += 1
-        if self.age <= calibration.warm_up:
+        if self.age <= calibration.warm_up or not is_measured:
             return None
         return self._judge(self.age - 1)
 
@@ -111,20 +127,38 @@ class OracleStream:
         ]
         if self.window:
             parts += ["prototypes/centred", "prototypes/normalised"]
-        total = sum(tail(calibration.tails[part], (self.means + self.distances)[k]) for k, part in enumerate(parts))
-        u = tail(calibration.total, total)
+        statistics = self.means + self.distances
+        total = sum(min(tail(calibration.tails[part], statistics[k]), 60) for k, part in enumerate(parts))
+        u = min(tail(calibration.total, total), 200)
         surprise = u * BASE / self.level if u <= self.level else BASE + (u - self.level) / self.excess
-        rate = 1 / calibration.horizon
-        if u > self.level:
-            if surprise < alarm:
-                self.excess += min(50 * rate / calibration.cluster_rows, 0.05) * (
-                    u - self.level * (1 + 0.98 * rate) - self.excess
-                )
-            self.level *= 1 + 0.98 * rate
-        else:
-            self.level *= 1 - 0.02 * rate
-        self.level, self.excess = min(max(self.level, BASE), 200), min(max(self.excess, 1.0), 50)
+        self._learn(u, surprise >= alarm, alarm)
         return surprise / alarm
+
+    def _learn(self, u: float, is_alarm: bool, alarm: float) -> None:
+        calibration, rate = self.bundle.calibration, 1 / self.bundle.calibration.horizon
+        share = min(50 * rate, 0.05)
+        if is_alarm and self.guard == 0:
+            self.excess = min(max(self.excess * (1 + 0.3 * share * (alarm - BASE - 1)), 1.0), 50)
+            self.kept = min(self.kept * (1 + min(3 * 0.98 * rate * calibration.cluster_rows, 0.05)), 200)
+        self.guard = calibration.warm_up if is_alarm else max(self.guard - 1, 0)
+        if self.guard > 0 and self.held < calibration.horizon:
+            self.held += 1
+            self.level, self.cluster = self.kept, []
+            return
+        if self.guard == 0:
+            self.held = max(self.held - 1, 0)
+        if u > self.level and not is_alarm:
+            self.cluster.append(u - self.level)
+            self.quiet = 0
+        else:
+            self.quiet += 1
+        if self.cluster and (self.quiet >= calibration.warm_up or len(self.cluster) >= calibration.horizon):
+            weight = share * min(len(self.cluster) / calibration.cluster_rows, 2)
+            self.excess += weight * (sum(self.cluster) / len(self.cluster) - self.excess)
+            self.excess, self.cluster = min(max(self.excess, 1.0), 50), []
+        self.level *= 1 + 0.98 * rate if u > self.level else 1 - 0.02 * rate
+        self.level = min(max(self.level, BASE), 200)
+        self.kept += (self.level - self.kept) / (calibration.warm_up + 1)
 
 
 def tail(fitted: Any, value: Any) -> float:

@@ -49,6 +49,13 @@ def series(seed: int, rows: int) -> Values:
     return values.astype(np.float32)
 
 
+def series_without_holes(seed: int, rows: int) -> Values:
+    """The same, with a first channel that is always there."""
+    values = series(seed, rows)
+    values[:, 0] = np.where(np.isnan(values[:, 0]), STANDARDIZER.mean[0], values[:, 0])
+    return values
+
+
 def assert_equal(found: Calibration, want: Expected) -> None:
     assert found.branches["network_residuals"]["scales"] == pytest.approx(want.scales, rel=1e-4)
     assert found.branches["network_residuals"]["widths"].tolist() == want.widths
@@ -149,7 +156,7 @@ def test_rows_long_before_the_first_one_have_no_say() -> None:
 
 
 def test_twenty_rows_are_enough_and_nineteen_are_not() -> None:
-    values, warm_up = series(6, 200), 16 + 32
+    values, warm_up = series_without_holes(6, 200), 16 + 32
     enough = calibrate(network(), STANDARDIZER, [CalibrationSeries(values[: warm_up + 20], warm_up)], period_rows=0)
     assert enough.rows == 20
     with pytest.raises(DataError, match="at least 20 rows after the first 48, got 19; give more data"):
@@ -158,9 +165,17 @@ def test_twenty_rows_are_enough_and_nineteen_are_not() -> None:
         calibrate(network(), STANDARDIZER, [CalibrationSeries(values[:0], 0)], period_rows=0)
 
 
+def test_rows_that_repeat_the_one_before_are_not_calibrated_on() -> None:
+    """A hole of 300 rows, and the five after it in which the network settles."""
+    values = series_without_holes(6, 1000)
+    values[500:800] = np.nan
+    found = calibrate(network(), STANDARDIZER, [CalibrationSeries(values, 100)], period_rows=0)
+    assert found.rows == 900 - 300 - 5
+
+
 def test_short_data_give_up_half_of_their_rows_to_the_warm_up() -> None:
     for count, start, rows in ((90, 0, 45), (95, 0, 48), (96, 0, 48), (97, 0, 49), (100, 40, 52), (80, 30, 32)):
-        short = CalibrationSeries(series(6, count), start)
+        short = CalibrationSeries(series_without_holes(6, count), start)
         found = calibrate(network(), STANDARDIZER, [short], period_rows=0)
         assert found.rows == rows == count - max(start, min(48, (start + count) // 2)), (count, start)
 

@@ -220,10 +220,10 @@ def test_a_draining_model_is_dropped_when_no_stream_needs_it(
 def test_an_alert_that_is_open_at_the_switch_is_resolved_once_under_its_own_name(
     tiny_bundle: ModelBundle, successors: dict[str, ModelBundle], kind: str
 ) -> None:
-    values = tiny_series(102, 700)
+    values = tiny_series(102, 600)
     values[200:215] += np.array([15, -0.8], np.float32)
-    times = np.datetime64("2026-05-28T20:00:00") + np.arange(700)
-    samples = [{"stream_id": "hall/p", "ts": f"{times[row]}Z", "values": values[row].tolist()} for row in range(700)]
+    times = np.datetime64("2026-05-28T20:00:00") + np.arange(600)
+    samples = [{"stream_id": "hall/p", "ts": f"{times[row]}Z", "values": values[row].tolist()} for row in range(600)]
     came = [Record("telemetry", 0, row, None, json.dumps(sample).encode()) for row, sample in enumerate(samples)]
     (opened,) = (a for a in alerts_of(switched(came, (0, tiny_bundle))) if a["revision"] == 1)
     begin = next(n for n, record in enumerate(came) if opened["detected_at"][:19].encode() in (record.value or b"")) + 1

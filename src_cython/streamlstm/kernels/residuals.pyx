@@ -10,11 +10,14 @@ t for t + h, and sums and means over observed channels only:
     means       m_(kind, width) += alpha_width * (mean_c q - m)                     alpha = 2 / (width + 1), W widths
     energy      e_c += alpha_narrow * (sum over kinds of q_c - e_c)                 a channel's part in the score
 
+A steady channel, one that never moved in training, is expected to stay where it is: all of its residuals are
+x_t - x_(t-1), since the network was shown nothing of what it does. So each of its moves is one event, which passes.
+
 A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the
 batch.
 
-State by stream (float32 row): next [C] | ring [p, C] | means [3 W] | energy [C]. `next` is f^1 of the row before; row
-a % p of the ring is the sum of the forecasts made for the sample at age a.
+State by stream (float32 row): next [C] | ring [p, C] | means [3 W] | energy [C]. `next` is f^1 of the row before
+(x of a steady channel); row a % p of the ring is the sum of the forecasts made for the sample at age a.
 """
 
 from libc.string cimport memset
@@ -38,6 +41,7 @@ cdef struct Errors:                    # of N samples of streams in S slots; C c
     const long long* slots             # [N]
     const float* x                     # [N, C]
     const unsigned char* observed      # [N, C]
+    const unsigned char* steady        # [C], not 0 = the channel never moved
     const unsigned char* reset         # [N], not 0 = the stream begins anew
     const float* head                  # [N, (1 + p) * C]
     const float* scales                # [KINDS, C]
@@ -102,11 +106,11 @@ cdef void _advance(const Errors* errors) noexcept nogil:
             present += 1
             total = 0.0
             for k in range(KINDS):
-                if k == 0:
+                if k == 0 and not errors.steady[c]:
                     residual = x[c] - head[c]
                 elif seen == 0:
                     continue
-                elif k == 1:
+                elif k == 1 or errors.steady[c]:
                     residual = x[c] - next_one[c]
                 else:
                     residual = x[c] - summed[c] / seen
@@ -136,7 +140,7 @@ cdef void _advance(const Errors* errors) noexcept nogil:
             for c in range(channels):
                 summed[c] += head[h * channels + c]
         for c in range(channels):
-            next_one[c] = head[channels + c]
+            next_one[c] = x[c] if errors.steady[c] else head[channels + c]
 
 
 cdef int _need_ages(const Errors* errors) except -1:
@@ -155,6 +159,7 @@ def advance_residuals(
     *,
     x,
     observed,
+    steady,
     reset,
     head,
     scales,
@@ -168,10 +173,10 @@ def advance_residuals(
 ):
     """Advance the streams' rows by N samples; write means, contribution and expected.
 
-    Shapes: slots int64 [N], may repeat; x float32 [N, C]; observed uint8 [N, C]; reset uint8 [N]; head float32
-    [N, C * (1 + p)]; scales float32 [3, C] (newest, one-step, ensemble); alphas float32 [W], W at least 1, the first
-    one the energy's; ages int64 [N], the stream's before each sample; rows float32 [S, row_length]; means float32
-    [N, 3 W], residual by residual; contribution, expected float32 [N, C].
+    Shapes: slots int64 [N], may repeat; x float32 [N, C]; observed uint8 [N, C]; steady uint8 [C]; reset uint8
+    [N]; head float32 [N, C * (1 + p)]; scales float32 [3, C] (newest, one-step, ensemble); alphas float32 [W], W at
+    least 1, the first one the energy's; ages int64 [N], the stream's before each sample; rows float32 [S, row_length];
+    means float32 [N, 3 W], residual by residual; contribution, expected float32 [N, C].
     Units: burn_in in samples: younger streams' residuals are the start's, not the stream's, and enter no mean;
     expected is dimensionless (the forecast made one sample ago; 0 for a stream's first sample).
     State: a stream's row is zeroed where reset is set.
@@ -187,6 +192,7 @@ def advance_residuals(
     if e.channels < 1:
         raise ShapeError(f"x: expected at least one channel, got {[e.count, e.channels]}")
     e.observed = <const unsigned char*>need_input(&memory, "observed", observed, cnp.NPY_UINT8, 2, e.count, e.channels)
+    e.steady = <const unsigned char*>need_input(&memory, "steady", steady, cnp.NPY_UINT8, 1, e.channels)
     e.reset = <const unsigned char*>need_input(&memory, "reset", reset, cnp.NPY_UINT8, 1, e.count)
     e.head = <const float*>need_input(&memory, "head", head, cnp.NPY_FLOAT32, 2, e.count, -1)
     cdef Py_ssize_t outputs = cnp.PyArray_DIM(head, 1)

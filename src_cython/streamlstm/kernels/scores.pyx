@@ -1,6 +1,7 @@
 """From running means of errors to a score: calibrated tails, the stream's own level, the alarm. One pass, row by row.
 
-    surprise    u = tail_all(sum over the parts of tail(m))                         tail(m) = -ln P(statistic > m)
+    surprise    u = tail_all(sum over the parts of min(tail(m), PART_LIMIT))        tail(m) = -ln P(statistic > m)
+                u = min(u, LEVEL_LIMIT)
     stream      w = u * BASE / level                      u <= level                peaks over threshold, by stream
                 w = BASE + (u - level) / excess           u >  level
     known       k = ln(TRUST (calibration rows + age) / cluster rows)
@@ -8,14 +9,32 @@
                 v = max(k, LOWEST_ALARM)                  k <= budget_surprise
     score       w / v;  p_value = exp(-w)
 
-Score before learning: level and excess move after the score is final, and excess only by samples that do not alarm.
+Score before learning, and learn from what is normal only. After the score is final, with q = min(50 rate, 0.05):
 
-The alarm level is the budget's, but never rarer than what is known can bear: a level that was to be passed once in
-TRUST times all that was seen. A tail fitted on a minute says nothing of a day; the stream's own age lifts the level
-to the budget. So a budget below LOWEST_ALARM is reached from above: the alarm is LOWEST_ALARM until what is known bears
-the budget, and the budget from then on.
+    guard       g = warm_up                               score >= 1; if g was 0 before, this is one event:
+                    excess     *= 1 + EVENT_SHARE q (v - BASE - 1)
+                    kept level *= 1 + min(EVENT_CLUSTERS 0.98 rate cluster rows, 0.05)
+                g = max(g - 1, 0)                         score < 1
+    waits       g > 0 and held < 1 / rate:                held += 1; level = kept level; the cluster is dropped
+    learns      level *= 1 + 0.98 rate                    u > level                 so one in 50 passes it
+                level *= 1 - 0.02 rate                    u <= level
+                kept level += (level - kept level) / (warm_up + 1)
+                held = max(held - 1, 0)                   g == 0
+    cluster     rows with u > level and score < 1, until warm_up rows have come without one, or 1 / rate rows with; then
+                excess += q min(rows / cluster rows, CLUSTERS) (mean over them of u - level - excess)
 
-State by stream: level and excess.
+The guard is as long as the means take to fill, and so to empty: neither an alarm nor its decay teaches anything, and
+going back to the kept level takes back what the rise to it taught. The rows of a cluster are one event, however many
+they are: a fault just below the alarm is not a hundred proofs of a heavy tail. What an alarm leaves is its event, some
+three percent of the excess and at most five of the level, of which its surprise is a multiple. Without that a stream of
+heavier tails than the calibration's would be judged by its quiet part alone. Patience is 1 / rate rows, regained row by
+row without an alarm: what alarms for longer is no fault but a shift, and the level follows it, by e in each 1 / rate
+rows. No surprise lies above LEVEL_LIMIT, so the level reaches every one. PART_LIMIT keeps a part that has hardly a
+spread from drowning the others.
+
+A row in which nothing was measured has no score, and teaches nothing.
+
+State by stream: level, kept level, excess, guard, held, and of its cluster the rows, their sum and how long it waits.
 """
 
 from libc.math cimport NAN, exp, log, log1p
@@ -38,8 +57,12 @@ known for may lie lower."""
 cdef double _BASE = BASE_SURPRISE
 cdef double _TRUST = TRUST
 cdef double _LOWEST_ALARM = LOWEST_ALARM
+cdef double PART_LIMIT = 60.0
 cdef double LEVEL_LIMIT = 200.0
 cdef double EXCESS_LIMIT = 50.0
+cdef double EVENT_SHARE = 0.3          # of what a cluster of mean length teaches that ends at the alarm level
+cdef double EVENT_CLUSTERS = 3.0       # an alarm lasts longer than the mean cluster
+cdef double CLUSTERS = 2.0             # and long ones count for more than short ones, up to this
 
 cdef unsigned char WARMING = Status.WARMING
 cdef unsigned char GAP = Status.GAP
@@ -59,11 +82,18 @@ cdef struct Scores:                    # of N samples of streams in S slots
     const double* combined             # [N]
     const long long* row_ages          # [N]
     const unsigned char* reset         # [N], 2 = the stream is one never seen
+    const unsigned char* measured      # [N], 0 = nothing of the sample was
     Tail tail
     double budget_surprise, calibration_rows, cluster_rows, rate
     long long warm_up
     double* levels                     # [S]
+    double* kept_levels                # [S], as they were about a guard ago
     double* excesses                   # [S]
+    double* cluster_sums               # [S], of u - level over the rows of the stream's cluster
+    long long* clusters                # [S], its rows; 0 = none
+    long long* waits                   # [S], rows until it is over
+    long long* guards                  # [S], rows until the last alarm is far enough
+    long long* held                    # [S], rows that waited, less those since that did not
     unsigned char* status              # [N], in and out
     double* score                      # [N]
     double* p_value                    # [N]
@@ -94,41 +124,90 @@ cdef void _combine(const float* means, Py_ssize_t count, Py_ssize_t parts, Tail 
     """Sum over parts, whose tails follow one another in memory; `tail` is the first."""
     cdef Tail part
     cdef Py_ssize_t n, k
-    cdef double total
+    cdef double total, surprise
     for n in range(count):
         total = 0.0
         part = tail
         for k in range(parts):
-            total += _surprise(&part, means[n * parts + k])
+            surprise = _surprise(&part, means[n * parts + k])
+            total += surprise if surprise < PART_LIMIT else PART_LIMIT
             part.statistic += tail.knots
             part.surprise += tail.knots
             part.fit += 2
         combined[n] = total
 
 
+cdef inline double _within(double value, double low, double high) noexcept nogil:
+    return low if value < low else (high if value > high else value)
+
+
+cdef inline void _end_cluster(const Scores* rows, long long s, double event_rate) noexcept nogil:
+    """Let a stream's cluster teach its excess, if there is one."""
+    cdef double count = <double>rows.clusters[s]
+    if count > 0:
+        event_rate *= _within(count / rows.cluster_rows, 0.0, CLUSTERS)
+        rows.excesses[s] += event_rate * (rows.cluster_sums[s] / count - rows.excesses[s])
+        rows.excesses[s] = _within(rows.excesses[s], 1.0, EXCESS_LIMIT)
+    rows.clusters[s] = 0
+    rows.cluster_sums[s] = 0.0
+
+
+cdef void _learn(const Scores* rows, long long s, double u, bint is_alarm, double alarm) noexcept nogil:
+    """Move a stream's level and excess by a sample whose score is final."""
+    cdef double rate = rows.rate, level = rows.levels[s], event_rate = _within(50.0 * rate, 0.0, 0.05)
+    cdef double event_rise = _within(EVENT_CLUSTERS * 0.98 * rate * rows.cluster_rows, 0.0, 0.05)
+    if is_alarm:
+        if rows.guards[s] == 0:
+            rows.excesses[s] *= 1.0 + EVENT_SHARE * event_rate * (alarm - _BASE - 1.0)
+            rows.excesses[s] = _within(rows.excesses[s], 1.0, EXCESS_LIMIT)
+            rows.kept_levels[s] = _within(rows.kept_levels[s] * (1.0 + event_rise), _BASE, LEVEL_LIMIT)
+        rows.guards[s] = rows.warm_up
+    elif rows.guards[s] > 0:
+        rows.guards[s] -= 1
+    if rows.guards[s] > 0 and rows.held[s] * rate < 1.0:
+        rows.held[s] += 1
+        rows.levels[s] = rows.kept_levels[s]
+        rows.clusters[s] = rows.waits[s] = 0
+        rows.cluster_sums[s] = 0.0
+        return
+    if rows.guards[s] == 0 and rows.held[s] > 0:
+        rows.held[s] -= 1
+    if u > level and not is_alarm:
+        rows.clusters[s] += 1
+        rows.cluster_sums[s] += u - level
+        rows.waits[s] = rows.warm_up
+    elif rows.waits[s] > 0:
+        rows.waits[s] -= 1
+    if rows.waits[s] == 0 or rows.clusters[s] * rate >= 1.0:
+        _end_cluster(rows, s, event_rate)
+    rows.levels[s] = _within(level * (1.0 + 0.98 * rate if u > level else 1.0 - 0.02 * rate), _BASE, LEVEL_LIMIT)
+    rows.kept_levels[s] += (rows.levels[s] - rows.kept_levels[s]) / (rows.warm_up + 1)
+
+
 cdef void _score(const Scores* rows) noexcept nogil:
     cdef Py_ssize_t n
-    cdef double u, w, level, excess, alarm, rate = rows.rate
-    cdef double excess_rate = 50.0 * rate / rows.cluster_rows  # one in 50 passes the level; a cluster is one event
+    cdef double u, w, alarm
     cdef long long s
-    if excess_rate > 0.05:
-        excess_rate = 0.05
     for n in range(rows.count):
         rows.score[n] = NAN
         rows.p_value[n] = NAN
         s = rows.slots[n]
         if rows.reset[n] == 2:
-            rows.levels[s] = _BASE
-            rows.excesses[s] = 1.0
+            rows.levels[s] = rows.kept_levels[s] = _BASE
+            rows.excesses[s], rows.cluster_sums[s] = 1.0, 0.0
+            rows.guards[s] = rows.held[s] = rows.clusters[s] = rows.waits[s] = 0
         if rows.status[n] == LATE or rows.status[n] == GAP:
             continue
         if rows.row_ages[n] < rows.warm_up:
             rows.status[n] = WARMING
             continue
-        u = _surprise(&rows.tail, rows.combined[n])
-        level = rows.levels[s]
-        excess = rows.excesses[s]
-        w = u * _BASE / level if u <= level else _BASE + (u - level) / excess
+        if not rows.measured[n]:
+            continue
+        u = _within(_surprise(&rows.tail, rows.combined[n]), 0.0, LEVEL_LIMIT)
+        if u <= rows.levels[s]:
+            w = u * _BASE / rows.levels[s]
+        else:
+            w = _BASE + (u - rows.levels[s]) / rows.excesses[s]
         alarm = log(_TRUST * (rows.calibration_rows + rows.row_ages[n]) / rows.cluster_rows)
         if alarm > rows.budget_surprise:
             alarm = rows.budget_surprise
@@ -136,14 +215,7 @@ cdef void _score(const Scores* rows) noexcept nogil:
             alarm = _LOWEST_ALARM
         rows.score[n] = w / alarm
         rows.p_value[n] = exp(-w)
-        if u > level:
-            level *= 1.0 + 0.98 * rate
-            if w < alarm:
-                excess += excess_rate * (u - level - excess)
-        else:
-            level *= 1.0 - 0.02 * rate
-        rows.levels[s] = _BASE if level < _BASE else (LEVEL_LIMIT if level > LEVEL_LIMIT else level)
-        rows.excesses[s] = 1.0 if excess < 1.0 else (EXCESS_LIMIT if excess > EXCESS_LIMIT else excess)
+        _learn(rows, s, u, w >= alarm, alarm)
 
 
 cdef int _need_rising(str name, const double* statistic, Py_ssize_t knots) except -1:
@@ -190,6 +262,7 @@ def score_streams(
     combined,
     row_ages,
     reset,
+    measured,
     statistic,
     surprise,
     fit,
@@ -199,7 +272,13 @@ def score_streams(
     double rate,
     long long warm_up,
     levels,
+    kept_levels,
     excesses,
+    cluster_sums,
+    clusters,
+    waits,
+    guards,
+    held,
     status,
     score,
     p_value,
@@ -207,10 +286,11 @@ def score_streams(
     """Turn combined surprises into scores; adapt each stream's level and excess after its score is final.
 
     Shapes: slots int64 [N], may repeat; combined float64 [N]; row_ages int64 [N], the stream's age at the row; reset
-    uint8 [N]; statistic, surprise float64 [K], statistic rising; fit float64 [2] (shape, scale); levels, excesses
-    float64 [S]; status uint8 [N], as admitted, and in the end WARMING where there is no score yet; score, p_value
+    uint8 [N]; measured uint8 [N], 0 = nothing of the sample was; statistic, surprise float64 [K], statistic rising;
+    fit float64 [2] (shape, scale); levels, kept_levels, excesses, cluster_sums float64 [S]; clusters, waits, guards,
+    held int64 [S]; status uint8 [N], as admitted, and in the end WARMING where there is no score yet; score, p_value
     float64 [N], NaN = none.
-    State: where reset is 2 the stream is one never seen, and its level and excess start again.
+    State: where reset is 2 the stream is one never seen, and all that is learnt of it starts again.
     Units: rate in 1/samples: how fast a stream's own level follows it.
     Raises: ShapeError before anything changes.
     """
@@ -222,6 +302,7 @@ def score_streams(
     r.combined = <const double*>need_input(&memory, "combined", combined, cnp.NPY_FLOAT64, 1, r.count)
     r.row_ages = <const long long*>need_input(&memory, "row_ages", row_ages, cnp.NPY_INT64, 1, r.count)
     r.reset = <const unsigned char*>need_input(&memory, "reset", reset, cnp.NPY_UINT8, 1, r.count)
+    r.measured = <const unsigned char*>need_input(&memory, "measured", measured, cnp.NPY_UINT8, 1, r.count)
     r.tail.statistic = <const double*>need_input(&memory, "statistic", statistic, cnp.NPY_FLOAT64, 1, -1)
     r.tail.knots = cnp.PyArray_DIM(statistic, 0)
     r.tail.surprise = <const double*>need_input(&memory, "surprise", surprise, cnp.NPY_FLOAT64, 1, r.tail.knots)
@@ -229,6 +310,12 @@ def score_streams(
     r.levels = <double*>need_output(&memory, "levels", levels, cnp.NPY_FLOAT64, 1, -1)
     cdef Py_ssize_t capacity = cnp.PyArray_DIM(levels, 0)
     r.excesses = <double*>need_output(&memory, "excesses", excesses, cnp.NPY_FLOAT64, 1, capacity)
+    r.kept_levels = <double*>need_output(&memory, "kept_levels", kept_levels, cnp.NPY_FLOAT64, 1, capacity)
+    r.cluster_sums = <double*>need_output(&memory, "cluster_sums", cluster_sums, cnp.NPY_FLOAT64, 1, capacity)
+    r.clusters = <long long*>need_output(&memory, "clusters", clusters, cnp.NPY_INT64, 1, capacity)
+    r.waits = <long long*>need_output(&memory, "waits", waits, cnp.NPY_INT64, 1, capacity)
+    r.guards = <long long*>need_output(&memory, "guards", guards, cnp.NPY_INT64, 1, capacity)
+    r.held = <long long*>need_output(&memory, "held", held, cnp.NPY_INT64, 1, capacity)
     r.status = <unsigned char*>need_output(&memory, "status", status, cnp.NPY_UINT8, 1, r.count)
     r.score = <double*>need_output(&memory, "score", score, cnp.NPY_FLOAT64, 1, r.count)
     r.p_value = <double*>need_output(&memory, "p_value", p_value, cnp.NPY_FLOAT64, 1, r.count)

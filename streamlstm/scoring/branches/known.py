@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
+
 from streamlstm.errors import BundleError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.branches.network_residuals import NetworkResiduals
@@ -29,8 +31,9 @@ def branches_of(bundle: ModelBundle) -> tuple[Branch, ...]:
 
 def network_residuals_of(bundle: ModelBundle) -> NetworkResiduals:
     """Return the branch of the network's residuals."""
-    held = bundle.calibration.branches[NetworkResiduals.name]
-    return NetworkResiduals(bundle.network.architecture, bundle.calibration.burn_in, held["scales"], held["widths"])
+    held, architecture = bundle.calibration.branches[NetworkResiduals.name], bundle.network.architecture
+    steady = held.get("steady", np.zeros(architecture.channels, np.uint8))  # 0.2.0 and before did not know
+    return NetworkResiduals(architecture, bundle.calibration.burn_in, held["scales"], held["widths"], steady)
 
 
 def state_of(branches: Iterable[Branch]) -> Mapping[str, StatePiece]:

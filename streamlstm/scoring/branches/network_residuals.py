@@ -7,8 +7,8 @@ sample, of the forecast one sample ahead, and of the ensemble of all forecasts t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,12 @@ from streamlstm.scoring.branches.protocol import Measured, StateArrays
 from streamlstm.scoring.forward import ForwardResult, SeriesChunk
 from streamlstm.scoring.state import StatePiece
 
-__all__ = ["NetworkResiduals", "fit_scales", "widths_for"]
+__all__ = ["NetworkResiduals", "fit_scales", "steady_channels", "widths_for"]
 
 _RESIDUALS = ("reconstruction", "forecast", "ensemble")
 _WIDTHS = ("narrow", "wide")
 _DEFAULT_PERIOD = 64
+_ROUNDING = 1e-6  # of a value: eight times what a float32 resolves
 _SCALE_FLOOR = 0.01
 """In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter)
 has no error to measure, and without a floor the first rounding would be an alarm."""
@@ -31,7 +32,10 @@ has no error to measure, and without a floor the first rounding would be an alar
 
 @dataclass(frozen=True, slots=True)
 class NetworkResiduals:
-    """Shapes: scales float32 [3, C], root mean square of each residual; widths float32 [2] in samples, rising.
+    """The branch with its fitted numbers.
+
+    Shapes: scales float32 [3, C], root mean square of each residual; widths float32 [2] in samples, rising; steady
+    uint8 [C], 1 = the channel never moved in training.
 
     Units: burn_in in samples: the residuals of a younger stream are the start's, not the stream's, and enter no mean.
     """
@@ -46,11 +50,16 @@ class NetworkResiduals:
     burn_in: int
     scales: NDArray[np.float32]
     widths: NDArray[np.float32]
+    steady: NDArray[np.uint8]
+    alphas: NDArray[np.float32] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alphas", (2.0 / (self.widths + 1.0)).astype(np.float32))
 
     @property
-    def arrays(self) -> Mapping[str, NDArray[np.float32]]:
-        """Scales and widths."""
-        return {"scales": self.scales, "widths": self.widths}
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Scales, widths, and which channels are steady."""
+        return {"scales": self.scales, "widths": self.widths, "steady": self.steady}
 
     @property
     def state(self) -> Mapping[str, StatePiece]:
@@ -70,10 +79,11 @@ class NetworkResiduals:
             result.slots,
             x=result.x,
             observed=result.observed,
+            steady=self.steady,
             reset=result.reset,
             head=result.head,
             scales=self.scales,
-            alphas=(2.0 / (self.widths + 1.0)).astype(np.float32),
+            alphas=self.alphas,
             burn_in=self.burn_in,
             ages=result.ages,
             rows=state["rows"],
@@ -93,6 +103,23 @@ def widths_for(period_rows: int) -> NDArray[np.float32]:
     """
     period = period_rows or _DEFAULT_PERIOD
     return np.array([np.clip(period / 8, 8, 32), np.clip(period / 2, 32, 128)], np.float32)
+
+
+def steady_channels(series: Iterable[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """Return which channels keep one value in every series, up to the rounding of float32: uint8 [C], 1 = does.
+
+    Shapes: each series [T, C], NaN = missing; what is missing does not move.
+    """
+    still = np.array([_is_still(values) for values in series])
+    return np.asarray(still.all(axis=0), np.uint8)
+
+
+def _is_still(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    seen = np.isfinite(values)
+    high = np.where(seen, values, -np.inf).max(axis=0, initial=-np.inf)
+    low = np.where(seen, values, np.inf).min(axis=0, initial=np.inf)
+    size = np.where(seen, np.abs(values), 0).max(axis=0, initial=0)
+    return np.asarray((high < low) | (high - low <= _ROUNDING * size))
 
 
 def fit_scales(architecture: Architecture, runs: Iterable[tuple[int, Iterable[SeriesChunk]]]) -> NDArray[np.float32]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.branches.network_residuals import steady_channels
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 from streamlstm.training.causal.trainable import CausalTraining, causal_architecture
 from streamlstm.training.choices import choose_options
@@ -65,6 +67,8 @@ class CausalPlan(Plan[Network, ModelBundle]):
 
     def bundle(self, network: Network, labels: BundleLabels, training: dict[str, Any]) -> ModelBundle:
         """Calibrate, each stream running from its first row on."""
+        if self.start is None:
+            network = _blind_to_constants(network, list(self.series.values()))
         calibration = calibrate(
             network,
             self.standardizer,
@@ -79,6 +83,20 @@ class CausalPlan(Plan[Network, ModelBundle]):
             training=training,
             **vars(labels),
         )
+
+
+def _blind_to_constants(network: Network, series: Sequence[NDArray[np.float32]]) -> Network:
+    """Take channels that had one value throughout out of the network's inputs.
+
+    Their standardised input was 0 in every row, so no gradient ever reached their weights: these are as they were drawn
+    at first, and would shake the whole state when such a channel moves for the first time.
+    """
+    constant = np.flatnonzero(steady_channels([np.concatenate(series)]))
+    if not len(constant):
+        return network
+    w_ih = network.layers[0].w_ih.copy()
+    w_ih[:, constant] = 0.0
+    return replace(network, layers=(replace(network.layers[0], w_ih=w_ih), *network.layers[1:]))
 
 
 def make_plan(
