@@ -290,7 +290,7 @@ budgets = st.sampled_from([None, OpeningBudget(1), OpeningBudget(4_000), Opening
 @example(steady(*[0.6] * 300, 1.2, 0.8, 1.3, 1.3), policy_of((2, 0)), None, {301})  # another rise after a broken run
 @example(steady(*[3.0, 0.1] * 8), policy_of((1, 0)), OpeningBudget(10**15), {5})  # six, and no more
 @example(steady(1.2, 0.1, 1.2, 0.1, *[1.4] * 9), policy_of((1, 0)), OpeningBudget(9_000), set())  # held back, then paid
-@example(steady(*[2.5, 0.1] * 5), policy_of((1, 0), outside_budget="medium"), OpeningBudget(10**15), set())
+@example(steady(*[2.5, 0.1] * 8), policy_of((1, 0), outside_budget="medium"), OpeningBudget(10**15), set())
 @settings(max_examples=200, deadline=None)
 @given(rows_of, policies, budgets, st.sets(st.integers(0, 70), max_size=4))
 def test_alerts_equal_their_definition(

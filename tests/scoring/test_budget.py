@@ -73,6 +73,7 @@ def test_the_bound_holds_for_any_scores_at_any_times(
     check_bound([time for time, _ in found], interval_ms)
 
 
+@example([(1, 9.0), (1, 0.0)] * 40, 10**15, "high")
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(steps, any_scores), max_size=120), intervals, st.sampled_from(["low", "medium", "high"]))
 def test_what_passes_outside_the_budget_is_marked_and_the_rest_is_bounded(
