@@ -87,7 +87,7 @@ def test_chunks_do_not_change_the_errors(tiny_bundle: ModelBundle, monkeypatch: 
 
 
 def test_alerts_of_the_compared_part_are_counted(tiny_bundle: ModelBundle) -> None:
-    array = values(7, 3600)
+    array = values(9, 3600)
     array[1900:1930] += np.array([15, -0.8], np.float32)  # before the part
     array[2500:2530] += np.array([15, -0.8], np.float32)
     array[3200:3230] += np.array([-15, 0.8], np.float32)
