@@ -63,7 +63,7 @@ bench-full: .venv/.bench ## every cell, some minutes, and the page build/benchma
 	$(BIN)/streamlstm bench train --json build/bench-train.json
 	$(BIN)/streamlstm bench report build/bench-kernel.json build/bench-threads.json build/bench-train.json --out build/benchmarks.md
 
-evaluate: labelled-series .venv/.installed ## find the anomalies of the labelled series in SHARED, half an hour, and the page build/evaluation
+evaluate: labelled-series .venv/.installed ## how well anomalies are found in the labelled series of SHARED, some minutes, and the page build/evaluation
 	@mkdir -p build
 	$(BIN)/streamlstm evaluate $(SHARED) --out build/evaluation $(EVALUATE_ARGS)
 

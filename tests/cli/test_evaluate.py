@@ -6,6 +6,7 @@ import csv
 import json
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 from cli.running import Verbs, start
 from evaluation.labelled_data import NAB, NAB_FILE, ROWS, WARM_UP, write_series, write_sets
-from tiny_models import TINY_CHANNELS, tiny_series
+from tiny_models import tiny_series
 from waiting import PATIENCE_S, wait_until
 
+from streamlstm import __version__
 from streamlstm.evaluation.baselines.catalogue import BASELINES
 from streamlstm.model.bundles.causal import ModelBundle
 
@@ -205,7 +207,28 @@ def test_interrupted_it_leaves_what_is_done(tmp_path: Path, jobs: int) -> None:
 def test_channels_of_a_bundle_that_a_set_lacks(verbs: Verbs, tmp_path: Path, tiny_bundle: ModelBundle) -> None:
     write_sets(tmp_path / "data")
     tiny_bundle.save(tmp_path / "tiny.safetensors")
-    verbs.good("evaluate", "data", "--jobs", 1, "--against", "tiny.safetensors", "--json", "found.json")
+    against = ("--jobs", 1, "--against", "tiny.safetensors", "--json", "found.json")
+    assert "scored nothing" not in verbs.good("evaluate", "data", *against)
     methods = {(one["set"], one["method"]) for one in json.loads((tmp_path / "found.json").read_text())["series"]}
     assert ("pumps", "tiny@1") in methods and ("smap", "tiny@1") not in methods
-    assert tiny_bundle.channels == TINY_CHANNELS
+    said = verbs.good("evaluate", "data", "--set", "smap", *against)
+    assert "--against: tiny@1 scored nothing, for no series has any of its channels" in said
+
+
+def test_an_interrupt_that_is_dropped_where_it_came_up_is_raised_again(
+    verbs: Verbs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write_series(tmp_path / "data" / "pumps" / f"{number}.npz", number)
+
+    def interrupted(_labels: object) -> list[object]:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return []
+
+    monkeypatch.setattr("streamlstm.jobs.evaluation.work.label_spans", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    code, _, _ = verbs.run("evaluate", "data", "--jobs", 1, "--json", "found.json")
+    assert code == 130 and signal.getsignal(signal.SIGINT) == before
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert not found["is_complete"] and found["versions"]["streamlstm"] == __version__

@@ -13,6 +13,7 @@ from typing import Any, Never
 
 import msgspec
 
+from streamlstm._version import __version__
 from streamlstm.benchmarks.machine import describe_machine, package_versions
 from streamlstm.cli.console.clock import created_at
 from streamlstm.cli.console.output import print_note, print_result
@@ -45,7 +46,7 @@ from streamlstm.reporting.evaluation.report import EvaluationReport, SetTable
 
 __all__ = ["Request", "evaluate_data"]
 
-_PACKAGES = ("streamlstm", "numpy", "scipy")
+_PACKAGES = ("numpy", "scipy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,7 @@ def evaluate_data(request: Request) -> None:
     Raises: UsageError, DataError; StreamLstmError when series could not be evaluated.
     """
     _check_targets(request)
-    if request.against is not None:
-        ModelBundle.load(request.against)  # refused before anything is trained
+    label = None if request.against is None else ModelBundle.load(request.against).label  # before anything is trained
     cases = _cases(request)
     options = EvaluationOptions(
         cases=quick_cases(cases) if request.is_quick else cases,
@@ -95,6 +95,8 @@ def evaluate_data(request: Request) -> None:
         finally:
             about |= {"seconds": round(time.monotonic() - began, 1)}
             _leave(request, job.evaluation, results(job.evaluation, about))
+    if label is not None and all(one.method != label for one in job.evaluation.methods):
+        print_note(f"--against: {label} scored nothing, for no series has any of its channels")
     if failures := job.evaluation.failures:
         raise StreamLstmError(
             f"{len(failures)} of {job.evaluation.of} could not be evaluated; the first: "
@@ -133,8 +135,8 @@ def _page(found: Mapping[str, Any], tables: Sequence[SetTable], evaluation: Eval
 class _View:
     """The evaluation at the terminal, where Ctrl-C ends it.
 
-    KeyboardInterrupt may come up while a library that is called looks for what need not be there, and drops whatever
-    error that gives; with it the interrupt would be lost. It is raised again when progress is told next.
+    An interrupt can get lost: Python 3.11 looks up an enum's member by a function in Python, and drops what is raised
+    in it, a KeyboardInterrupt too. It is raised again when progress is told next.
     """
 
     def __init__(self, bar: ProgressBar) -> None:
@@ -206,7 +208,7 @@ def _about(request: Request, options: EvaluationOptions) -> dict[str, Any]:
     return {
         "started_at": created_at(),
         "machine": msgspec.to_builtins(describe_machine(kernel_path=isa())),
-        "versions": package_versions(_PACKAGES),
+        "versions": {"streamlstm": __version__, **package_versions(_PACKAGES)},
         "data": list(request.data),
         "labels": None if request.labels is None else str(request.labels),
         "against": None if request.against is None else str(request.against),
