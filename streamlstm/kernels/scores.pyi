@@ -16,12 +16,13 @@ def combine_tails(
     statistics: NDArray[np.float64],
     surprises: NDArray[np.float64],
     fits: NDArray[np.float64],
+    weights: NDArray[np.float64],
     combined: NDArray[np.float64],
 ) -> None:
-    """Write the sum of the parts' surprises.
+    """Write the weighted sum of the parts' surprises.
 
     Shapes: means [N, P] of P parts; statistics, surprises [P, K], statistics rising along K; fits [P, 2] (shape, scale
-    of each tail); combined [N].
+    of each tail); weights [P]; combined [N].
     Raises: ShapeError before anything changes.
     """
 

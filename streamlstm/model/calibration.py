@@ -16,13 +16,15 @@ __all__ = ["Calibration", "StackedTails", "Tail"]
 class Tail:
     """-ln P(statistic > x): linear between knots, generalised Pareto beyond the last.
 
-    Shapes: statistic, surprise float64 [K], both rising; surprise = -ln p.
+    Shapes: statistic, surprise float64 [K], both rising; surprise = -ln p. `weight` is what a surprise counts for in a
+    sum with others.
     """
 
     statistic: NDArray[np.float64]
     surprise: NDArray[np.float64]
     shape: float
     scale: float
+    weight: float = 1.0
 
     @property
     def fit(self) -> NDArray[np.float64]:
@@ -38,11 +40,15 @@ class Tail:
 
 
 class StackedTails(NamedTuple):
-    """Tails of P parts as the kernels take them. Shapes: statistics, surprises float64 [P, K]; fits float64 [P, 2]."""
+    """Tails of P parts as the kernels take them.
+
+    Shapes: statistics, surprises float64 [P, K]; fits float64 [P, 2]; weights float64 [P].
+    """
 
     statistics: NDArray[np.float64]
     surprises: NDArray[np.float64]
     fits: NDArray[np.float64]
+    weights: NDArray[np.float64]
 
     @classmethod
     def of(cls, tails: Mapping[str, Tail]) -> StackedTails:
@@ -52,6 +58,7 @@ class StackedTails(NamedTuple):
             np.stack([tail.statistic for tail in held]),
             np.stack([tail.surprise for tail in held]),
             np.stack([tail.fit for tail in held]),
+            np.array([tail.weight for tail in held]),
         )
 
 
@@ -60,7 +67,7 @@ class Calibration:
     """The fitted numbers of each branch of the score, the tails of the branches' parts, and the tail of their sum.
 
     `branches` holds each branch's own arrays by its name; `tails` has one by the name of each part, such as
-    "reconstruction/narrow", branch by branch; `total` is that of the sum of their surprises.
+    "reconstruction/narrow", branch by branch; `total` is that of the weighted sum of their surprises.
     Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; burn_in,
     warm_up and horizon are in samples: a stream younger than burn_in is not measured, one younger than warm_up has no
     score, and horizon is how slowly its level follows it.

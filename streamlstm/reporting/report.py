@@ -60,7 +60,7 @@ class TrainingReport:
         """How many rows a score is a mean over, at most."""
         if isinstance(self.bundle, WindowBundle):
             return float(self.bundle.calibration.width)
-        return float(network_residuals_of(self.bundle).widths[1])
+        return float(network_residuals_of(self.bundle).widths[-1])
 
     @property
     def period_s(self) -> float:

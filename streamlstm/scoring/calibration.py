@@ -11,7 +11,7 @@ twice, a chunk at a time, so that memory does not grow with what it makes of eve
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +63,7 @@ def calibrate(
     series: Sequence[CalibrationSeries],
     *,
     period_rows: int,
-    prototypes: int = 0,
+    prototypes: int = 128,
 ) -> Calibration:
     """Fit the branches of the score, and the tails.
 
@@ -73,11 +73,12 @@ def calibrate(
     """
     architecture = network.architecture
     widths = widths_for(period_rows)
-    burn_in = max(architecture.forecast, int(widths[1]) // 2)
+    longest = int(widths[-1])
+    burn_in = max(architecture.forecast, longest // 2)
     taps = taps_for(period_rows, architecture.channels)
     before = [one.values[: one.start] for one in series]
     measured = fit_prototypes(before, standardizer, taps=taps, count=prototypes) if prototypes else None
-    warm_up = max(burn_in + int(widths[1]), taps if measured else 0)
+    warm_up = max(burn_in + longest, taps if measured else 0)
     forward = Forward(network, standardizer)
     starts = [_usable_start(one, warm_up) for one in series]
     runs = ((start, _run(forward, one)) for one, start in zip(series, starts, strict=True))
@@ -92,10 +93,15 @@ def calibrate(
             f"calibration: expected at least {_LEAST_ROWS} rows after the first {warm_up}, got {len(statistics)}; "
             "give more data"
         )
-    parts = [(part, branch.lightest_tail) for branch in branches for part in branch.parts]
+    parts = [(part, branch) for branch in branches for part in branch.parts]
     tails = {
-        part: fit_tail(statistics[:, k].astype(np.float64), lightest=lightest, least_scale=_LEAST_PART_SCALE)
-        for k, (part, lightest) in enumerate(parts)
+        part: replace(
+            fit_tail(
+                statistics[:, k].astype(np.float64), lightest=branch.lightest_tail, least_scale=_LEAST_PART_SCALE
+            ),
+            weight=branch.weight / len(branch.parts),
+        )
+        for k, (part, branch) in enumerate(parts)
     }
     # A sum of surprises is what -ln p is of, exponential by nature: its tail needs no bound.
     total = np.empty(len(statistics))
@@ -106,7 +112,7 @@ def calibrate(
         tails=tails,
         total=tail,
         rows=len(statistics),
-        cluster_rows=cluster_rows(tail.surprise_of(total), gap=int(widths[1])),
+        cluster_rows=cluster_rows(tail.surprise_of(total), gap=longest),
         burn_in=burn_in,
         warm_up=warm_up,
         horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),

@@ -222,6 +222,7 @@ class Detector(Displayed):
             statistics=self._tails.statistics,
             surprises=self._tails.surprises,
             fits=self._tails.fits,
+            weights=self._tails.weights,
             combined=combined,
         )
         status = forward.status[forward.admitted]

@@ -20,7 +20,8 @@ def tails(parts: int) -> Arguments:
     statistics[-2:, 2] = statistics[-2:, 1]
     fits = rng.uniform(0.1, 0.5, (parts, 2))
     fits[-1, 0] = 0.0
-    return {"statistics": statistics, "surprises": np.cumsum(rng.uniform(0, 1, (parts, K)), axis=1), "fits": fits}
+    surprises, weights = np.cumsum(rng.uniform(0, 1, (parts, K)), axis=1), rng.uniform(0.2, 2, parts)
+    return {"statistics": statistics, "surprises": surprises, "fits": fits, "weights": weights}
 
 
 def a_combination(parts: int = 4) -> Arguments:
@@ -68,7 +69,7 @@ def test_tails_are_combined_as_their_readable_twin_has_them(parts: int) -> None:
     expected = np.zeros(N)
     for k in range(parts):
         tail = Tail(a["statistics"][k], a["surprises"][k], shape=a["fits"][k, 0], scale=a["fits"][k, 1])
-        expected += tail.surprise_of(a["means"][:, k].astype(np.float64))
+        expected += a["weights"][k] * tail.surprise_of(a["means"][:, k].astype(np.float64))
     assert a["combined"] == pytest.approx(expected, rel=1e-12)
 
 

@@ -71,9 +71,10 @@ def residuals_of(x: Floats, heads: Floats) -> Floats:
 
 
 def means_of(residuals: Floats, observed: Any, scales: Floats, widths: Sequence[float], burn_in: int) -> Floats:
-    """Return the running means of squares, [T, 6]."""
+    """Return the running means of squares, [T, 3 W]."""
     rows = residuals.shape[1]
-    means, current = np.zeros((rows, 6)), np.zeros(6)
+    count = len(widths)
+    means, current = np.zeros((rows, 3 * count)), np.zeros(3 * count)
     for t in range(rows):
         seen = np.flatnonzero(observed[t])
         if t >= burn_in and len(seen):
@@ -82,7 +83,7 @@ def means_of(residuals: Floats, observed: Any, scales: Floats, widths: Sequence[
                 square = np.minimum((with_nothing_forecast_is_zero / scales[kind, seen]) ** 2, 400).mean()
                 for w, width in enumerate(widths):
                     share = max(2 / (width + 1), 1 / (t - burn_in + 1))
-                    current[2 * kind + w] = (1 - share) * current[2 * kind + w] + share * square
+                    current[count * kind + w] += share * (square - current[count * kind + w])
         means[t] = current
     return means
 
@@ -131,13 +132,10 @@ def expected_calibration(network: Any, standardizer: Any, series: Sequence[tuple
 
     No series has a hole after which it would have to settle.
     """
-    rows_of_a_period = period if period > 0 else 64
-    widths = [
-        8.0 if rows_of_a_period < 64 else min(rows_of_a_period / 8, 32.0),
-        32.0 if rows_of_a_period < 64 else min(rows_of_a_period / 2, 128.0),
-    ]
-    burn_in = max(network.architecture.forecast, math.floor(widths[1]) // 2)
-    warm_up = burn_in + math.floor(widths[1])
+    longest = float(np.float32(2 * period / 3)) if 48 < period <= 400 else 32.0
+    widths = [1.0, 4.0, 16.0, longest]
+    burn_in = max(network.architecture.forecast, math.floor(longest) // 2)
+    warm_up = burn_in + math.floor(longest)
     starts = []
     for values, start in series:
         short = (start + len(values)) // 2
@@ -160,12 +158,11 @@ def expected_calibration(network: Any, standardizer: Any, series: Sequence[tuple
             for residual, (_, _, observed), start in zip(residuals, runs, starts, strict=True)
         ]
     )
-    parts = [knots_of(means[:, k]) for k in range(6)]
-    fits = [
-        (tail.shape, tail.scale) for tail in (fit_tail(means[:, k], lightest=0.15, least_scale=1e-3) for k in range(6))
-    ]
+    parts = [knots_of(means[:, k]) for k in range(12)]
+    tails = [fit_tail(means[:, k], lightest=0.15, least_scale=1e-3) for k in range(12)]
+    fits = [(tail.shape, tail.scale) for tail in tails]
     total = np.array(
-        [sum(surprise(*parts[k], fits[k], value) for k, value in enumerate(row)) for row in means.tolist()]
+        [sum(surprise(*parts[k], fits[k], value) / 4 for k, value in enumerate(row)) for row in means.tolist()]
     )
     total_knots, total_surprises = knots_of(total)
     tail = fit_tail(total, least_scale=1.0)
@@ -183,5 +180,5 @@ def expected_calibration(network: Any, standardizer: Any, series: Sequence[tuple
         total_statistics=total_knots,
         total_surprises=total_surprises,
         total_fit=total_fit,
-        clusters=clusters_of(final, math.floor(widths[1])),
+        clusters=clusters_of(final, math.floor(longest)),
     )

@@ -28,7 +28,7 @@ class OracleStream:
     cell: list[float] = field(default_factory=list)
     last: list[float] = field(default_factory=list)
     forecasts: list[list[list[float]]] = field(default_factory=list)  # by sample: [horizon][channel]
-    means: list[float | None] = field(default_factory=lambda: [None] * 6)
+    means: list[float] = field(default_factory=list)
     window: OracleWindow | None = None
     distances: list[float] = field(default_factory=list)
     level: float = BASE
@@ -94,7 +94,8 @@ class OracleStream:
                 return None
             return made[0] if kind == 1 else sum(made) / len(made)
 
-        seen = [c for c in channels if observed[c] and is_measured]
+        seen, widths = [c for c in channels if observed[c] and is_measured], self.branch["widths"].tolist()
+        self.means = self.means or [0.0] * (3 * len(widths))
         for kind in range(3):
             squares = []
             for c in seen:
@@ -102,13 +103,13 @@ class OracleStream:
                 squares.append(
                     0.0 if p is None else min(((x[c] - p) / float(self.branch["scales"][kind, c])) ** 2, 400.0)
                 )
-            for w in range(2):
+            for w, width in enumerate(widths):
                 if seen and self.age >= calibration.burn_in:
                     measured = self.age - calibration.burn_in
-                    alpha = 2 / (float(self.branch["widths"][w]) + 1)
+                    alpha = 2 / (width + 1)
                     alpha = alpha if measured * alpha > 1 else 1 / (measured + 1)
-                    old = self.means[2 * kind + w] or 0.0
-                    self.means[2 * kind + w] = old + alpha * (sum(squares) / len(seen) - old)
+                    k = kind * len(widths) + w
+                    self.means[k] += alpha * (sum(squares) / len(seen) - self.means[k])
         self.forecasts.append([[head[h * a.channels + c] for c in channels] for h in range(1, a.forecast + 1)])
         if prototypes := self.bundle.calibration.branches.get("prototypes"):
             self.window = self.window or OracleWindow(prototypes["centres"], prototypes["floors"])
@@ -122,13 +123,16 @@ class OracleStream:
         calibration = self.bundle.calibration
         known = math.log(5 * (calibration.rows + age) / calibration.cluster_rows)
         alarm = self.budget_surprise if known > self.budget_surprise else max(known, 4.0)
-        parts = [
-            f"{kind}/{width}" for kind in ("reconstruction", "forecast", "ensemble") for width in ("narrow", "wide")
-        ]
+        kinds = ("reconstruction", "forecast", "ensemble")
+        parts = [f"{kind}/{width:g}" for kind in kinds for width in self.branch["widths"].tolist()]
+        weights = [3 / len(parts)] * len(parts)
         if self.window:
             parts += ["prototypes/centred", "prototypes/normalised"]
-        statistics = self.means + self.distances
-        total = sum(min(tail(calibration.tails[part], statistics[k]), 60) for k, part in enumerate(parts))
+            weights += [1.0, 1.0]
+        total = sum(
+            weight * min(tail(calibration.tails[part], statistic), 60)
+            for part, weight, statistic in zip(parts, weights, self.means + self.distances, strict=True)
+        )
         u = min(tail(calibration.total, total), 200)
         surprise = u * BASE / self.level if u <= self.level else BASE + (u - self.level) / self.excess
         self._learn(u, surprise >= alarm, alarm)

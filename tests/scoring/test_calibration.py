@@ -64,7 +64,7 @@ def assert_equal(found: Calibration, want: Expected) -> None:
     assert StackedTails.of(found.tails).fits == pytest.approx(np.array(want.fits), rel=1e-2)
     assert found.total.statistic == pytest.approx(want.total_statistics, rel=1e-3)
     assert found.total.surprise == pytest.approx(want.total_surprises)
-    assert StackedTails.of(found.tails).surprises == pytest.approx(np.tile(want.total_surprises, (6, 1)))
+    assert StackedTails.of(found.tails).surprises == pytest.approx(np.tile(want.total_surprises, (12, 1)))
     assert found.total.fit == pytest.approx(np.array(want.total_fit), rel=1e-2, abs=1e-6)
     assert found.cluster_rows == pytest.approx(want.clusters)
 
@@ -81,13 +81,13 @@ def assert_equal(found: Calibration, want: Expected) -> None:
 def test_equals_its_definition(period: int, forecast: int, rows: list[tuple[int, int]]) -> None:
     model = network(forecast=forecast)
     data = [(series(11 + number, count), start) for number, (count, start) in enumerate(rows)]
-    found = calibrate(model, STANDARDIZER, [CalibrationSeries(*one) for one in data], period_rows=period)
+    found = calibrate(model, STANDARDIZER, [CalibrationSeries(*one) for one in data], period_rows=period, prototypes=0)
     assert_equal(found, expected_calibration(model, STANDARDIZER, data, period))
 
 
 def test_equals_its_definition_over_many_chunks() -> None:
     model, data = network(forecast=3), [(series(5, 9000), 3500)]
-    found = calibrate(model, STANDARDIZER, [CalibrationSeries(*data[0])], period_rows=64)
+    found = calibrate(model, STANDARDIZER, [CalibrationSeries(*data[0])], period_rows=64, prototypes=0)
     assert_equal(found, expected_calibration(model, STANDARDIZER, data, 64))
     assert min(tail.shape for tail in found.tails.values()) >= 0.15
 
@@ -111,7 +111,7 @@ def test_a_channel_that_was_observed_once_is_measured_by_that_value() -> None:
     values = series(3, 800)
     values[300:, 2] = np.nan
     values[420, 2] = STANDARDIZER.mean[2] + 1
-    found = calibrate(network(), STANDARDIZER, [CalibrationSeries(values, 300)], period_rows=0)
+    found = calibrate(network(), STANDARDIZER, [CalibrationSeries(values, 300)], period_rows=0, prototypes=0)
     assert_equal(found, expected_calibration(network(), STANDARDIZER, [(values, 300)], 0))
 
 
@@ -123,11 +123,10 @@ def test_a_series_without_rows_adds_nothing(tiny_bundle: ModelBundle) -> None:
 
 
 @pytest.mark.parametrize(
-    ("period", "widths"),
-    [(0, (8, 32)), (1, (8, 32)), (64, (8, 32)), (72, (9, 36)), (100, (12.5, 50)), (256, (32, 128)), (4000, (32, 128))],
+    ("period", "longest"), [(0, 32), (1, 32), (48, 32), (51, 34), (150, 100), (399, 266), (402, 32), (4000, 32)]
 )
-def test_widths_are_an_eighth_and_half_of_the_period_within_bounds(period: int, widths: tuple[float, float]) -> None:
-    assert tuple(widths_for(period).tolist()) == widths
+def test_the_longest_width_is_two_thirds_of_the_period_unless_that_is_a_day(period: int, longest: float) -> None:
+    assert tuple(widths_for(period).tolist()) == (1, 4, 16, longest)
 
 
 @pytest.mark.parametrize(("rows", "horizon"), [(1990, 200), (2010, 201), (150_000, 15_000), (200_100, 20_000)])

@@ -8,7 +8,9 @@ t for t + h, and sums and means over observed channels only:
                 ensemble  x_t - mean over h = 1..p of f^h_(t-h)                     (Malhotra et al. 2015)
     squares     q = min((residual / its scale by channel)^2, SQUARE_LIMIT)
     means       m_(kind, width) += alpha_width * (mean_c q - m)                     alpha = 2 / (width + 1), W widths
-    energy      e_c += alpha_narrow * (sum over kinds of q_c - e_c)                 a channel's part in the score
+    energy      e_c += alpha_energy * (sum over kinds of q_c - e_c)                 a channel's part in the score
+
+The energy's width is the widest but one: as wide as most of what is seen, and no wider.
 
 A steady channel, one that never moved in training, is expected to stay where it is: all of its residuals are
 x_t - x_(t-1), since the network was shown nothing of what it does. So each of its moves is one event, which passes.
@@ -45,7 +47,7 @@ cdef struct Errors:                    # of N samples of streams in S slots; C c
     const unsigned char* reset         # [N], not 0 = the stream begins anew
     const float* head                  # [N, (1 + p) * C]
     const float* scales                # [KINDS, C]
-    const float* alphas                # [W], the narrow width's first
+    const float* alphas                # [W], the narrowest width's first
     const long long* ages              # [N], none below 0
     float* rows                        # [S, row]
     float* means                       # [N, KINDS * W]
@@ -98,7 +100,7 @@ cdef void _advance(const Errors* errors) noexcept nogil:
         for k in range(KINDS):
             sums[k] = 0.0
         present = 0  # observed channels
-        alpha = _rate(measured, errors.alphas[0])
+        alpha = _rate(measured, errors.alphas[widths - 2 if widths > 1 else 0])
         for c in range(channels):
             expected[c] = next_one[c]
             if not observed[c]:
@@ -175,7 +177,7 @@ def advance_residuals(
 
     Shapes: slots int64 [N], may repeat; x float32 [N, C]; observed uint8 [N, C]; steady uint8 [C]; reset uint8
     [N]; head float32 [N, C * (1 + p)]; scales float32 [3, C] (newest, one-step, ensemble); alphas float32 [W], W at
-    least 1, the first one the energy's; ages int64 [N], the stream's before each sample; rows float32 [S, row_length];
+    least 1, the narrowest width's first; ages int64 [N], the stream's before each sample; rows float32 [S, row_length];
     means float32 [N, 3 W], residual by residual; contribution, expected float32 [N, C].
     Units: burn_in in samples: younger streams' residuals are the start's, not the stream's, and enter no mean;
     expected is dimensionless (the forecast made one sample ago; 0 for a stream's first sample).

@@ -1,6 +1,6 @@
 """From running means of errors to a score: calibrated tails, the stream's own level, the alarm. One pass, row by row.
 
-    surprise    u = tail_all(sum over the parts of min(tail(m), PART_LIMIT))        tail(m) = -ln P(statistic > m)
+    surprise    u = tail_all(sum of weight * min(tail(m), PART_LIMIT))              tail(m) = -ln P(statistic > m)
                 u = min(u, LEVEL_LIMIT)
     stream      w = u * BASE / level                      u <= level                peaks over threshold, by stream
                 w = BASE + (u - level) / excess           u >  level
@@ -120,7 +120,9 @@ cdef inline double _surprise(const Tail* tail, double value) noexcept nogil:
     )
 
 
-cdef void _combine(const float* means, Py_ssize_t count, Py_ssize_t parts, Tail tail, double* combined) noexcept nogil:
+cdef void _combine(
+    const float* means, Py_ssize_t count, Py_ssize_t parts, Tail tail, const double* weights, double* combined
+) noexcept nogil:
     """Sum over parts, whose tails follow one another in memory; `tail` is the first."""
     cdef Tail part
     cdef Py_ssize_t n, k
@@ -130,7 +132,7 @@ cdef void _combine(const float* means, Py_ssize_t count, Py_ssize_t parts, Tail 
         part = tail
         for k in range(parts):
             surprise = _surprise(&part, means[n * parts + k])
-            total += surprise if surprise < PART_LIMIT else PART_LIMIT
+            total += weights[k] * (surprise if surprise < PART_LIMIT else PART_LIMIT)
             part.statistic += tail.knots
             part.surprise += tail.knots
             part.fit += 2
@@ -229,11 +231,11 @@ cdef int _need_rising(str name, const double* statistic, Py_ssize_t knots) excep
     return 0
 
 
-def combine_tails(means, *, statistics, surprises, fits, combined):
-    """Write the sum of the parts' surprises.
+def combine_tails(means, *, statistics, surprises, fits, weights, combined):
+    """Write the weighted sum of the parts' surprises.
 
     Shapes: means float32 [N, P] of P parts; statistics, surprises float64 [P, K], statistics rising along K; fits
-    float64 [P, 2] (shape, scale of each tail); combined float64 [N].
+    float64 [P, 2] (shape, scale of each tail); weights float64 [P]; combined float64 [N].
     Raises: ShapeError before anything changes.
     """
     cdef Memory memory
@@ -246,6 +248,7 @@ def combine_tails(means, *, statistics, surprises, fits, combined):
     tail.knots = cnp.PyArray_DIM(statistics, 1)
     tail.surprise = <const double*>need_input(&memory, "surprises", surprises, cnp.NPY_FLOAT64, 2, parts, tail.knots)
     tail.fit = <const double*>need_input(&memory, "fits", fits, cnp.NPY_FLOAT64, 2, parts, 2)
+    cdef const double* weighted = <const double*>need_input(&memory, "weights", weights, cnp.NPY_FLOAT64, 1, parts)
     cdef double* out = <double*>need_output(&memory, "combined", combined, cnp.NPY_FLOAT64, 1, count)
     if parts < 1 or tail.knots < 1:
         raise ShapeError(f"statistics: expected at least one part and one knot, got {[parts, tail.knots]}")
@@ -253,7 +256,7 @@ def combine_tails(means, *, statistics, surprises, fits, combined):
     for k in range(parts):
         _need_rising("statistics", tail.statistic + k * tail.knots, tail.knots)
     with nogil:
-        _combine(of_rows, count, parts, tail, out)
+        _combine(of_rows, count, parts, tail, weighted, out)
 
 
 def score_streams(

@@ -31,7 +31,7 @@ def print_bundle(model: ModelBundle) -> None:
             ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
             ("sampling", _rate(model.period_s)),
             ("warm-up", f"{calibration.warm_up} samples"),
-            ("means", f"over {residuals.widths[0]:g} and {residuals.widths[1]:g} samples"),
+            ("means", f"over {', '.join(f'{width:g}' for width in residuals.widths)} samples"),
             ("clusters", f"{calibration.cluster_rows:.1f} samples in a row pass a high level"),
             ("tail", f"shape {calibration.total.shape:.3f}, scale {calibration.total.scale:.3f}"),
         ],

@@ -2,14 +2,15 @@
 
     branches.BRANCH.ARRAY                     a branch's own fitted numbers
     tails.PART.statistic | surprise | fit     the tail of each part; fit is shape and scale
-    total.statistic | surprise | fit          the tail of their sum
+    total.statistic | surprise | fit          the tail of their weighted sum
 
-The manifest lists branches and parts, since their order counts.
+The manifest lists branches and parts, since their order counts, and the parts' weights: all 1 where it has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def stored(calibration: Calibration) -> tuple[dict[str, NDArray[Any]], dict[str,
     tails = {f"tails.{part}": tail for part, tail in c.tails.items()}
     for name, tail in (*tails.items(), ("total", c.total)):
         arrays |= {f"{name}.statistic": tail.statistic, f"{name}.surprise": tail.surprise, f"{name}.fit": tail.fit}
-    names = {"branches": list(c.branches), "tails": list(c.tails)}
+    names = {"branches": list(c.branches), "tails": list(c.tails), "weights": [t.weight for t in c.tails.values()]}
     return arrays, names | {name: getattr(c, name) for name in _NUMBERS}
 
 
@@ -52,9 +53,14 @@ def read_calibration(arrays: Arrays, entry: dict[str, Any]) -> Calibration:
         branches[branch] = {
             name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
         }
+    parts = entry["tails"]
+    weights = entry.get("weights", [1.0] * len(parts))
     return Calibration(
         branches=branches,
-        tails={part: _tail(arrays, f"tails.{part}") for part in entry["tails"]},
+        tails={
+            part: replace(_tail(arrays, f"tails.{part}"), weight=float(weight))
+            for part, weight in zip(parts, weights, strict=True)
+        },
         total=_tail(arrays, "total"),
         **{name: entry[name] for name in _NUMBERS},
     )

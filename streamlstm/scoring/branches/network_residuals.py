@@ -1,4 +1,4 @@
-"""What the network got wrong: running means of its squared errors, over a narrow and a wide width.
+"""What the network got wrong: running means of its squared errors, over widths from one sample to most of a period.
 
 Three residuals are measured (`streamlstm.kernels.residuals` has the formulas): of the reconstruction of the newest
 sample, of the forecast one sample ahead, and of the ensemble of all forecasts that were made for a sample.
@@ -22,8 +22,9 @@ from streamlstm.scoring.state import StatePiece
 __all__ = ["NetworkResiduals", "fit_scales", "steady_channels", "widths_for"]
 
 _RESIDUALS = ("reconstruction", "forecast", "ensemble")
-_WIDTHS = ("narrow", "wide")
-_DEFAULT_PERIOD = 64
+_SHORT_WIDTHS = (1.0, 4.0, 16.0)
+_LEAST_LONG_WIDTH = 32.0
+_LONGEST_PERIOD = 400
 _ROUNDING = 1e-6  # of a value: eight times what a float32 resolves
 _SCALE_FLOOR = 0.01
 """In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter)
@@ -34,14 +35,14 @@ has no error to measure, and without a floor the first rounding would be an alar
 class NetworkResiduals:
     """The branch with its fitted numbers.
 
-    Shapes: scales float32 [3, C], root mean square of each residual; widths float32 [2] in samples, rising; steady
+    Shapes: scales float32 [3, C], root mean square of each residual; widths float32 [W] in samples, rising; steady
     uint8 [C], 1 = the channel never moved in training.
 
     Units: burn_in in samples: the residuals of a younger stream are the start's, not the stream's, and enter no mean.
     """
 
     name: ClassVar[str] = "network_residuals"
-    parts: ClassVar[Sequence[str]] = tuple(f"{residual}/{width}" for residual in _RESIDUALS for width in _WIDTHS)
+    weight: ClassVar[float] = 3.0
     lightest_tail: ClassVar[float] = 0.15
     """A mean of squared errors has a heavier tail than its clean sample shows; an exponential one would make a thousand
     nats of a stream that has shifted."""
@@ -55,6 +56,11 @@ class NetworkResiduals:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alphas", (2.0 / (self.widths + 1.0)).astype(np.float32))
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Each residual's mean over each width."""
+        return tuple(f"{residual}/{width:g}" for residual in _RESIDUALS for width in self.widths.tolist())
 
     @property
     def arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -95,14 +101,13 @@ class NetworkResiduals:
 
 
 def widths_for(period_rows: int) -> NDArray[np.float32]:
-    """Return the narrow and the wide mean's width in samples: an eighth and a half of the period.
+    """Return the widths of the means in samples: 1, 4 and 16, and two thirds of the period, 32 at least.
 
-    Half a period covers a beat; an eighth keeps the shape of what happens within one. Without a period (0) 64 samples
-    stand in. Bounds keep a mean a mean (8), also where a short period is chance, and, where the period is a day, its
-    memory shorter than most faults (128).
+    What is sudden stands out in the narrow ones, what lasts in the wide; in waves the widest covers most of a beat. A
+    period beyond 400 rows is most often a day, which no fault fills, so it sets no width.
     """
-    period = period_rows or _DEFAULT_PERIOD
-    return np.array([np.clip(period / 8, 8, 32), np.clip(period / 2, 32, 128)], np.float32)
+    longest = 2.0 / 3.0 * period_rows if period_rows <= _LONGEST_PERIOD else 0.0
+    return np.array([*_SHORT_WIDTHS, max(longest, _LEAST_LONG_WIDTH)], np.float32)
 
 
 def steady_channels(series: Iterable[NDArray[np.float32]]) -> NDArray[np.uint8]:

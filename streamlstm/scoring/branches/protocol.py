@@ -47,6 +47,10 @@ class Branch(Protocol):
         """Names of its statistics; each has its own tail in the calibration."""
 
     @property
+    def weight(self) -> float:
+        """What its surprises count for beside those of other branches; its parts share it evenly."""
+
+    @property
     def lightest_tail(self) -> float:
         """Least shape that the tail of one of its statistics may have."""
 

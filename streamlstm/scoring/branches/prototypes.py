@@ -53,6 +53,7 @@ class Prototypes:
 
     name: ClassVar[str] = "prototypes"
     parts: ClassVar[Sequence[str]] = ("prototypes/centred", "prototypes/normalised")
+    weight: ClassVar[float] = 2.0
     lightest_tail: ClassVar[float] = 0.15
     """Means of squares, as the network's residuals are."""
 
