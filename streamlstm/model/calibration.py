@@ -67,7 +67,7 @@ class Calibration:
     """The fitted numbers of each branch of the score, the tails of the branches' parts, and the tail of their sum.
 
     `branches` holds each branch's own arrays by its name; `tails` has one by the name of each part, such as
-    "reconstruction/narrow", branch by branch; `total` is that of the weighted sum of their surprises.
+    "reconstruction/16", branch by branch; `total` is that of the weighted sum of their surprises.
     Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; burn_in,
     warm_up and horizon are in samples: a stream younger than burn_in is not measured, one younger than warm_up has no
     score, and horizon is how slowly its level follows it.
