@@ -63,7 +63,7 @@ def calibrate(
     series: Sequence[CalibrationSeries],
     *,
     period_rows: int,
-    prototypes: int = 128,
+    prototypes: int = 64,
 ) -> Calibration:
     """Fit the branches of the score, and the tails.
 
