@@ -23,7 +23,7 @@ __all__ = ["NetworkResiduals", "fit_scales", "steady_channels", "widths_for"]
 
 _RESIDUALS = ("reconstruction", "forecast", "ensemble")
 _SHORT_WIDTHS = (1.0, 4.0, 16.0)
-_LEAST_LONG_WIDTH = 32.0
+_LEAST_LONG_WIDTH = 64.0
 _LONGEST_PERIOD = 400
 _ROUNDING = 1e-6  # of a value: eight times what a float32 resolves
 _SCALE_FLOOR = 0.01
