@@ -96,9 +96,7 @@ def calibrate(
     parts = [(part, branch) for branch in branches for part in branch.parts]
     tails = {
         part: replace(
-            fit_tail(
-                statistics[:, k].astype(np.float64), lightest=branch.lightest_tail, least_scale=_LEAST_PART_SCALE
-            ),
+            fit_tail(statistics[:, k].astype(np.float64), lightest=branch.lightest_tail, least_scale=_LEAST_PART_SCALE),
             weight=branch.weight / len(branch.parts),
         )
         for k, (part, branch) in enumerate(parts)

@@ -101,7 +101,7 @@ class NetworkResiduals:
 
 
 def widths_for(period_rows: int) -> NDArray[np.float32]:
-    """Return the widths of the means in samples: 1, 4 and 16, and two thirds of the period, 32 at least.
+    """Return the widths of the means in samples: 1, 4 and 16, and two thirds of the period, 64 at least.
 
     What is sudden stands out in the narrow ones, what lasts in the wide; in waves the widest covers most of a beat. A
     period beyond 400 rows is most often a day, which no fault fills, so it sets no width.
