@@ -132,7 +132,7 @@ def expected_calibration(network: Any, standardizer: Any, series: Sequence[tuple
 
     No series has a hole after which it would have to settle.
     """
-    longest = float(np.float32(2 * period / 3)) if 96 < period <= 400 else 64.0
+    longest = float(np.float32(2 * period / 3)) if 48 < period <= 400 else 32.0
     widths = [1.0, 4.0, 16.0, longest]
     burn_in = max(network.architecture.forecast, math.floor(longest) // 2)
     warm_up = burn_in + math.floor(longest)

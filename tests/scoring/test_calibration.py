@@ -123,7 +123,7 @@ def test_a_series_without_rows_adds_nothing(tiny_bundle: ModelBundle) -> None:
 
 
 @pytest.mark.parametrize(
-    ("period", "longest"), [(0, 64), (1, 64), (96, 64), (99, 66), (150, 100), (399, 266), (402, 64), (4000, 64)]
+    ("period", "longest"), [(0, 32), (1, 32), (48, 32), (51, 34), (150, 100), (399, 266), (402, 32), (4000, 32)]
 )
 def test_the_longest_width_is_two_thirds_of_the_period_unless_that_is_a_day(period: int, longest: float) -> None:
     assert tuple(widths_for(period).tolist()) == (1, 4, 16, longest)

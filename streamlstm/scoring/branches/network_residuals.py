@@ -23,7 +23,7 @@ __all__ = ["NetworkResiduals", "fit_scales", "steady_channels", "widths_for"]
 
 _RESIDUALS = ("reconstruction", "forecast", "ensemble")
 _SHORT_WIDTHS = (1.0, 4.0, 16.0)
-_LEAST_LONG_WIDTH = 64.0
+_LEAST_LONG_WIDTH = 32.0
 _LONGEST_PERIOD = 400
 _ROUNDING = 1e-6  # of a value: eight times what a float32 resolves
 _SCALE_FLOOR = 0.01
@@ -101,7 +101,7 @@ class NetworkResiduals:
 
 
 def widths_for(period_rows: int) -> NDArray[np.float32]:
-    """Return the widths of the means in samples: 1, 4 and 16, and two thirds of the period, 64 at least.
+    """Return the widths of the means in samples: 1, 4 and 16, and two thirds of the period, 32 at least.
 
     What is sudden stands out in the narrow ones, what lasts in the wide; in waves the widest covers most of a beat. A
     period beyond 400 rows is most often a day, which no fault fills, so it sets no width.

@@ -129,11 +129,13 @@ def fit_prototypes(
 
 def _as_admitted(values: NDArray[np.float32], standardizer: Standardizer) -> NDArray[np.float32]:
     """Return rows as they are when they are scored: standardised, clipped, missing values carried forward from 0."""
-    x = np.clip(standardizer.apply(values), -INPUT_LIMIT, INPUT_LIMIT)
-    rows = np.arange(len(x))[:, None]
-    last = np.maximum.accumulate(np.where(np.isfinite(values), rows, -1), axis=0)
-    carried: NDArray[np.float32] = np.where(last >= 0, np.take_along_axis(x, np.maximum(last, 0), axis=0), 0.0)
-    return carried.astype(np.float32)
+    x = standardizer.apply(values)
+    np.clip(x, -INPUT_LIMIT, INPUT_LIMIT, out=x)
+    for c in range(x.shape[1]):  # a channel at a time: of a long series this is no copy more
+        last = np.where(np.isfinite(values[:, c]), np.arange(len(x)), -1)
+        np.maximum.accumulate(last, out=last)
+        x[:, c] = np.where(last >= 0, x[np.maximum(last, 0), c], 0.0)
+    return x
 
 
 def _windows(series: Sequence[NDArray[np.float32]], taps: int) -> NDArray[np.float32]:

@@ -164,9 +164,9 @@ def test_too_few_windows_make_no_branch(bundle: ModelBundle) -> None:
 
 def test_a_window_longer_than_the_means_makes_the_warm_up_longer(bundle: ModelBundle) -> None:
     data = [CalibrationSeries(tiny_series(1, 1000), 600)]
-    for prototypes, warm_up in ((0, 96), (8, 96)):
+    for prototypes, warm_up in ((0, 63), (8, 64)):
         found = calibrate(bundle.network, bundle.standardizer, data, period_rows=64, prototypes=prototypes)
-        assert (found.burn_in, found.warm_up) == (32, warm_up)
+        assert (found.burn_in, found.warm_up) == (21, warm_up)
 
 
 def test_windows_of_a_recording_and_floors() -> None:
