@@ -79,6 +79,7 @@ def test_a_real_file_in_several_processes_and_with_several_seeds(verbs: Verbs, t
     assert "nab: 1 series, 1,057 rows judged, 2 events" in said and " ±0." in said
     found = json.loads((tmp_path / "found" / "results.json").read_text())
     first, second = (one for one in found["series"] if one["method"] == "streamlstm")
+    assert first["prefix_equal"] == second["prefix_equal"] == 1
     assert (first["seed"], second["seed"]) == (1, 2) and first["vus_pr"] != second["vus_pr"]
     files = [tmp_path / "found" / folder / "nab" / f"{NAB_FILE}.csv" for folder in ("scores", "scores-seed-2")]
     one, other = map(table, files)
