@@ -76,11 +76,7 @@ class NetworkResiduals:
     def advance(self, result: ForwardResult, state: StateArrays) -> Measured:
         """Measure samples and advance the rows of their streams."""
         count, channels = result.x.shape
-        measured = Measured(
-            statistics=np.empty((count, len(self.parts)), np.float32),
-            contribution=np.empty((count, channels), np.float32),
-            expected=np.empty((count, channels), np.float32),
-        )
+        measured = Measured.empty(count, parts=len(self.parts), channels=channels)
         advance_residuals(
             result.slots,
             x=result.x,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,12 @@ class Measured:
     statistics: NDArray[np.float32]
     contribution: NDArray[np.float32]
     expected: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, samples: int, *, parts: int, channels: int) -> Self:
+        """Make room for as many samples; nothing is said of them yet."""
+        shapes = ((samples, parts), (samples, channels), (samples, channels))
+        return cls(*(np.empty(shape, np.float32) for shape in shapes))
 
 
 class Branch(Protocol):

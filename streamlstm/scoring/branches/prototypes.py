@@ -82,11 +82,7 @@ class Prototypes:
     def advance(self, result: ForwardResult, state: StateArrays) -> Measured:
         """Put samples into their streams' windows and measure these; a window that is not yet full says nothing: 0."""
         count, channels = result.x.shape
-        measured = Measured(
-            statistics=np.empty((count, len(self.parts)), np.float32),
-            contribution=np.empty((count, channels), np.float32),
-            expected=np.empty((count, channels), np.float32),
-        )
+        measured = Measured.empty(count, parts=len(self.parts), channels=channels)
         advance_prototypes(
             self._packed,
             result.slots,
