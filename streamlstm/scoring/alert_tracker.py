@@ -39,6 +39,7 @@ __all__ = ["AlertTracker"]
 _WORSE = 1.3
 _REMEMBERED_PEAK = 10.0
 _NAMED_CHANNELS = 5
+_LATE, _GAP = int(Status.LATE), int(Status.GAP)
 _UNKNOWN_PERIOD_ROWS = 64
 """As many samples stand for a period where the model found none."""
 
@@ -130,7 +131,7 @@ class AlertTracker:
     ) -> Iterator[tuple[int, Alert]]:
         concerned = {stream_ids[row] for row in np.flatnonzero(rising).tolist()} | self._lives.keys()
         for row, stream_id in enumerate(stream_ids):
-            if stream_id not in concerned or scores.status[row] == Status.LATE:
+            if stream_id not in concerned or scores.status[row] == _LATE:
                 continue
             life = self._lives.get(stream_id)
             if life is None:
@@ -168,7 +169,7 @@ class AlertTracker:
         is_rising: bool,
     ) -> Alert | None:
         score = float(scores.score[row])
-        if scores.status[row] == Status.GAP:  # the stream starts again; what was open cannot be followed
+        if scores.status[row] == _GAP:  # the stream starts again; what was open cannot be followed
             life.above = life.rise = 0
             return self._resolve(life, ts) if life.alert else None
         if np.isnan(score):
