@@ -24,7 +24,7 @@ from streamlstm.scoring.state import StatePiece
 
 __all__ = ["Prototypes", "fit_prototypes", "taps_for"]
 
-_DEFAULT_PERIOD = 32
+_DEFAULT_PERIOD = 64
 _FEWEST_TAPS, _MOST_TAPS = 8, 64
 _MOST_VALUES = 1024
 """Of a window: 4 KiB a stream. Where there are many channels the window is shorter, 8 samples at least."""
@@ -98,7 +98,7 @@ class Prototypes:
 
 
 def taps_for(period_rows: int, channels: int) -> int:
-    """Return the window's samples: the period, 32 where there is none (0), bounded to 8 to 64 and by the channels."""
+    """Return the window's samples: the period, 64 where there is none (0), bounded to 8 to 64 and by the channels."""
     period = min(max(period_rows or _DEFAULT_PERIOD, _FEWEST_TAPS), _MOST_TAPS)
     return max(min(period, _MOST_VALUES // channels), _FEWEST_TAPS)
 

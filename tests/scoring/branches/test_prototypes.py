@@ -236,7 +236,7 @@ def test_many_series_are_taken_from_evenly() -> None:
 
 @pytest.mark.parametrize(
     ("period_rows", "channels", "taps"),
-    [(0, 1, 32), (3, 1, 8), (20, 38, 20), (64, 16, 64), (65, 1, 64), (1440, 2, 64), (64, 38, 26), (64, 500, 8)],
+    [(0, 1, 64), (3, 1, 8), (20, 38, 20), (64, 16, 64), (65, 1, 64), (1440, 2, 64), (64, 38, 26), (64, 500, 8)],
 )
 def test_the_window_is_the_period_within_bounds(period_rows: int, channels: int, taps: int) -> None:
     assert taps_for(period_rows, channels) == taps
