@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
-from waiting import PATIENCE_S, wait_until
+from jobs.evaluation.works import die, refuse, square, wait_for
+from waiting import wait_until
 
 from streamlstm.errors import DataError, StreamLstmError
 from streamlstm.jobs.evaluation.processes import in_processes
-
-
-def square(number: int) -> int:
-    return number * number
-
-
-def refuse(number: int) -> int:
-    if number == 2:
-        raise DataError("two")
-    return number
-
-
-def die(_number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-
-
-def wait_for(path: Path) -> int:
-    """Begin, and wait until the file is gone."""
-    path.with_suffix(".begun").touch()
-    deadline_s = time.monotonic() + PATIENCE_S
-    while path.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.01)
-    return os.getpid()
 
 
 def test_every_result_comes_once() -> None:
