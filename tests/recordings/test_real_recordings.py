@@ -91,7 +91,7 @@ def test_alerts_hit_labelled_events_better_than_chance(
         # An ECG's budget is counted by the hour: half an hour cannot show what 0.2 a day means.
         "mitbih": lambda: npz("mitbih/205.npz", tolerance=360, budget=240),
         "smd": lambda: npz("smd/machine-1-2.npz", tolerance=10),
-        # Some alerts a stream would not tell four windows from chance.
+        # 0.2 a day gives a handful of alerts, too few to tell hits of four wide windows from chance.
         "nab": lambda: nab("realTweets/Twitter_volume_PFE.csv", budget=1.0),
     }[kind]()
     limit = ["--rows", recording.begin] if kind == "nab" else []
