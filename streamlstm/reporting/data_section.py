@@ -26,7 +26,7 @@ _ROLES = ("the weights learn from it", "says when to stop", "tells how rare an e
 def data_summary(report: TrainingReport) -> Markup:
     """Return where the data was cut, and its streams."""
     period = f"a row every {duration(report.period_s)}" if report.period_s else "the sampling period is unknown"
-    detected = int(report.bundle.training.get("period_rows") or 0)
+    detected = report.bundle.period_rows
     repeats = (
         f"; it repeats every {counted(detected, 'row')}"
         + (f" ({duration(detected * report.period_s)})" if report.period_s else "")

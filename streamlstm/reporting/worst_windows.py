@@ -48,7 +48,7 @@ class WorstWindow:
 
 def window_rows(report: TrainingReport) -> int:
     """Return the rows of a window: two and a half periods, or four times the widest mean, between 96 and 480."""
-    period = int(report.bundle.training.get("period_rows") or 0)
+    period = report.bundle.period_rows
     return int(np.clip(2.5 * period if period else 4 * report.averaged_rows, 96, 480))
 
 

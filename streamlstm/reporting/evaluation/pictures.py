@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from streamlstm.evaluation.excerpts import Excerpt
+from streamlstm.evaluation.measures.labels import label_spans
 from streamlstm.reporting.axes import Axis, covering
 from streamlstm.reporting.channel_figures import outline
 from streamlstm.reporting.markup import Markup, element
@@ -89,14 +90,8 @@ def _line(plot: Plot, across: NDArray[np.float64], column: NDArray[np.float32], 
 def _shade(plot: Plot, excerpt: Excerpt, across: NDArray[np.float64]) -> None:
     step = float(across[1] - across[0]) if len(across) > 1 else 1.0
     for flags, css in ((excerpt.under_alert, "quiet"), (excerpt.labels, "c2 faint")):
-        for first, stop in _runs(flags):
-            plot.shade(float(across[first]), float(across[stop - 1]) + step, css)
-
-
-def _runs(flags: ArrayLike) -> list[list[int]]:
-    """Return the first row of each run, and the row after its last."""
-    edges = np.flatnonzero(np.diff(np.asarray(flags, np.int8), prepend=0, append=0))
-    return edges.reshape(-1, 2).tolist()
+        for first, last in label_spans(flags).tolist():
+            plot.shade(float(across[first]), float(across[last]) + step, css)
 
 
 def _clock(excerpt: Excerpt) -> tuple[float, str]:
