@@ -1,4 +1,4 @@
-"""What an alert is, when one opens and resolves, and how severe it is. `alert_tracker` follows the streams."""
+"""What an alert is, when one opens and resolves, and how severe it is. `alert_course` has the rules."""
 
 from __future__ import annotations
 
