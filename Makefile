@@ -33,12 +33,14 @@ mutants: .venv/.dev ## change the sources a little, again and again, and list wh
 
 # What is interpreted beside the kernels is not instrumented, hence the preloaded libraries; CPython leaks by design.
 # Twice: as it is shipped, and for this processor, where headers choose other code.
-sanitize: .venv/.dev ## run the kernels' tests with address and undefined-behaviour sanitizers
+sanitize: .venv/.dev ## run the kernels' tests and crafted bundles with address and undefined-behaviour sanitizers
 	for native in 0 1; do \
 		STREAMLSTM_SANITIZE=1 STREAMLSTM_NATIVE=$$native $(BIN)/python setup.py -q build \
 			--build-base build/sanitized-$$native --parallel 2 && \
 		env LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-			PYTHONPATH=$$(echo $(CURDIR)/build/sanitized-$$native/lib*) $(BIN)/pytest -p no:cacheprovider tests/kernels \
+			PYTHONPATH=$$(echo $(CURDIR)/build/sanitized-$$native/lib*) sh -c '\
+			$(BIN)/pytest -p no:cacheprovider tests/kernels && \
+			$(BIN)/pytest -p no:cacheprovider -m "slow or not slow" tests/model/bundles/test_crafted_bundles.py' \
 		|| exit 1; \
 	done
 

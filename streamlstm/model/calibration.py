@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streamlstm.errors import ShapeError
+from streamlstm.kernels.faces import check_array
 
 __all__ = ["Calibration", "StackedTails", "Tail"]
 
@@ -25,6 +29,15 @@ class Tail:
     shape: float
     scale: float
     weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_array("statistic", self.statistic, np.float64, (None,))
+        check_array("surprise", self.surprise, np.float64, (len(self.statistic),))
+        for name, knots in (("statistic", self.statistic), ("surprise", self.surprise)):
+            if not len(knots) or not (np.diff(knots) >= 0).all():
+                raise ShapeError(f"{name}: expected at least one knot, and knots that do not fall")
+        if not (0.0 <= self.shape < math.inf and 0.0 < self.scale < math.inf):
+            raise ShapeError(f"expected a tail of shape 0 or more and scale above 0, got {self.shape} and {self.scale}")
 
     @property
     def fit(self) -> NDArray[np.float64]:
@@ -52,8 +65,10 @@ class StackedTails(NamedTuple):
 
     @classmethod
     def of(cls, tails: Mapping[str, Tail]) -> StackedTails:
-        """Stack tails in their order."""
+        """Stack tails in their order. Raises: ShapeError unless all have as many knots."""
         held = tails.values()
+        if len({len(tail.statistic) for tail in held}) != 1:
+            raise ShapeError("tails: expected as many knots in each")
         return cls(
             np.stack([tail.statistic for tail in held]),
             np.stack([tail.surprise for tail in held]),

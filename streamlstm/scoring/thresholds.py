@@ -18,6 +18,9 @@ _HOURS_PER_DAY = 24
 LEAST_BUDGET = 1e-300
 """Less than this a day has no logarithm once it is divided by the samples of a day."""
 
+_MOST_PROBABLE = 0.5
+"""What every second sample passes is no alarm, and a surprise of 0 has no multiples."""
+
 Span = Literal["day", "hour"]
 
 
@@ -62,7 +65,7 @@ class Threshold:
         """
         rows_per_day = 86_400.0 / period_s if period_s > 0 else _ROWS_PER_DAY_WITHOUT_CLOCK
         probability = self.false_alarms_per_stream_day * cluster_rows / rows_per_day
-        return -math.log(min(probability, 1.0))
+        return -math.log(min(probability, _MOST_PROBABLE))
 
     def openings(self, *, period_s: float) -> OpeningBudget:
         """Return the budget of alerts that open.

@@ -20,8 +20,8 @@ from streamlstm.scoring.thresholds import Threshold
         (2.0, 0.004, 1.0, 10_800_000),
         (0.5, 0.0, 1.0, 20_000),  # no clock: a day is 10,000 samples
         (0.5, -1.0, 4.0, 5_000),
-        (1.0, 86_400.0, 1.0, 1),
-        (50.0, 86_400.0, 3.0, 1),  # more than there are samples
+        (1.0, 86_400.0, 1.0, 2),  # every second sample at most
+        (50.0, 86_400.0, 3.0, 2),  # more than there are samples
     ],
 )
 def test_the_surprise_that_a_budget_allows(budget: float, period_s: float, cluster_rows: float, odds: int) -> None:

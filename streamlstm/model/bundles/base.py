@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from streamlstm._version import __version__
 from streamlstm.errors import BundleError, ShapeError
 from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights
 from streamlstm.model.bundles.codec import digest_of, read_bundle, write_bundle
+from streamlstm.model.bundles.manifest import Manifest
 from streamlstm.model.display import Displayed, Facts, counted, first_few, one_line, shown_period
 from streamlstm.model.standardizer import Standardizer
 
@@ -77,23 +79,34 @@ class BundleBase(Displayed):
 
         Raises: BundleError when the file is missing, truncated, altered, foreign or of another format.
         """
-        tensors, manifest = read_bundle(path, expected=cls.FORMAT, older=cls.OLDER_FORMATS)
+        tensors, entries = read_bundle(path, expected=cls.FORMAT, older=cls.OLDER_FORMATS)
         try:
-            return cls(
-                **cls._own(tensors, manifest),
+            manifest = msgspec.convert(entries, Manifest)
+            _need_finite(tensors)
+            bundle = cls(
+                **cls._own(tensors, manifest, entries["format"]),
                 standardizer=Standardizer(tensors["standardizer.mean"], tensors["standardizer.scale"]),
-                channels=tuple(manifest["channels"]),
-                period_s=float(manifest["period_s"]),
-                units=tuple(manifest["units"]),
-                **{name: manifest[name] for name in ("name", "version", "created_at", "training")},
+                channels=manifest.channels,
+                period_s=manifest.period_s,
+                units=manifest.units,
+                name=manifest.name,
+                version=manifest.version,
+                created_at=manifest.created_at,
+                training=manifest.training,
             )
-        except (KeyError, TypeError, ShapeError) as error:
-            raise BundleError(f"{path}: the manifest and the tensors do not fit each other ({error})") from error
+            _need_channels(bundle)
+        except KeyError as error:
+            raise BundleError(f"{path}: expected a tensor or an entry {error}, got none; train again") from error
+        except (ShapeError, msgspec.ValidationError) as error:
+            raise BundleError(
+                f"{path}: the manifest and the tensors do not fit each other ({error}); train again"
+            ) from error
+        return bundle
 
     @classmethod
     @abstractmethod
-    def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Return network and calibration."""
+    def _own(cls, tensors: Tensors, manifest: Manifest, written_as: str) -> dict[str, Any]:
+        """Return network and calibration, read from a file of the format `written_as`."""
 
     @abstractmethod
     def _network(self) -> tuple[Any, Iterable[tuple[str, CellWeights]]]:
@@ -152,6 +165,25 @@ def _trained_on(training: Mapping[str, Any]) -> str:
     return f"{counted(rows, 'row')} of {counted(streams, 'stream')}"
 
 
+def _need_finite(tensors: Tensors) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise ShapeError(f"{name}: expected finite numbers")
+
+
+def _need_channels(bundle: BundleBase) -> None:
+    """Raise ShapeError unless network, standardizer and names have the same channels."""
+    network, _ = bundle._network()
+    counts = {
+        "network": network.architecture.channels,
+        "standardizer": len(bundle.standardizer.mean),
+        "names": len(bundle.channels),
+    }
+    if len(set(counts.values())) != 1:
+        told = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ShapeError(f"channels: expected as many everywhere, got {told}")
+
+
 def tensors_of(layer: CellWeights) -> Tensors:
     """Return the arrays that a layer has, by field."""
     return {part: array for part in CELL_FIELDS if (array := getattr(layer, part)) is not None}
@@ -159,5 +191,6 @@ def tensors_of(layer: CellWeights) -> Tensors:
 
 def layer_of(tensors: Tensors, name: str, cell: str) -> CellWeights:
     """Return a layer from the tensors whose names begin with its own."""
-    arrays = {part: tensors[key] for part in CELL_FIELDS if (key := f"{name}.{part}") in tensors}
-    return CellWeights(CellKind(cell), **arrays)
+    given = {part: tensors[key] for part in CELL_FIELDS if (key := f"{name}.{part}") in tensors}
+    needed = {part: tensors[f"{name}.{part}"] for part in ("w_ih", "w_hh", "bias")}
+    return CellWeights(CellKind(cell), **given | needed)

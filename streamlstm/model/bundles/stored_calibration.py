@@ -13,9 +13,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.errors import ShapeError
+from streamlstm.kernels.faces import check_array
+from streamlstm.model.bundles.manifest import CalibrationEntry
 from streamlstm.model.calibration import Calibration, Tail
 
 __all__ = ["read_calibration", "read_calibration_2", "stored"]
@@ -45,41 +49,50 @@ def stored(calibration: Calibration) -> tuple[dict[str, NDArray[Any]], dict[str,
     return arrays, names | {name: getattr(c, name) for name in _NUMBERS}
 
 
-def read_calibration(arrays: Arrays, entry: dict[str, Any]) -> Calibration:
-    """Read what `stored` returned. Raises: KeyError and TypeError where arrays and entry do not fit each other."""
+def read_calibration(arrays: Arrays, manifest_entry: dict[str, Any]) -> Calibration:
+    """Read what `stored` returned.
+
+    Raises: KeyError where an array is missing; ShapeError; msgspec.ValidationError.
+    """
+    entry = msgspec.convert(manifest_entry, CalibrationEntry)
     branches = {}
-    for branch in entry["branches"]:
+    for branch in entry.branches:
         prefix = f"branches.{branch}."
         branches[branch] = {
             name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)
         }
-    parts = entry["tails"]
-    weights = entry.get("weights", [1.0] * len(parts))
+    weights = entry.weights or [1.0] * len(entry.tails)
     return Calibration(
         branches=branches,
         tails={
-            part: replace(_tail(arrays, f"tails.{part}"), weight=float(weight))
-            for part, weight in zip(parts, weights, strict=True)
+            part: replace(_tail(arrays, f"tails.{part}"), weight=weight)
+            for part, weight in zip(entry.tails, weights, strict=True)
         },
         total=_tail(arrays, "total"),
-        **{name: entry[name] for name in _NUMBERS},
+        **{name: getattr(entry, name) for name in _NUMBERS},
     )
 
 
-def read_calibration_2(arrays: Arrays, entry: dict[str, Any]) -> Calibration:
+def read_calibration_2(arrays: Arrays, manifest_entry: dict[str, Any]) -> Calibration:
     """Read the calibration of a bundle of format 2: one branch, whose six tails are stacked, and no names."""
-    tails = {
-        part: Tail(statistic, surprise, *map(float, fit))
-        for part, statistic, surprise, fit in zip(
-            _PARTS_2, arrays["part_statistics"], arrays["part_surprises"], arrays["part_fits"], strict=True
-        )
-    }
-    total = Tail(arrays["total_statistics"], arrays["total_surprises"], *map(float, arrays["total_fit"]))
-    numbers = {name: entry["settle" if name == "burn_in" else name] for name in _NUMBERS}
-    scales, widths = arrays["scales"], arrays["widths"]
-    return Calibration(branches={_BRANCH_2: {"scales": scales, "widths": widths}}, tails=tails, total=total, **numbers)
+    for name in ("part_statistics", "part_surprises", "part_fits"):
+        array = arrays[name]
+        if array.ndim != 2 or len(array) != len(_PARTS_2):
+            raise ShapeError(f"{name}: expected {len(_PARTS_2)} rows, one a part, got shape {list(array.shape)}")
+    held = {"scales": arrays["scales"], "widths": arrays["widths"]}
+    named = {f"branches.{_BRANCH_2}.{name}": array for name, array in held.items()}
+    for row, part in enumerate(_PARTS_2):
+        named |= {
+            f"tails.{part}.{name}": np.ascontiguousarray(arrays[f"part_{plural}"][row])
+            for name, plural in (("statistic", "statistics"), ("surprise", "surprises"), ("fit", "fits"))
+        }
+    named |= {"total.statistic": arrays["total_statistics"], "total.surprise": arrays["total_surprises"]}
+    named |= {"total.fit": arrays["total_fit"]}
+    entry = manifest_entry | {"burn_in": manifest_entry["settle"], "branches": [_BRANCH_2], "tails": list(_PARTS_2)}
+    return read_calibration(named, entry)
 
 
 def _tail(arrays: Arrays, name: str) -> Tail:
-    shape, scale = np.asarray(arrays[f"{name}.fit"]).tolist()
-    return Tail(arrays[f"{name}.statistic"], arrays[f"{name}.surprise"], shape, scale)
+    fit = arrays[f"{name}.fit"]
+    check_array(f"{name}.fit", fit, np.float64, (2,))
+    return Tail(arrays[f"{name}.statistic"], arrays[f"{name}.surprise"], *fit.tolist())

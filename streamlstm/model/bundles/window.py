@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.errors import ShapeError
 from streamlstm.kernels import CellWeights
+from streamlstm.kernels.faces import check_array
 from streamlstm.model.bundles.base import BundleBase, Tensors, layer_of
 from streamlstm.model.bundles.codec import WINDOW_FORMAT, bundle_format
+from streamlstm.model.bundles.manifest import Manifest, WindowCalibrationEntry
+from streamlstm.model.calibration import Tail
 from streamlstm.model.windows.network import WindowArchitecture, WindowNetwork
 
 __all__ = ["WindowBundle", "WindowCalibration", "is_window_bundle"]
@@ -39,6 +44,18 @@ class WindowCalibration:
     cluster_rows: float
     width: int
 
+    def __post_init__(self) -> None:
+        check_array("scales", self.scales, np.float32, (None,))
+        if not (self.scales > 0).all():
+            raise ShapeError("scales: expected numbers above 0")
+        check_array("fit", self.fit, np.float64, (2,))
+        _ = self.tail  # refuses knots that fall
+
+    @property
+    def tail(self) -> Tail:
+        """The tail of the statistic."""
+        return Tail(self.statistics, self.surprises, *self.fit.tolist())
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class WindowBundle(BundleBase):
@@ -53,13 +70,17 @@ class WindowBundle(BundleBase):
     calibration: WindowCalibration
 
     @classmethod
-    def _own(cls, tensors: Tensors, manifest: dict[str, Any]) -> dict[str, Any]:
-        architecture = WindowArchitecture(**manifest["architecture"])
+    def _own(cls, tensors: Tensors, manifest: Manifest, written_as: str) -> dict[str, Any]:
+        architecture = msgspec.convert(manifest.architecture, WindowArchitecture)
+        entry = msgspec.convert(manifest.calibration, WindowCalibrationEntry)
         layers = tuple(layer_of(tensors, name, cell) for name, cell, _ in architecture.layers)
         arrays: dict[str, Any] = {name: tensors[f"calibration.{name}"] for name in _ARRAYS}
+        check_array("calibration.scales", arrays["scales"], np.float32, (architecture.channels,))
         return {
             "network": WindowNetwork(architecture, layers, tensors["head.weight"], tensors["head.bias"]),
-            "calibration": WindowCalibration(**arrays, **manifest["calibration"]),
+            "calibration": WindowCalibration(
+                **arrays, rows=entry.rows, cluster_rows=entry.cluster_rows, width=entry.width
+            ),
         }
 
     def _network(self) -> tuple[WindowNetwork, Iterable[tuple[str, CellWeights]]]:

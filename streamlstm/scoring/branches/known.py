@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from streamlstm.errors import BundleError
+from streamlstm.errors import BundleError, ShapeError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.branches.network_residuals import NetworkResiduals
 from streamlstm.scoring.branches.protocol import Branch
@@ -19,14 +19,26 @@ __all__ = ["branches_of", "network_residuals_of", "state_of"]
 def branches_of(bundle: ModelBundle) -> tuple[Branch, ...]:
     """Return the branches of a bundle's score, in the order of its calibration.
 
-    Raises: BundleError for a branch that this release does not know.
+    Raises: BundleError for a branch that this release does not know, or whose numbers do not fit the network.
     """
     if unknown := bundle.calibration.branches.keys() - _KNOWN.keys():
         raise BundleError(
             f"{bundle.label}: expected branches of the score among {', '.join(_KNOWN)}, got {min(unknown)!r}; "
             "use the release that wrote the bundle, or train again"
         )
-    return tuple(_KNOWN[name](bundle) for name in bundle.calibration.branches)
+    try:
+        branches = tuple(_KNOWN[name](bundle) for name in bundle.calibration.branches)
+    except KeyError as error:
+        raise BundleError(f"{bundle.label}: expected numbers {error} of a branch, got none; train again") from error
+    except ShapeError as error:
+        raise BundleError(f"{bundle.label}: a branch does not fit the network ({error}); train again") from error
+    parts = [part for branch in branches for part in branch.parts]
+    if parts != list(bundle.calibration.tails):
+        raise BundleError(
+            f"{bundle.label}: expected tails of {', '.join(parts)}, got those of "
+            f"{', '.join(bundle.calibration.tails)}; train again"
+        )
+    return branches
 
 
 def network_residuals_of(bundle: ModelBundle) -> NetworkResiduals:
@@ -42,7 +54,11 @@ def state_of(branches: Iterable[Branch]) -> Mapping[str, StatePiece]:
 
 
 def _prototypes_of(bundle: ModelBundle) -> Prototypes:
-    return Prototypes(**bundle.calibration.branches[Prototypes.name])
+    held, channels = bundle.calibration.branches[Prototypes.name], bundle.network.architecture.channels
+    prototypes = Prototypes(centres=held["centres"], floors=held["floors"])
+    if len(prototypes.floors) != channels:
+        raise ShapeError(f"floors: expected {channels}, one a channel, got {len(prototypes.floors)}")
+    return prototypes
 
 
 _KNOWN: Mapping[str, Callable[[ModelBundle], Branch]] = {

@@ -13,7 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.errors import ShapeError
 from streamlstm.kernels import advance_residuals, row_length
+from streamlstm.kernels.faces import check_array
 from streamlstm.model.network import Architecture
 from streamlstm.scoring.branches.protocol import Measured, StateArrays
 from streamlstm.scoring.forward import ForwardResult, SeriesChunk
@@ -55,6 +57,14 @@ class NetworkResiduals:
     alphas: NDArray[np.float32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        channels = self.architecture.channels
+        check_array("scales", self.scales, np.float32, (len(_RESIDUALS), channels))
+        check_array("widths", self.widths, np.float32, (None,))
+        check_array("steady", self.steady, np.uint8, (channels,))
+        if not (self.scales > 0).all():
+            raise ShapeError("scales: expected numbers above 0")
+        if not len(self.widths) or not (self.widths >= 1).all():
+            raise ShapeError("widths: expected at least one, and none below 1 sample")
         object.__setattr__(self, "alphas", (2.0 / (self.widths + 1.0)).astype(np.float32))
 
     @property

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from streamlstm.errors import ShapeError
 from streamlstm.kernels import LOWEST_ALARM, TRUST
 from streamlstm.model.bundles.window import WindowBundle
-from streamlstm.model.calibration import Tail
 from streamlstm.model.display import Displayed, Facts, first_few, one_line, shown_period
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.thresholds import Threshold
@@ -46,7 +45,7 @@ class WindowDetector(Displayed):
         self.gaps = gaps or GapPolicy()
         self.threshold = threshold or Threshold()
         self.budget_surprise = self.threshold.budget_surprise(period_s=bundle.period_s, cluster_rows=c.cluster_rows)
-        self._tail = Tail(c.statistics, c.surprises, shape=float(c.fit[0]), scale=float(c.fit[1]))
+        self._tail = c.tail
 
     @property
     def openings(self) -> OpeningBudget:
