@@ -14,6 +14,7 @@ from scoring.windows import window_oracle
 from scoring.windows.window_oracle import Network
 
 from streamlstm.errors import ShapeError
+from streamlstm.model.bundles.window import WindowCalibration
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.windows.detector import WindowDetector
@@ -26,7 +27,7 @@ SURPRISES = -np.log1p(-np.linspace(0.0, 0.98, 32))
 
 def bundle(*, rows: int = 400, cluster_rows: float = 3.0) -> Any:
     """A network of windows of 16 rows, and a calibration that was not fitted."""
-    calibration = SimpleNamespace(
+    calibration = WindowCalibration(
         scales=np.array([0.4, 0.7], np.float32),
         statistics=KNOTS,
         surprises=SURPRISES,
