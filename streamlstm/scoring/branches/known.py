@@ -33,10 +33,10 @@ def branches_of(bundle: ModelBundle) -> tuple[Branch, ...]:
     except ShapeError as error:
         raise BundleError(f"{bundle.label}: a branch does not fit the network ({error}); train again") from error
     parts = [part for branch in branches for part in branch.parts]
-    if parts != list(bundle.calibration.tails):
+    if len(parts) != len(bundle.calibration.tails):  # their names were others before
         raise BundleError(
-            f"{bundle.label}: expected tails of {', '.join(parts)}, got those of "
-            f"{', '.join(bundle.calibration.tails)}; train again"
+            f"{bundle.label}: expected {len(parts)} tails ({', '.join(parts)}), "
+            f"got {len(bundle.calibration.tails)}; train again"
         )
     return branches
 
