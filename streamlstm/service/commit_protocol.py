@@ -19,7 +19,8 @@ When a partition is assigned:
 6. From C on outputs are published. What was published after C and not committed is published again, byte for byte.
 
 What step 5 rests on is guarded: a group that never committed saves its empty state first, so that S exists from the
-start.
+start; and where the log ends before C, because it was cut short or created again, its end is committed and saved first,
+so that what is written next is not taken for records that were there before.
 
 When a partition has another model to switch to (`PartitionProcessor.is_outdated`), between two batches:
 
@@ -114,6 +115,8 @@ class CommitProtocol:
         if committed is None:
             return self._first_start(partition, processor, snapshot)
         oldest, end = self._transport.bounds(partition.name)
+        if committed > end:
+            return self._start_in_shorter_log(partition, processor, snapshot, committed, end)
         saved: int | None = None
         if snapshot is None or snapshot.offset > committed:
             why = (
@@ -131,6 +134,25 @@ class CommitProtocol:
             )
             start = oldest
         return StartingPoint(start, committed, saved=saved, switch_from=max(end, start))
+
+    def _start_in_shorter_log(
+        self, partition: Partition, processor: PartitionProcessor, snapshot: Snapshot | None, committed: int, end: int
+    ) -> StartingPoint:
+        """Begin a partition whose log ends before what the group has committed: it was cut short, or created again.
+
+        What comes next has never been seen, whatever its offsets. The end is committed and saved at once: once the log
+        has grown past it, nothing would tell these records from those that were there before.
+        """
+        _log.warning(
+            "%s: the group has committed offset %d, and the log ends at %d: it was cut short or created again; "
+            "records before offset %d are taken as processed, those from there on as new",
+            *(partition, committed, end, end),
+        )
+        if snapshot is not None:
+            processor.import_state(snapshot.payload)
+        self._transport.commit((), {partition.name: end})
+        self._snapshots.save(partition.name, Snapshot(end, processor.export_state()))
+        return StartingPoint(end, committed=end, saved=end, switch_from=end)
 
     def _first_start(
         self, partition: Partition, processor: PartitionProcessor, snapshot: Snapshot | None

@@ -13,7 +13,7 @@ from adapters.conftest import is_open
 
 from streamlstm.adapters.local_log import database as module
 from streamlstm.adapters.local_log.database import Database, Retention, Row
-from streamlstm.errors import TransportError, UnreachableError
+from streamlstm.errors import FencedError, TransportError, UnreachableError
 from streamlstm.types import TopicPartition
 
 NOW_MS = 1_780_000_000_000
@@ -186,10 +186,37 @@ def test_a_time_is_found_from_an_offset_on(database):
 def test_groups_have_offsets_of_their_own_and_all_are_listed(database):
     name, other = TopicPartition("in", 0), TopicPartition("in", 1)
     with database.transaction("commit"):
-        for group, at, offset in (("g", name, 3), ("h", name, 5), ("g", other, 7), ("g", name, 4)):
-            database.commit_offset(group, at, offset)
+        for group, at, offset, after in (
+            ("g", name, 3, None),
+            ("h", name, 5, None),
+            ("g", other, 7, None),
+            ("g", name, 4, 3),
+        ):
+            database.commit_offset(group, at, offset, after=after)
     assert [database.committed(group, at) for group in "gh" for at in (name, other)] == [4, 7, 5, None]
     assert database.commits() == [("g", name, 4), ("g", other, 7), ("h", name, 5)]
+
+
+@pytest.mark.parametrize("after", [None, 3, 5])
+def test_who_has_not_seen_the_last_commit_is_fenced(database, after):
+    name = TopicPartition("in", 0)
+    with database.transaction("commit"):
+        database.commit_offset("g", name, 4, after=None)
+    with (
+        pytest.raises(FencedError, match=f"in-0: expected group 'g' to have committed {after}, got 4"),
+        database.transaction("commit"),
+    ):
+        database.append([Row("out", b"k", b"v")])
+        database.commit_offset("g", name, 9, after=after)
+    assert database.committed("g", name) == 4
+    assert database.partitions("out") == []  # its outputs went with it
+
+
+def test_a_file_of_two_names_is_refused(tmp_path):
+    Database(tmp_path / "log.db").close()
+    (tmp_path / "other.db").hardlink_to(tmp_path / "log.db")
+    with pytest.raises(TransportError, match="expected a file with one name, got 2 hard links to it"):
+        Database(tmp_path / "other.db")
 
 
 def test_snapshot_pairs_are_replaced_by_prefix(database):

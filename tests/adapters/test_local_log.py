@@ -126,6 +126,32 @@ def test_a_second_worker_is_refused_by_the_pid_of_the_first(local_log):
     local_log.member(["in"])
 
 
+def test_a_link_to_the_file_leads_to_the_same_lock(local_log, tmp_path):
+    local_log.member(["in"])
+    link = tmp_path / "another-folder" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(local_log.path)
+    transport = LocalTransport(link, group=f"{local_log.prefix}/g", topics=["in"])
+    with pytest.raises(FencedError, match="already run by process"):
+        transport.open(None)
+
+
+def test_a_second_worker_that_found_the_lock_removed_is_fenced_with_its_outputs(local_log, take):
+    local_log.publish("in", [(b"k", b"%d" % n) for n in range(20)])
+    first, _ = local_log.member(["in"])
+    Path(f"{local_log.path}.{local_log.prefix}%2Fg.lock").unlink()
+    second, _ = local_log.member(["in"])
+    partition = TopicPartition("in", 0)
+    for transport in (first, second):
+        assert len(take(transport, 20)[partition]) == 20
+    first.commit([Output("out", b"k", b"of the first")], {partition: 20})
+    with pytest.raises(FencedError, match="another worker of this group has gone on"):
+        second.commit([Output("out", b"k", b"of the second")], {partition: 20})
+    assert [record.value for record in local_log.reader().read("out")] == [b"of the first"]
+    assert second.committed(partition) == 20
+    second.commit([], {partition: 20})  # it has read the offset again, as a worker does that starts anew
+
+
 def test_a_new_topic_is_read_as_soon_as_it_is_there(local_log, take):
     transport, member = local_log.member(["tele*"])
     assert not transport.poll(max_records=5, timeout_ms=0)

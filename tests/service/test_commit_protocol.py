@@ -67,6 +67,36 @@ def test_a_partition_begins_at_the_newest_state_that_is_not_ahead_of_the_group(
     assert partition.is_unsaved == (saved != committed and start == committed)
 
 
+class _AnyStore(ScriptedStore):
+    """Takes states that have seen other records than the log holds."""
+
+    def save(self, partition: TopicPartition, snapshot: Snapshot) -> None:
+        self._log.snapshots[partition] = snapshot
+
+
+@pytest.mark.parametrize("saved", [None, 3, 12, 15, 20])
+def test_in_a_log_that_was_cut_short_whatever_comes_is_new(saved: int | None, caplog: pytest.LogCaptureFixture) -> None:
+    log = _log(saved, 15, 0)
+    partition, processor = Partition(NAME), HashProcessor()
+    with caplog.at_level(logging.WARNING):
+        CommitProtocol(ScriptedTransport(log, held=[NAME]), _AnyStore(log)).restore(partition, processor)
+    assert caplog.messages == [
+        "in-0: the group has committed offset 15, and the log ends at 10: it was cut short or created again; "
+        "records before offset 10 are taken as processed, those from there on as new"
+    ]
+    assert (partition.phase, partition.processed, partition.committed) == (Phase.RUNNING, END, END)
+    state = State("saved", saved) if saved else State()
+    assert processor.state == state
+    # Before the log grows past what was committed; else these records were taken for those of before.
+    assert log.committed[NAME] == log.snapshots[NAME].offset == END
+    assert msgspec.json.decode(log.snapshots[NAME].payload, type=State) == state
+    log.records[NAME] += [Record(*NAME, offset, None, b"%d" % offset) for offset in range(END, 20)]
+    partition.process(log.records[NAME][END:])
+    expected = HashProcessor()
+    expected.state = state
+    assert partition.outputs == expected.process(log.records[NAME][END:]).outputs
+
+
 @pytest.mark.parametrize(("saved", "is_saved"), [(None, True), (5, True), (0, False)])
 def test_a_group_that_never_committed_has_a_snapshot_from_its_start_on(saved: int | None, is_saved: bool) -> None:
     log = _log(saved, None, 0)

@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata
 from kafka import TopicPartition as KafkaPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.base import MemberState
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from streamlstm.adapters.kafka_python.administration import OutputTopic, create_missing_topics, is_pattern
 from streamlstm.adapters.kafka_python.connection import (
@@ -117,10 +117,14 @@ class KafkaTransport:
                 batches = consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         except TransportError as error:
             bridge.raise_failure()
-            if not isinstance(error.__cause__, OffsetOutOfRangeError):
-                raise
-            for partition, offset in error.__cause__.args[0].items():
-                self._seek_to_start(TopicPartition(*partition), offset)
+            match error.__cause__:
+                case OffsetOutOfRangeError() as outside:
+                    for partition, offset in outside.args[0].items():
+                        self._go_on_within_bounds(TopicPartition(*partition), offset)
+                case LogTruncationError() as truncation:
+                    self._assign([TopicPartition(*partition) for partition in truncation.divergent_offsets])
+                case _:
+                    raise
             return {}
         bridge.raise_failure()
         self._see_joins_through(consumer, is_empty=not batches)
@@ -241,11 +245,14 @@ class KafkaTransport:
         if self._listener is not None:
             self._listener.on_lost(partitions)
 
-    def _seek_to_start(self, partition: TopicPartition, offset: int) -> None:
+    def _go_on_within_bounds(self, partition: TopicPartition, offset: int) -> None:
         oldest, end = self.bounds(partition)
+        if offset > end:  # cut short, or created again: the listener compares its offsets with the log's anew
+            self._assign([partition])
+            return
         start = oldest if self._start == "earliest" else end
         _log.warning(
-            "%s-%d@%d is outside what the broker still holds (%d to %d); continuing from %d (start: %s)",
+            "%s-%d@%d is older than what the broker still holds (%d to %d); continuing from %d (start: %s)",
             *(partition.topic, partition.partition, offset, oldest, end, start, self._start),
         )
         self.seek(partition, start)

@@ -17,10 +17,11 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
-from streamlstm.errors import TransportError, UnreachableError
+from streamlstm.errors import FencedError, TransportError, UnreachableError
 from streamlstm.types import MISSING_TIME_MS, Record, TopicPartition
 
 __all__ = ["Database", "Retention", "Row", "StoredPartition"]
@@ -227,8 +228,17 @@ class Database:
             rows = self._connection.execute("SELECT group_id, topic, partition, offset FROM offsets ORDER BY 1, 2, 3")
             return [(group, TopicPartition(topic, partition), offset) for group, topic, partition, offset in rows]
 
-    def commit_offset(self, group: str, partition: TopicPartition, offset: int) -> None:
-        """Set the committed offset of a group (inside a transaction)."""
+    def commit_offset(self, group: str, partition: TopicPartition, offset: int, *, after: int | None) -> None:
+        """Set the committed offset of a group that has committed `after` until now (inside a transaction).
+
+        Raises: FencedError when it has committed another.
+        """
+        found = self.committed(group, partition)
+        if found != after:
+            raise FencedError(
+                f"{self.path}: {partition.topic}-{partition.partition}: expected group {group!r} to have committed "
+                f"{after}, got {found}: another worker of this group has gone on, or its offsets were set"
+            )
         self._connection.execute(
             "INSERT OR REPLACE INTO offsets VALUES (?, ?, ?, ?)", (group, partition.topic, partition.partition, offset)
         )
@@ -248,6 +258,7 @@ class Database:
     def _prepare(self) -> None:
         """Create the tables of a new file; refuse a file of another kind or version."""
         with self._errors("open"):
+            self._refuse_hard_links()
             if self._identity() == (0, 0, 0):
                 self._set_wal()
                 with self.transaction("create the tables"):
@@ -263,6 +274,16 @@ class Database:
                     "open it with the version of streamlstm that wrote it, or choose another path"
                 )
             self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _refuse_hard_links(self) -> None:
+        """Raise TransportError where other paths lead to the file: SQLite finds its journal by the path."""
+        file = Path(self.path)
+        links = file.stat().st_nlink if file.exists() else 1
+        if links > 1:
+            raise TransportError(
+                f"{self.path}: expected a file with one name, got {links} hard links to it: each would have a journal "
+                "of its own, and records would be lost; remove the others (a symbolic link is well)"
+            )
 
     def _set_wal(self) -> None:
         """Switch the file to WAL. SQLite does not wait for the lock here, so that two openers of a new file collide."""

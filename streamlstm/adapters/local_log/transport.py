@@ -53,6 +53,7 @@ class LocalTransport:
         self._opened: tuple[Database, AssignmentListener, int] | None = None
         self._positions: dict[TopicPartition, int] = {}
         self._starts: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int | None] = {}
         self._reads = 0
         self._trimmed_at_s = 0.0
 
@@ -93,7 +94,8 @@ class LocalTransport:
 
     def committed(self, partition: TopicPartition) -> int | None:
         """Return the committed offset of the group; None when it has none."""
-        return self._database.committed(self._group, partition)
+        self._committed[partition] = self._database.committed(self._group, partition)
+        return self._committed[partition]
 
     def start_offset(self, partition: TopicPartition) -> int:
         """Return where a group without a committed offset begins; the same answer as long as the partition is held."""
@@ -108,13 +110,17 @@ class LocalTransport:
         return stored.oldest, stored.end
 
     def commit(self, outputs: Sequence[Output], offsets: Mapping[TopicPartition, int]) -> None:
-        """Publish outputs and commit offsets in one transaction: all or nothing."""
+        """Publish outputs and commit offsets in one transaction: all or nothing.
+
+        Raises: FencedError when the group has committed other offsets than this transport has read and committed.
+        """
         database = self._database
         topics = ", ".join(sorted({output.topic for output in outputs})) or "no output"
         with database.transaction(f"commit offsets of group {self._group!r} with output to {topics}"):
             database.append([Row(out.topic, out.key, out.value, headers=out.headers) for out in outputs])
             for partition, offset in offsets.items():
-                database.commit_offset(self._group, partition, offset)
+                database.commit_offset(self._group, partition, offset, after=self._committed.get(partition))
+        self._committed.update(offsets)
 
     def close(self) -> None:
         """Hand the partitions back, then release the file and the group."""
@@ -128,6 +134,7 @@ class LocalTransport:
         finally:
             self._positions.clear()
             self._starts.clear()
+            self._committed.clear()
             self._opened = None
             database.close()
             os.close(lock)
@@ -139,8 +146,12 @@ class LocalTransport:
         return self._opened[0]
 
     def _lock(self) -> int:
-        """Take the group's lock file, which the kernel frees when the process ends, however it ends."""
-        name = f"{self._path}.{quote(self._group, safe='')}.lock"
+        """Take the group's lock file, which the kernel frees when the process ends, however it ends.
+
+        It stands beside the file itself, so that a link to the file leads to the same lock. Where somebody removed it
+        while it was held, the second worker to commit is fenced.
+        """
+        name = f"{os.path.realpath(self._path)}.{quote(self._group, safe='')}.lock"
         try:
             descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:

@@ -264,7 +264,7 @@ def write_local_log(folder: Path) -> None:
     publisher.close()
     database = Database(file)
     with database.transaction("commit"):
-        database.commit_offset("hall watch", TopicPartition("telemetry", 0), 5)
+        database.commit_offset("hall watch", TopicPartition("telemetry", 0), 5, after=None)
     database.close()
     snapshots = LocalSnapshots(file, group="hall watch")
     snapshots.save(TopicPartition("telemetry", 0), Snapshot(3, b"an older state"))
