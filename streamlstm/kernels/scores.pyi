@@ -18,11 +18,14 @@ def combine_tails(
     fits: NDArray[np.float64],
     weights: NDArray[np.float64],
     combined: NDArray[np.float64],
+    ends: NDArray[np.int64] | None = None,
+    said: NDArray[np.float64] | None = None,
 ) -> None:
-    """Write the weighted sum of the parts' surprises.
+    """Write the weighted sum of the parts' surprises, and the sums of the groups of parts that are asked for.
 
     Shapes: means [N, P] of P parts; statistics, surprises [P, K], statistics rising along K; fits [P, 2] (shape, scale
-    of each tail); weights [P]; combined [N].
+    of each tail); weights [P]; combined [N]; ends [G], rising to P, and said [N, G], or neither: group g is of the
+    parts before its end and after that of the group before.
     Raises: ShapeError before anything changes.
     """
 

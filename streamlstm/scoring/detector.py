@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, Self
@@ -17,6 +18,7 @@ from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.calibration import StackedTails
 from streamlstm.model.display import Displayed, Facts, first_few, one_line, shown_period
 from streamlstm.scoring.branches.known import branches_of, state_of
+from streamlstm.scoring.branches.protocol import Measured
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.state import StateDtype, StreamStates
@@ -87,6 +89,7 @@ class Detector(Displayed):
         self._forward = Forward(bundle.network, bundle.standardizer, backend=backend)
         self.isa = self._forward.weights.isa + ("" if backend == "fused" else f" {backend}")
         self._branches = branches_of(bundle)
+        self._branch_ends = np.cumsum([len(branch.parts) for branch in self._branches], dtype=np.int64)
         self._tails = StackedTails.of(calibration.tails)
         self._total_fit = calibration.total.fit
         self.states = StreamStates(
@@ -101,6 +104,18 @@ class Detector(Displayed):
             period_s=self.period_s, cluster_rows=calibration.cluster_rows
         )
         self._rate = 1.0 / calibration.horizon
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Names of the parts of all branches, branch by branch, such as `forecast/16`."""
+        return tuple(self.bundle.calibration.tails)
+
+    @property
+    def branch_parts(self) -> Mapping[str, slice]:
+        """Which of `parts` are of each branch."""
+        starts = (0, *self._branch_ends.tolist())
+        names = (branch.name for branch in self._branches)
+        return {name: slice(*ends) for name, ends in zip(names, pairwise(starts), strict=True)}
 
     @property
     def openings(self) -> OpeningBudget:
@@ -178,6 +193,24 @@ class Detector(Displayed):
         Shapes: stream_ids [N]; event_times_ms int64 [N]; values float32 [N, C], NaN = missing.
         Raises: ShapeError before any state changes.
         """
+        times, rows = self._checked(stream_ids, event_times_ms, values)
+        return self._score(stream_ids, times, rows, None)
+
+    def score_by_part(
+        self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike
+    ) -> tuple[Scores, NDArray[np.float64]]:
+        """Score samples as `score` does, and say besides what each part of each branch added to the surprise.
+
+        Shapes: as `score`; the second float64 [N, parts], in the order of `parts`, NaN for late samples.
+        Raises: ShapeError before any state changes.
+        """
+        times, rows = self._checked(stream_ids, event_times_ms, values)
+        said = np.full((len(rows), len(self.parts)), np.nan)
+        return self._score(stream_ids, times, rows, said), said
+
+    def _checked(
+        self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         times = np.ascontiguousarray(event_times_ms, np.int64)
         rows = np.ascontiguousarray(values, np.float32)
         channels = len(self.bundle.channels)
@@ -189,7 +222,17 @@ class Detector(Displayed):
             raise ShapeError(
                 f"expected as many stream ids and times as the {len(rows)} rows, got {len(stream_ids)} and {len(times)}"
             )
+        return times, rows
+
+    def _score(
+        self,
+        stream_ids: Sequence[str],
+        times: NDArray[np.int64],
+        rows: NDArray[np.float32],
+        said: NDArray[np.float64] | None,
+    ) -> Scores:
         slots = self.states.slots_of(stream_ids)
+        channels = rows.shape[1]
         result = Scores(
             score=np.full(len(rows), np.nan),
             p_value=np.full(len(rows), np.nan),
@@ -199,7 +242,7 @@ class Detector(Displayed):
         )
         for start in range(0, len(rows), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            self._score_chunk(slots[chunk], times[chunk], rows[chunk], chunk, result)
+            self._score_chunk(slots[chunk], times[chunk], rows[chunk], chunk, result, said)
         return result
 
     def _score_chunk(
@@ -209,6 +252,7 @@ class Detector(Displayed):
         values: NDArray[np.float32],
         chunk: slice,
         result: Scores,
+        said: NDArray[np.float64] | None,
     ) -> None:
         calibration, states = self.bundle.calibration, self.states
         forward = self._forward.run(states, slots, times, values, self.gaps)
@@ -216,15 +260,8 @@ class Detector(Displayed):
         measured = [branch.advance(forward, states.pieces) for branch in self._branches]
         found = [one.statistics for one in measured]
         statistics = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
-        combined = np.empty(count)
-        combine_tails(
-            statistics,
-            statistics=self._tails.statistics,
-            surprises=self._tails.surprises,
-            fits=self._tails.fits,
-            weights=self._tails.weights,
-            combined=combined,
-        )
+        combined, by_branch = np.empty(count), np.empty((count, len(measured)))
+        self._combine(statistics, combined, self._branch_ends, by_branch)
         status = forward.status[forward.admitted]
         score, p_value = np.empty(count), np.empty(count)
         score_streams(
@@ -251,10 +288,48 @@ class Detector(Displayed):
         result.status[rows] = status
         result.score[rows] = score
         result.p_value[rows] = p_value
-        first = measured[0]  # what is expected, and who contributes, is the first branch's to say
-        result.contribution[rows] = first.contribution
+        result.contribution[rows] = _blended(measured, by_branch)
+        if said is not None:
+            by_part = np.empty((count, len(self.parts)))
+            self._combine(statistics, combined, np.arange(1, len(self.parts) + 1), by_part)
+            said[rows] = by_part
         standardizer = self.bundle.standardizer
-        result.expected[rows] = first.expected * standardizer.scale + standardizer.mean
+        result.expected[rows] = measured[0].expected * standardizer.scale + standardizer.mean
+
+    def _combine(
+        self,
+        statistics: NDArray[np.float32],
+        combined: NDArray[np.float64],
+        ends: NDArray[np.int64],
+        said: NDArray[np.float64],
+    ) -> None:
+        combine_tails(
+            statistics,
+            statistics=self._tails.statistics,
+            surprises=self._tails.surprises,
+            fits=self._tails.fits,
+            weights=self._tails.weights,
+            combined=combined,
+            ends=ends,
+            said=said,
+        )
+
+
+def _blended(measured: Sequence[Measured], said: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the channels' shares in the surprise: those in each branch, by how much of it that branch said.
+
+    Shapes: said float64 [K, branches]; returned [K, C]. Where nothing was said the first branch's count.
+    State: the contributions of all branches are used up.
+    """
+    blended, total = measured[0].contribution, said[:, 0].copy()
+    for k in range(1, len(measured)):
+        total += said[:, k]
+        share = np.divide(said[:, k], total, out=np.zeros_like(total), where=total > 0)
+        other = measured[k].contribution
+        other -= blended
+        other *= share.astype(np.float32)[:, None]
+        blended += other
+    return blended
 
 
 def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:

@@ -73,6 +73,33 @@ def test_tails_are_combined_as_their_readable_twin_has_them(parts: int) -> None:
     assert a["combined"] == pytest.approx(expected, rel=1e-12)
 
 
+def grouped() -> Arguments:
+    return a_combination(6) | {"ends": np.array([1, 4, 6]), "said": np.full((N, 3), 99.0)}
+
+
+def test_what_groups_of_parts_say_adds_up_to_what_all_of_them_say() -> None:
+    a, plain = grouped(), a_combination(6)
+    combine_tails(**a)
+    combine_tails(**plain)
+    assert np.array_equal(a["combined"], plain["combined"])
+    for g, parts in enumerate((slice(0, 1), slice(1, 4), slice(4, 6))):
+        alone = {name: value[parts] for name, value in tails(6).items()}
+        combined = np.empty(N)
+        combine_tails(np.ascontiguousarray(a["means"][:, parts]), **alone, combined=combined)
+        assert np.array_equal(a["said"][:, g], combined)
+
+
+@pytest.mark.parametrize("name", ["means", "ends", "said"])
+def test_groups_that_do_not_fit_are_refused(name: str) -> None:
+    refuses_a_wrong(name, combine_tails, grouped(), ("combined", "said"))
+
+
+@pytest.mark.parametrize(("ends", "last"), [([1, 4, 5], 5), ([4, 1, 6], 6), ([0, 3, 6], 6), ([1, 4, 7], 7)])
+def test_groups_hold_every_part_once(ends: list[int], last: int) -> None:
+    a = grouped() | {"ends": np.array(ends)}
+    refuses(combine_tails, a, f"^ends: expected numbers that rise to the 6 parts, got {last} as the last", str(ends))
+
+
 def test_rows_without_a_score_and_streams_that_begin_again() -> None:
     a = a_call()
     score_streams(**a)

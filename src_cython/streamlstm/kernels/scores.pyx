@@ -120,19 +120,38 @@ cdef inline double _surprise(const Tail* tail, double value) noexcept nogil:
     )
 
 
+cdef struct Groups:                    # of parts that follow one another
+    Py_ssize_t count                   # G, 0 = none are asked for
+    const long long* ends              # [G], rising; the last is P
+    double* said                       # [N, G]
+
+
 cdef void _combine(
-    const float* means, Py_ssize_t count, Py_ssize_t parts, Tail tail, const double* weights, double* combined
+    const float* means,
+    Py_ssize_t count,
+    Py_ssize_t parts,
+    Tail tail,
+    const double* weights,
+    double* combined,
+    Groups groups,
 ) noexcept nogil:
     """Sum over parts, whose tails follow one another in memory; `tail` is the first."""
     cdef Tail part
-    cdef Py_ssize_t n, k
-    cdef double total, surprise
+    cdef Py_ssize_t n, k, g
+    cdef double total, of_group, surprise
     for n in range(count):
-        total = 0.0
+        total = of_group = 0.0
+        g = 0
         part = tail
         for k in range(parts):
             surprise = _surprise(&part, means[n * parts + k])
-            total += weights[k] * (surprise if surprise < PART_LIMIT else PART_LIMIT)
+            surprise = weights[k] * (surprise if surprise < PART_LIMIT else PART_LIMIT)
+            total += surprise
+            of_group += surprise
+            if g < groups.count and k + 1 == groups.ends[g]:
+                groups.said[n * groups.count + g] = of_group
+                of_group = 0.0
+                g += 1
             part.statistic += tail.knots
             part.surprise += tail.knots
             part.fit += 2
@@ -231,15 +250,30 @@ cdef int _need_rising(str name, const double* statistic, Py_ssize_t knots) excep
     return 0
 
 
-def combine_tails(means, *, statistics, surprises, fits, weights, combined):
-    """Write the weighted sum of the parts' surprises.
+cdef int _need_ends(const Groups* groups, Py_ssize_t parts) except -1:
+    """Raise ShapeError unless the groups hold every part once: what they say is written where one ends."""
+    cdef Py_ssize_t g
+    cdef long long last = 0
+    cdef bint is_rising = True
+    for g in range(groups.count):
+        is_rising &= groups.ends[g] > last
+        last = groups.ends[g]
+    if not is_rising or last != parts:
+        raise ShapeError(f"ends: expected numbers that rise to the {parts} parts, got {last} as the last")
+    return 0
+
+
+def combine_tails(means, *, statistics, surprises, fits, weights, combined, ends=None, said=None):
+    """Write the weighted sum of the parts' surprises, and the sums of the groups of parts that are asked for.
 
     Shapes: means float32 [N, P] of P parts; statistics, surprises float64 [P, K], statistics rising along K; fits
-    float64 [P, 2] (shape, scale of each tail); weights float64 [P]; combined float64 [N].
+    float64 [P, 2] (shape, scale of each tail); weights float64 [P]; combined float64 [N]; ends int64 [G], rising to P,
+    and said float64 [N, G], or neither: group g is of the parts before its end and after that of the group before.
     Raises: ShapeError before anything changes.
     """
     cdef Memory memory
     cdef Tail tail
+    cdef Groups groups
     cdef Py_ssize_t k
     memory.count = 0
     cdef const float* of_rows = <const float*>need_input(&memory, "means", means, cnp.NPY_FLOAT32, 2, -1, -1)
@@ -252,11 +286,18 @@ def combine_tails(means, *, statistics, surprises, fits, weights, combined):
     cdef double* out = <double*>need_output(&memory, "combined", combined, cnp.NPY_FLOAT64, 1, count)
     if parts < 1 or tail.knots < 1:
         raise ShapeError(f"statistics: expected at least one part and one knot, got {[parts, tail.knots]}")
+    groups.count = 0
+    if ends is not None or said is not None:
+        groups.ends = <const long long*>need_input(&memory, "ends", ends, cnp.NPY_INT64, 1, -1)
+        groups.count = cnp.PyArray_DIM(ends, 0)
+        groups.said = <double*>need_output(&memory, "said", said, cnp.NPY_FLOAT64, 2, count, groups.count)
     need_apart(&memory)
+    if groups.count > 0 or ends is not None:
+        _need_ends(&groups, parts)
     for k in range(parts):
         _need_rising("statistics", tail.statistic + k * tail.knots, tail.knots)
     with nogil:
-        _combine(of_rows, count, parts, tail, weighted, out)
+        _combine(of_rows, count, parts, tail, weighted, out, groups)
 
 
 def score_streams(
