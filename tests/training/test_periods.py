@@ -22,6 +22,11 @@ def test_a_sine_in_noise_has_its_period(period: float) -> None:
     assert detect_period(np.sin(2 * np.pi * time / period + 1) + 0.5 * noise(2000)) == pytest.approx(period, abs=1.5)
 
 
+@pytest.mark.parametrize("period", [20, 48, 125, 288])
+def test_a_clean_sine_has_its_period(period: int) -> None:
+    assert detect_period(np.sin(2 * np.pi * np.arange(4000) / period)) == pytest.approx(period, abs=1)
+
+
 def test_a_day_with_two_humps_is_a_day_and_not_half_of_it() -> None:
     day = np.arange(288 * 6) / 288 * 2 * np.pi
     values = 0.6 * np.sin(day) + np.sin(2 * day) + 0.3 * noise(len(day))
@@ -42,6 +47,46 @@ def test_beats_of_uneven_distance() -> None:
         values[beat : beat + 12] += np.hanning(12)
         values[beat + 90 : beat + 150] += 0.3 * np.hanning(60)
     assert detect_period(values + 0.03 * noise(len(values))) == pytest.approx(300, abs=15)
+
+
+def ecg(rng: np.random.Generator, distances: NDArray[np.float64], ectopic: NDArray[np.bool_]) -> Doubles:
+    """Beats of a sharp and a broad wave on a wandering line; ectopic ones are broad and upside down."""
+    beats = np.cumsum(distances).astype(int)
+    time = np.arange(beats[-1] + 300)
+    values = np.interp(time, time[::400], 0.15 * rng.normal(size=len(time[::400])))
+    for beat, is_ectopic in zip(beats, ectopic, strict=True):
+        if is_ectopic:
+            values[beat : beat + 50] -= 1.2 * np.hanning(50)
+        else:
+            values[beat : beat + 24] += np.hanning(24)
+        values[beat + 80 : beat + 140] += 0.12 * np.hanning(60)
+    return values + 0.03 * rng.normal(size=len(values))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("jitter", "rows"), [(0.03, 300), (0.1, 300), (0.15, 240), (0.06, 400)])
+def test_beats_that_come_unevenly_have_the_median_distance(seed: int, jitter: float, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    distances = rows * (1 + jitter * np.clip(rng.normal(size=250), -2, 2))
+    values = ecg(rng, distances, rng.random(250) < 0.03)
+    assert detect_period(values) == pytest.approx(rows, rel=0.08)
+
+
+def test_where_every_second_beat_is_ectopic_for_minutes_the_beat_is_still_one() -> None:
+    rng = np.random.default_rng(5)
+    beats = np.arange(200)
+    values = ecg(rng, 300 * (1 + 0.03 * rng.normal(size=200)), (beats % 2 == 0) & (beats // 20 % 2 == 0))
+    assert detect_period(values) == pytest.approx(300, rel=0.08)
+
+
+def test_a_sine_s_slope_comes_twice_a_period_and_is_not_its_beat() -> None:
+    values = np.sin(2 * np.pi * np.arange(6000) / 96) + 0.02 * noise(6000)
+    assert detect_period(values) == pytest.approx(96, abs=1)
+
+
+def test_what_comes_again_after_three_rows_is_no_wave() -> None:
+    values = np.tile([0.0, 0.1, 1.0], 300) + 0.3 * noise(900)
+    assert detect_period(values) % 3 == 0 and detect_period(values) != 3
 
 
 def test_a_day_under_noise_of_more_than_twice_its_size() -> None:
@@ -85,7 +130,16 @@ def test_a_period_must_be_seen_three_times() -> None:
     [
         ("mitbih/114", 360, 410),  # 55 beats a minute at 360 Hz
         ("mitbih/116", 260, 290),
-        ("mitbih/119", 650, 690),  # every second beat is ectopic, so the signal repeats after two
+        ("mitbih/119", 310, 350),  # for minutes every second beat is ectopic, and the signal repeats after two
+        ("mitbih/101", 300, 320),  # 69 beats a minute, too uneven for an autocorrelation of five minutes
+        ("mitbih/201", 235, 260),  # atrial fibrillation
+        ("mitbih/205", 238, 242),
+        ("ucr/apneaecg", 96, 101),
+        ("ucr/apneaecg4", 96, 101),  # ten beats correlate best
+        ("skab/valve1-6", 0, 0),  # a valve that is sampled in threes
+        ("ucr/resperation1", 465, 475),
+        ("ucr/PowerDemand1", 24, 24),
+        ("kpi/431a8542-c468-3988-a508-3afd06a218da", 1430, 1450),
         ("kpi/301c70d8-1630-35ac-8f96-bc1b6f4359ea", 286, 290),
     ],
 )
@@ -144,12 +198,12 @@ def expected_period(values: Doubles) -> int:
         least = max(0.25, 5 / np.sqrt(len(columns) / width))
         peaks = [
             lag
-            for lag in range(max(2, 3 * width), longest)
+            for lag in range(max(6, 3 * width), longest)
             if r[lag - 1] <= r[lag] > r[lag + 1] and r[lag] >= least and r[lag] - r[: lag + 1].min() >= 0.15
         ]
         if peaks:
             first = next(lag for lag in peaks if r[lag] >= 0.75 * max(r[peak] for peak in peaks))
-            smooth = averaged(r, max(first // 8, 1))
+            smooth = averaged(r, first // 8 // 2 * 2 + 1)
             return max(range(first, min(int(1.25 * first), longest - 1) + 1), key=lambda lag: smooth[lag])
     return 0
 
