@@ -116,6 +116,8 @@ class TrainConfig(Section):
     """A bundle to fine-tune: training starts from its architecture, standardizer and weights."""
     freeze: tuple[Name, ...] = ()
     """Parts of that bundle that stay as they are: layers.0, head."""
+    power: bool = True
+    """Measure what the model finds of injected faults; causal models only."""
     report: SwitchedPath = True
     """Write the page BUNDLE.html, or the one named here."""
     log: SwitchedPath = True

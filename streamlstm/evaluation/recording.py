@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.errors import DataError
+from streamlstm.model.bundles.base import BundleBase
 from streamlstm.recordings.series import Series, StreamSamples
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "event_times"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ class Recording:
             values=np.concatenate([_columns(one, channels, source) for one in series])[order],
             rows=rows[order],
         )
+
+
+def event_times(bundle: BundleBase, rows: int) -> NDArray[np.int64]:
+    """Return times of rows that are a period of the model apart; a second where it is unknown. Units: ms."""
+    step_ms = max(bundle.period_s * 1000, 1.0) if bundle.period_s else 1000.0
+    times: NDArray[np.int64] = np.rint(np.arange(rows) * step_ms).astype(np.int64)
+    return times
 
 
 def _columns(series: Series, channels: Sequence[str], source: str) -> NDArray[np.float32]:

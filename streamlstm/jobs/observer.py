@@ -31,5 +31,8 @@ class Observer(Protocol):
     def training(self, name: str) -> AbstractContextManager[Callable[[TrainingProgress], None]]:
         """Open the view of one training; what it returns is called after every update."""
 
+    def progress(self, name: str) -> AbstractContextManager[Callable[[int, int], None]]:
+        """Open the view of a piece of work; what it returns is told how much of how much is done."""
+
     def search(self) -> AbstractContextManager[Callable[[SearchProgress], None]]:
         """Open the view of a search; what it returns is called after every update of every trial."""

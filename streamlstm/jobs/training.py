@@ -10,19 +10,20 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from streamlstm.errors import BundleError, StreamLstmError
 from streamlstm.jobs.observer import Observer
+from streamlstm.jobs.power import with_power
 from streamlstm.jobs.training_data import TABLE_SUFFIX
 from streamlstm.jobs.tuning import SearchOptions, find_options
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.grouping import Group
 from streamlstm.reporting.page import TrainingReport, write_report
-from streamlstm.training.causal.plan import make_plan
+from streamlstm.training.causal.plan import CausalPlan, make_plan
 from streamlstm.training.fit import Training, run_plan
 from streamlstm.training.plan import BundleLabels, Plan, fingerprint
 from streamlstm.training.tracking.mlflow_run import MlflowRun
@@ -88,6 +89,8 @@ class TrainingOptions:
     mlflow: MlflowTarget | None = None
     command: str = ""
     """Which the report shows: how to make the model again."""
+    power: bool = True
+    """Whether to measure what the model finds of injected faults; whole-window models have no such figures."""
     is_resumed: bool = False
     is_one: bool = True
     """Whether this is the only model; of several, those that are made already are kept when resumed."""
@@ -147,6 +150,7 @@ class TrainingJob:
             began = time.monotonic()
             training = self._train(plan, trackers)
             seconds = time.monotonic() - began
+            training = self._with_power(training)
             training.bundle.save(files.bundle)
             _remove(files.checkpoint)
             made = [files.bundle]
@@ -200,6 +204,17 @@ class TrainingJob:
                 on_progress=show,
                 on_validation=on_validation,
             )
+
+    def _with_power(self, training: Training[Any, AnyBundle]) -> Training[Any, AnyBundle]:
+        """Measure what the model finds; whole-window models open no alerts as samples come."""
+        plan, bundle = training.plan, training.bundle
+        if not (self._options.power and isinstance(plan, CausalPlan) and isinstance(bundle, ModelBundle)):
+            return training
+        with self._observer.progress("power") as show:
+            measured = with_power(bundle, plan, updates=training.fit.updates, on_progress=show)
+        if measured is bundle:
+            self._observer.note("power: not measured, the calibration part is shorter than faults are followed for")
+        return replace(training, bundle=measured)
 
     def _trackers(self) -> list[Tracker]:
         o, files = self._options, self._files

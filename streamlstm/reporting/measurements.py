@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamlstm.evaluation.recording import Recording
+from streamlstm.evaluation.recording import Recording, event_times
 from streamlstm.evaluation.replay import ScoredChunk, Scorer, replay
-from streamlstm.model.bundles.base import BundleBase
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.series import StreamSamples
@@ -27,7 +26,7 @@ from streamlstm.scoring.forward import Forward, run_series
 from streamlstm.scoring.windows.detector import WindowDetector
 from streamlstm.training.segments import standardized_segment
 
-__all__ = ["BINS", "Errors", "Measurements", "PartScores", "detector_of", "event_times", "measure"]
+__all__ = ["BINS", "Errors", "Measurements", "PartScores", "detector_of", "measure"]
 
 BINS = 2048
 """Of an error's histogram, over eight times its root mean square to either side."""
@@ -128,13 +127,6 @@ def measure(report: TrainingReport) -> Measurements:
 def detector_of(bundle: ModelBundle | WindowBundle) -> Scorer:
     """Return what scores with a bundle of either kind."""
     return Detector(bundle, max_streams=16) if isinstance(bundle, ModelBundle) else WindowDetector(bundle)
-
-
-def event_times(bundle: BundleBase, rows: int) -> NDArray[np.int64]:
-    """Return times of rows that are a period apart; a second where the period is unknown. Units: ms."""
-    step_ms = max(bundle.period_s * 1000, 1.0) if bundle.period_s else 1000.0
-    times: NDArray[np.int64] = np.rint(np.arange(rows) * step_ms).astype(np.int64)
-    return times
 
 
 class _ErrorSums:

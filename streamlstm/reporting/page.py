@@ -15,6 +15,7 @@ from streamlstm.reporting.error_section import error_section
 from streamlstm.reporting.markup import Markup, element
 from streamlstm.reporting.measurements import measure
 from streamlstm.reporting.overview import head, verdict
+from streamlstm.reporting.power_section import power_section
 from streamlstm.reporting.report import TrainingReport
 from streamlstm.reporting.settings_section import settings_section
 from streamlstm.reporting.style import STYLE
@@ -53,6 +54,7 @@ def render_report(report: TrainingReport) -> str:
         curves_section(report, figures),
         window_section(report, windows),
         calibration_section(report, measured),
+        power_section(report),
         error_section(report, measured),
         channel_section(report, figures, measured),
         settings_section(report),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from streamlstm._version import __version__
+from streamlstm.evaluation.power.power import POWER_KEY
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.reporting.data_section import table
 from streamlstm.reporting.markup import Child, Markup, element
@@ -85,7 +86,7 @@ def _bundle(report: TrainingReport) -> Iterator[tuple[str, object]]:
     yield "model", bundle.label
     yield "digest", bundle.digest
     for name, value in bundle.training.items():
-        if name != "options":
+        if name not in ("options", POWER_KEY):
             yield ("data fingerprint" if name == "fingerprint" else name), value
     yield "sampling period", duration(report.period_s) if report.period_s else "unknown"
     if math.isfinite(report.seconds):

@@ -87,6 +87,7 @@ stroke-linejoin:round}
 .line.alarm{stroke:var(--alarm)}.plot text.alarm{fill:var(--alarm)}
 .dot{stroke:var(--paper);stroke-width:1.5}
 .touch{fill:transparent}
+.heat .cell{fill:var(--c1)}.plot.heat text{stroke:none;fill:var(--ink)}.plot .value{font-size:12.5px;font-weight:600}
 footer{margin-top:44px;color:var(--muted);font-size:13px}
 @media (max-width:720px){main{padding:18px 16px 32px}h1{font-size:27px}.lead{font-size:18px}
 .wide-first{grid-template-columns:minmax(0,1fr)}.tiles{grid-template-columns:1fr 1fr}.cuts small{display:none}}

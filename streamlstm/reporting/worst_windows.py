@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 
-from streamlstm.evaluation.recording import Recording
+from streamlstm.evaluation.recording import Recording, event_times
 from streamlstm.evaluation.replay import CHUNK_ROWS, ScoredChunk, replay
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.series import StreamSamples
-from streamlstm.reporting.measurements import detector_of, event_times
+from streamlstm.reporting.measurements import detector_of
 from streamlstm.reporting.report import TrainingReport
 from streamlstm.scoring.forward import Forward, run_series
 

@@ -67,6 +67,7 @@ def training_options(
         tensorboard=config.tensorboard,
         mlflow=None if mlflow is None else MlflowTarget(mlflow.uri, mlflow.experiment),
         command=command,
+        power=config.power,
         is_resumed=is_resumed,
         is_one=config.is_one,
     )

@@ -38,6 +38,12 @@ class JobView:
             yield show
 
     @contextmanager
+    def progress(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """Show how much is done."""
+        with ProgressBar(name) as bar:
+            yield bar.update
+
+    @contextmanager
     def search(self) -> Iterator[Callable[[SearchProgress], None]]:
         """Show the trial, and the lowest loss so far."""
         with ProgressBar("tune") as bar:

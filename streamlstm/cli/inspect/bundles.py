@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.cli.console.output import print_result
+from streamlstm.cli.inspect.power import print_power
+from streamlstm.evaluation.power.power import POWER_KEY
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle
@@ -37,6 +39,7 @@ def print_bundle(model: ModelBundle) -> None:
         ],
     )
     _print_channels(model, "one-step error", residuals.scales[1])
+    print_power(model)
 
 
 def print_window_bundle(model: WindowBundle) -> None:
@@ -48,6 +51,7 @@ def print_window_bundle(model: WindowBundle) -> None:
         [
             ("network", a.summary),
             ("scores", "recordings only; a worker refuses it"),
+            ("power", "not measured: it opens no alerts as samples come"),
             ("parameters", f"{parameters:,} ({4 * parameters / 1024:.0f} KiB)"),
             ("sampling", _rate(model.period_s)),
             ("mean", f"over {calibration.width} samples"),
@@ -82,5 +86,7 @@ def _print_channels(model: ModelBundle | WindowBundle, error_name: str, scales: 
         mean, scale = float(model.standardizer.mean[c]), float(model.standardizer.scale[c])
         print_result(f"{name:<20} {unit:<6} {mean:>10.4g} {scale:>12.4g} {float(scales[c]) * scale:>16.4g}")
     for key, value in model.training.items():
+        if key == POWER_KEY:
+            continue
         shown = f"{value:.6g}" if isinstance(value, float) and math.isfinite(value) else value
         print_result(f"training.{key}: {shown}")

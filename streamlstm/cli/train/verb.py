@@ -130,6 +130,10 @@ def train(
     version: Annotated[
         int | None, _option("--version", panel=_OUTPUT, help="Version of the model; 1 by default.")
     ] = None,
+    power: Annotated[
+        bool | None,
+        _option("--power/--no-power", panel=_OUTPUT, help="Measure which injected faults are found; yes by default."),
+    ] = None,
     report: Annotated[
         bool | None,
         _option("--report/--no-report", panel=_OUTPUT, help="Write the page beside the bundle; yes by default."),
@@ -191,6 +195,7 @@ def train(
         "--out": (("out",), _from(here, out)),
         "--name": (("name",), name),
         "--version": (("version",), version),
+        "--power": (("power",), power),
         "--report": (("report",), report),
         "--log": (("log",), _from(here, log)),
         "--no-log": (("log",), False if no_log else None),

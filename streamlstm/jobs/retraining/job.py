@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 
 from streamlstm.errors import DataError
 from streamlstm.evaluation.comparison import ForecastErrors, LaterPart, false_alarms, forecast_errors, later_part
+from streamlstm.jobs.power import with_power
 from streamlstm.jobs.retraining.exclusions import exclude
 from streamlstm.jobs.retraining.options import RetrainingOptions
 from streamlstm.jobs.retraining.outcome import Decision, Exclusions, FalseAlarms, Losses, Outcome, decide, written
@@ -174,7 +175,8 @@ class _Run:
             name=self._options.name,
             created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        bundle = run_plan(plan, labels, on_progress=on_progress).bundle
+        training = run_plan(plan, labels, on_progress=on_progress)
+        bundle = with_power(training.bundle, plan, updates=training.fit.updates)
         trained = {"range": [written(split.first_ms), written(split.cut_ms)], _TRAINED_UNTIL: split.cut_ms - 1}
         return replace(bundle, training=bundle.training | trained)
 
