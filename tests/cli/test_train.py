@@ -19,6 +19,7 @@ from waiting import PATIENCE_S
 
 from streamlstm import Detector, ModelBundle
 from streamlstm.config import load_config
+from streamlstm.evaluation.power.power import Power
 from streamlstm.model.bundles.window import WindowBundle
 from streamlstm.recordings.grouping import models_yaml
 
@@ -32,12 +33,12 @@ def rows(seed: int, count: int = 300) -> np.ndarray[tuple[int, int], np.dtype[np
     return np.round(np.stack([flow, pressure], axis=1), 3).astype(np.float32)
 
 
-def write_csv(path: Path, streams: dict[str, int]) -> None:
+def write_csv(path: Path, streams: dict[str, int], *, count: int = 300) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["timestamp", "stream_id", "flow", "pressure"])
         for stream_id, seed in streams.items():
-            for n, row in enumerate(rows(seed)):
+            for n, row in enumerate(rows(seed, count)):
                 writer.writerow([f"2026-05-01T00:{n // 60:02}:{n % 60:02}Z", stream_id, *map(str, row)])
 
 
@@ -196,6 +197,21 @@ def test_the_report_lies_beside_the_bundle(verbs: Verbs) -> None:
     assert not (verbs.folder / "n.html").exists()
 
 
+def test_what_a_model_finds_is_measured_unless_it_is_switched_off(verbs: Verbs) -> None:
+    write_csv(verbs.folder / "long.csv", {"long": 1}, count=800)
+    verbs.good("train", "long.csv", "--out", "m.safetensors", "--updates", 20, "--hidden", 5)
+    power = Power.of(ModelBundle.load(verbs.folder / "m.safetensors").training)
+    assert power is not None and power.places >= 8 and "faster" in power.kinds  # there is a period
+    said = verbs.good("inspect", "m.safetensors")
+    assert f"faults injected at {power.quiet} places" in said and "  step " in said and "training.power" not in said
+    assert "<h2>Power</h2>" in (verbs.folder / "m.html").read_text()
+    verbs.good("train", "long.csv", "--out", "n.safetensors", "--no-power", *QUICK)
+    assert Power.of(ModelBundle.load(verbs.folder / "n.safetensors").training) is None
+    assert "not measured" in verbs.good("inspect", "n.safetensors")
+    said = verbs.good("train", "pump.csv", "--out", "short.safetensors", *QUICK)
+    assert "power: not measured, the calibration part is shorter than faults are followed for" in said
+
+
 def test_dry_run_says_what_would_be_and_writes_nothing(verbs: Verbs) -> None:
     before = sorted(path.name for path in verbs.folder.iterdir())
     said = verbs.good("train", "ward.csv", "--dry-run", "--hidden", 7, "--cell", "gru,lstm", "--channels", "flow")
@@ -251,7 +267,7 @@ def test_killed_and_resumed_it_gives_the_same_bytes(verbs: Verbs, arrangement: s
     unbroken, broken = verbs.folder / "unbroken", verbs.folder / "broken"
     for folder in (unbroken, broken):
         folder.mkdir()
-        (folder / "ward.csv").write_bytes((verbs.folder / "ward.csv").read_bytes())
+        write_csv(folder / "ward.csv", {"ward1/a": 2, "ward1/b": 3, "ward2/a": 4}, count=700)
     done = start(unbroken, "train", "ward.csv", "--out", "m.safetensors", *patient, **EPOCH)
     _, errors = done.communicate(timeout=PATIENCE_S)
     assert done.returncode == 0, errors
@@ -274,6 +290,8 @@ def test_killed_and_resumed_it_gives_the_same_bytes(verbs: Verbs, arrangement: s
     assert last.returncode == 0, errors
     assert (broken / "m.safetensors").read_bytes() == (unbroken / "m.safetensors").read_bytes()
     assert not (broken / "m.checkpoint").exists()
+    if arrangement == "causal":
+        assert Power.of(ModelBundle.load(broken / "m.safetensors").training) is not None
     assert looks_in(broken / "m.log.jsonl") == looks_in(unbroken / "m.log.jsonl") == list(range(4, 401, 4))
 
 

@@ -32,7 +32,7 @@ def test_every_tag_closes_and_every_picture_is_described(page: str) -> None:
     assert len(pictures) >= 10
     assert all(len(attrs["aria-label"] or "") > 8 for attrs in pictures)
     assert [tag for tag, _ in parsed.tags].count("h1") == 1
-    for heading in ("Data", "Training", "Worst windows", "Calibration", "Errors", "Channels", "Settings"):
+    for heading in ("Data", "Training", "Worst windows", "Calibration", "Power", "Errors", "Channels", "Settings"):
         assert f"<h2>{heading}</h2>" in page
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,8 +21,8 @@ __all__ = ["Copy", "Opened", "StateArrays", "follow", "run_up"]
 StateArrays: TypeAlias = Mapping[str, NDArray[Any]]
 """Those of `StreamStates.export`, a row for each place."""
 
-_OLD_ROWS = 1 << 40
-"""An age at which a stream's alarm level is the budget's."""
+_MANY_ROWS = 1 << 40
+"""As many calibration rows support any budget's alarm level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,18 @@ def run_up(
     firsts = np.array([place.row - rows for place in places])
     for _ in replay(detector, _interleaved(bundle, values, firsts, came), alerts=None):
         pass
-    states = detector.states.export()
-    return states | {"ages": states["ages"].astype(np.int64) + _OLD_ROWS}
+    return detector.states.export()
 
 
 def follow(
     bundle: ModelBundle, places: Sequence[Place], states: StateArrays, copies: Sequence[Copy]
 ) -> list[Opened | None]:
-    """Score copies from the states of their places on; return the first alert of each, None where none opens."""
-    detector = Detector(bundle, max_streams=max(len(copies), 16))
+    """Score copies from the states of their places on; return the first alert of each, None where none opens.
+
+    The alarm level is the budget's, as for streams that have grown old.
+    """
+    old = replace(bundle, calibration=replace(bundle.calibration, rows=_MANY_ROWS))
+    detector = Detector(old, max_streams=max(len(copies), 16))
     origins = np.array([copy.place for copy in copies])
     detector.states.restore([str(n) for n in range(len(copies))], {name: one[origins] for name, one in states.items()})
     values = np.stack([copy.values for copy in copies], axis=1)
