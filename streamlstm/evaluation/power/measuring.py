@@ -32,11 +32,11 @@ __all__ = ["measure_power"]
 _SEED = 1
 _LEAST_RUN_UP = 1024
 _MOST_ROWS = 250_000
-"""Of all copies together: one to two seconds for a few channels."""
+"""Of all copies together: about a second for a few channels."""
 _MOST_VALUES = 2_000_000
 """The same of many channels, each of which costs."""
 _SHARE = 0.2
-"""Rows scored for each row trained on, which costs some two and a half times as much: below 10 % of the time."""
+"""Rows scored for each row trained on, which costs more: some 4 % of the time of a default training."""
 _LEAST_PAIRS, _MOST_PAIRS = 8, 48
 """Of a place and a channel; every kind and size of fault is injected once in each."""
 _LEAST_BY_CHANNEL = 4
