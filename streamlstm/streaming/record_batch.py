@@ -15,6 +15,10 @@ __all__ = ["RecordBatch"]
 
 _SCORE, _ALERT, _DEAD_LETTER = range(3)
 
+_MAX_OUTPUT_BYTES = 1_000_000
+"""Brokers take records of 1,048,588 bytes unless told otherwise. One that they refused would stop the partition: it is
+made again after every restart."""
+
 
 class RecordBatch:
     """Collects outputs in any order; they leave in the order of samples, so that it is no matter what a batch held.
@@ -39,9 +43,14 @@ class RecordBatch:
         return Positions(self._partition, self._offsets[rows])
 
     def add_scores(self, rows: NDArray[np.int64], outputs: Sequence[Output]) -> None:
-        """Take the score records of samples."""
-        self._outputs += outputs
-        self._ranks += (3 * rows + _SCORE).tolist()
+        """Take the score records of samples; one that is too large for the log becomes a dead letter of its sample."""
+        sizes = np.fromiter((len(output.value or b"") for output in outputs), np.int64, count=len(outputs))
+        for place in np.flatnonzero(sizes > _MAX_OUTPUT_BYTES).tolist():
+            size = f"a score record of at most {_MAX_OUTPUT_BYTES} bytes, got {sizes[place]}"
+            self.reject(int(rows[place]), Reason.OVERSIZED, f"Expected {size}: the model has too many channels for one")
+        kept = np.flatnonzero(sizes <= _MAX_OUTPUT_BYTES).tolist()
+        self._outputs += [outputs[place] for place in kept] if len(kept) < len(outputs) else outputs
+        self._ranks += (3 * rows[kept] + _SCORE).tolist()
 
     def add_alert(self, row: int, output: Output, *, has_opened: bool) -> None:
         """Take the alert record that a sample caused."""

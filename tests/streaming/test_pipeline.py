@@ -20,6 +20,7 @@ from streamlstm.patterns import glob_to_regex
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.delays import Delay
 from streamlstm.scoring.detector import Detector
+from streamlstm.streaming import record_batch
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions, ScoresPublished
 from streamlstm.streaming.routing import NO_ROUTE, ModelRoute, Router
@@ -140,6 +141,21 @@ def test_a_bad_record_goes_to_the_dead_letters_and_its_neighbours_are_scored(
     assert letter.value == (BAD[reason] if reason != "oversized" else BAD[reason][:900_000])  # type: ignore[index]
     assert running.counts[f"dead_letters_{reason}"] == 1
     assert len(found["scores"]) == len(clean["scores"]) - 1
+
+
+def test_a_score_that_no_broker_takes_is_a_dead_letter(
+    tiny_bundle: ModelBundle, telemetry: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = [pair for pair in telemetry if pair[1].startswith(b'{"stream_id"')][:200]
+    clean = by_topic(pipeline(tiny_bundle).process(records(good)).outputs)["scores"]
+    sizes = [len(output.value or b"") for output in clean]
+    most = sorted(sizes)[150]
+    monkeypatch.setattr(record_batch, "_MAX_OUTPUT_BYTES", most)
+    running = pipeline(tiny_bundle)
+    found = by_topic(running.process(records(good)).outputs)
+    assert found["scores"] == [output for output, size in zip(clean, sizes, strict=True) if size <= most]
+    assert running.counts["dead_letters_oversized"] == len(found["dlq"]) == 200 - len(found["scores"]) > 0
+    assert dict(found["dlq"][0].headers)["slstm.error"].startswith(b"Expected a score record of at most")
 
 
 def test_a_sample_far_ahead_of_its_record_is_dead_lettered_and_the_next_is_not_late(tiny_bundle: ModelBundle) -> None:

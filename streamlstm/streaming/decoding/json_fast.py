@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 
 from streamlstm.streaming.decoding.columns import Values, block_of_columns, blocks_of, merged
 from streamlstm.streaming.decoding.json_strict import END_MS, UNITS_PER_MS, Layout, Rfc3339, TimeUnit, explain_all
+from streamlstm.streaming.decoding.rejections import MAX_STREAM_ID_BYTES
 from streamlstm.streaming.decoding.samples import NO_SAMPLES, Decoded, SampleColumns, ValueBlock, joined
 from streamlstm.types import MISSING_TIME_MS, Record
 
 __all__ = ["JsonDecoder"]
 
 _OPEN_BRACKET = ord("[")
+
+_SHORT_ID_CHARACTERS = MAX_STREAM_ID_BYTES // 4
+"""An id of so many characters is never too long, whatever they are; longer ones are left to the strict path."""
 
 
 class _GiveUp(Exception):
@@ -84,7 +88,7 @@ class JsonDecoder:
         if self.layout.ts_field is not None:
             fields.insert(0, ("ts", time, msgspec.field(name=self.layout.ts_field)))
         if self.layout.stream_id_field is not None:
-            text = Annotated[str, msgspec.Meta(min_length=1)]
+            text = Annotated[str, msgspec.Meta(min_length=1, max_length=_SHORT_ID_CHARACTERS)]
             fields.insert(0, ("stream_id", text, msgspec.field(name=self.layout.stream_id_field)))
         return msgspec.defstruct(name, fields, gc=False)
 
@@ -210,6 +214,6 @@ class JsonDecoder:
 
 
 def _key(record: Record) -> str:
-    if not record.key:
+    if not record.key or len(record.key) > MAX_STREAM_ID_BYTES:
         raise _GiveUp
     return record.key.decode("utf-8")

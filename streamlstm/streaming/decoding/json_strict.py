@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from streamlstm.streaming.decoding.columns import Values, blocks_of
-from streamlstm.streaming.decoding.rejections import Reason, Rejection
+from streamlstm.streaming.decoding.rejections import MAX_STREAM_ID_BYTES, Reason, Rejection
 from streamlstm.streaming.decoding.samples import SampleColumns
 from streamlstm.types import MISSING_TIME_MS, Record
 
@@ -181,6 +181,8 @@ def _stream_id(fields: Mapping[Any, Any], path: str, record: Record, layout: Lay
         raise _Fault(Reason.WRONG_TYPE, f"Expected `str`, got `{_kind(stream_id)}`", path)
     if any("\ud800" <= letter <= "\udfff" for letter in stream_id):
         raise _Fault(Reason.WRONG_TYPE, "Expected text, got half of a surrogate pair", path)
+    if (size := len(stream_id.encode())) > MAX_STREAM_ID_BYTES:
+        raise _Fault(Reason.OVERSIZED, f"Expected a stream id of at most {MAX_STREAM_ID_BYTES} bytes, got {size}", path)
     return stream_id
 
 

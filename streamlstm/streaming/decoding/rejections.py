@@ -7,11 +7,15 @@ from enum import StrEnum
 
 from streamlstm.types import Output, Record
 
-__all__ = ["MAX_DEAD_LETTER_BYTES", "Reason", "Rejection", "dead_letter"]
+__all__ = ["MAX_DEAD_LETTER_BYTES", "MAX_STREAM_ID_BYTES", "Reason", "Rejection", "dead_letter"]
 
 MAX_DEAD_LETTER_BYTES = 900_000
 """Brokers take records of 1,048,588 bytes unless told otherwise; the rest is room for key and headers."""
 
+MAX_STREAM_ID_BYTES = 1000
+"""Of UTF-8. A stream's id stands in each of its outputs and in the state; nobody's sensor has a name as long."""
+
+_MAX_KEY_BYTES = 1000
 _MAX_ERROR_CHARACTERS = 500
 
 
@@ -42,9 +46,12 @@ class Rejection:
 
 
 def dead_letter(rejection: Rejection, topic: str) -> Output:
-    """Build the record for the dead-letter topic: the original key and bytes, the reason and the source position."""
+    """Build the record for the dead-letter topic: the original key and bytes, the reason and the source position.
+
+    What is too long for a record is cut, and its length stands in a header.
+    """
     record = rejection.record
-    value = record.value
+    key, value = record.key, record.value
     headers = [
         ("slstm.reason", rejection.reason.value.encode()),
         ("slstm.error", rejection.error[:_MAX_ERROR_CHARACTERS].encode("utf-8", "backslashreplace")),
@@ -55,4 +62,7 @@ def dead_letter(rejection: Rejection, topic: str) -> Output:
     if value is not None and len(value) > MAX_DEAD_LETTER_BYTES:
         headers.append(("slstm.bytes", str(len(value)).encode()))
         value = value[:MAX_DEAD_LETTER_BYTES]
-    return Output(topic, record.key, value, tuple(headers))
+    if key is not None and len(key) > _MAX_KEY_BYTES:
+        headers.append(("slstm.key_bytes", str(len(key)).encode()))
+        key = key[:_MAX_KEY_BYTES]
+    return Output(topic, key, value, tuple(headers))

@@ -182,6 +182,23 @@ def test_oversized() -> None:
     assert len(rows(value, JsonDecoder(max_record_bytes=len(json.dumps(value))))) == 1
 
 
+@pytest.mark.parametrize("letter", ["a", "ä", "\N{STRAIGHT RULER}"])
+@pytest.mark.parametrize("has_id", [True, False])
+def test_a_stream_id_has_a_thousand_bytes_at_most(letter: str, has_id: bool) -> None:
+    most = letter * (1000 // len(letter.encode()))
+    options: dict[str, Any] = {} if has_id else {"stream_id": "key"}
+
+    def of(stream_id: str) -> dict[str, Any]:
+        return {"value": sample(stream_id=stream_id if has_id else ...), "key": stream_id.encode()}
+
+    assert rows(decoder=JsonDecoder(**options), **of(most))[0][0] == most
+    path = "$.stream_id" if has_id else "key"
+    assert rejected(decoder=JsonDecoder(**options), **of(most + "b")) == (
+        "oversized",
+        f"Expected a stream id of at most 1000 bytes, got 1001 - at `{path}`",
+    )
+
+
 def test_what_no_float_holds_is_missing() -> None:
     text = json.dumps(sample(values={"a": 1, "b": 2, "c": 3, "d": 4})).encode()
     text = text.replace(b'"b": 2', b'"b": NaN').replace(b'"c": 3', b'"c": -Infinity').replace(b'"d": 4', b'"d": 1e999')
@@ -256,6 +273,13 @@ def test_a_dead_letter_takes_so_many_bytes_and_tells_so_many_characters() -> Non
     cut = dead_letter(Rejection(record(b"a" * 900_001), Reason.OVERSIZED, "e" * 501), "dlq")
     assert cut.value == b"a" * 900_000 and dict(cut.headers)["slstm.bytes"] == b"900001"
     assert dict(cut.headers)["slstm.error"] == b"e" * 500
+
+
+def test_the_key_of_a_dead_letter_is_cut() -> None:
+    whole = dead_letter(Rejection(record(b"{", key=b"k" * 1000), Reason.MALFORMED_JSON, "e"), "dlq")
+    assert whole.key == b"k" * 1000 and "slstm.key_bytes" not in dict(whole.headers)
+    cut = dead_letter(Rejection(record(b"{", key=b"k" * 1001), Reason.MALFORMED_JSON, "e"), "dlq")
+    assert cut.key == b"k" * 1000 and dict(cut.headers)["slstm.key_bytes"] == b"1001"
 
 
 def test_dead_letter() -> None:
