@@ -35,6 +35,7 @@ KERNELS = (
     "residuals",
     "prototypes",
     "scores",
+    "settled",
 )
 
 IS_DEBUG = os.environ.get("STREAMLSTM_DEBUG_BUILD") == "1"

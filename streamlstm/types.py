@@ -18,6 +18,7 @@ __all__ = [
     "Positions",
     "Record",
     "Scores",
+    "Settled",
     "Status",
     "TopicPartition",
 ]
@@ -117,10 +118,48 @@ class GapPolicy:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """Verdicts that samples bring on earlier ones of their streams, one row a sample that brings.
+
+    A row's verdict is on the sample of its stream at `event_time_ms`, which also had `score` and `mark`, a number of
+    the caller's.
+    Shapes: settled, score float64 [N], NaN = the sample brings none; event_time_ms, mark int64 [N], then 0.
+    Units: settled 1.0 = the mean surprise of the period from the sample on is that of an alarm.
+    """
+
+    settled: NDArray[np.float64]
+    score: NDArray[np.float64]
+    event_time_ms: NDArray[np.int64]
+    mark: NDArray[np.int64]
+
+    @classmethod
+    def none(cls, rows: int) -> Settled:
+        """Make columns of so many samples that bring nothing."""
+        return cls(np.full(rows, np.nan), np.full(rows, np.nan), np.zeros(rows, np.int64), np.zeros(rows, np.int64))
+
+    def put(self, rows: NDArray[np.int64], found: Settled) -> None:
+        """Fill in some rows."""
+        self.settled[rows], self.score[rows] = found.settled, found.score
+        self.event_time_ms[rows], self.mark[rows] = found.event_time_ms, found.mark
+
+    def take(self, rows: NDArray[np.int64]) -> Settled:
+        """Return some rows."""
+        return Settled(self.settled[rows], self.score[rows], self.event_time_ms[rows], self.mark[rows])
+
+    def __eq__(self, other: object) -> bool:
+        """Compare every column, row by row."""
+        if not isinstance(other, Settled):
+            return NotImplemented
+        columns = ("settled", "score", "event_time_ms", "mark")
+        return all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in columns)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """Columns of scores, one row a sample, in the order the samples came.
 
     Shapes: score, p_value float64 [N], NaN = none; status uint8 [N] (Status); expected, contribution float32 [N, C].
+    `settled` holds the verdicts that these samples bring on earlier ones, where the detector gives any.
     Units: score 1.0 = the alert threshold; expected is in the channel's own unit; contributions of a row add up to 1.
     """
 
@@ -129,13 +168,27 @@ class Scores:
     status: NDArray[np.uint8]
     expected: NDArray[np.float32]
     contribution: NDArray[np.float32]
+    settled: Settled | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> Scores:
+        """Return some rows."""
+        return Scores(
+            self.score[rows],
+            self.p_value[rows],
+            self.status[rows],
+            self.expected[rows],
+            self.contribution[rows],
+            None if self.settled is None else self.settled.take(rows),
+        )
 
     def __eq__(self, other: object) -> bool:
         """Compare every column, row by row; where neither has a score they are equal."""
         if not isinstance(other, Scores):
             return NotImplemented
         columns = ("score", "p_value", "status", "expected", "contribution")
-        return all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in columns)
+        return self.settled == other.settled and all(
+            np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in columns
+        )
 
     def __repr__(self) -> str:
         codes, counts = np.unique(self.status, return_counts=True)

@@ -12,6 +12,7 @@ try:
     from streamlstm.kernels.prototypes import PackedPrototypes, advance_prototypes
     from streamlstm.kernels.residuals import advance_residuals, row_length
     from streamlstm.kernels.scores import BASE_SURPRISE, LOWEST_ALARM, TRUST, combine_tails, score_streams
+    from streamlstm.kernels.settled import settle_scores
     from streamlstm.kernels.state_arena import StateArena
     from streamlstm.kernels.step import advance, run, step
     from streamlstm.kernels.unroll import backward, unroll
@@ -58,6 +59,7 @@ __all__ = [
     "row_length",
     "run",
     "score_streams",
+    "settle_scores",
     "single_thread",
     "state_size",
     "step",

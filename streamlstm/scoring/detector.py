@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,25 +21,37 @@ from streamlstm.scoring.branches.known import branches_of, state_of
 from streamlstm.scoring.branches.protocol import Measured
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
+from streamlstm.scoring.settled import SettledVerdicts
 from streamlstm.scoring.state import StateDtype, StreamStates
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.types import GapPolicy, Scores, Status
+from streamlstm.types import GapPolicy, Scores, Settled, Status
 
-__all__ = ["Detector", "ScoreResult", "is_continued_by"]
+__all__ = ["Detector", "ScoreResult", "SettledScore", "is_continued_by"]
 
 _CHUNK = 4096
 """Rows scored at a time: bounds the head's outputs to some 10 MB at 38 channels."""
 
 
+class SettledScore(NamedTuple):
+    """The verdict on an earlier sample of the stream, the one at `event_time_ms`."""
+
+    event_time_ms: int
+    settled: float
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class ScoreResult(Displayed):
-    """The score of one sample; `score` and `p_value` are None while warming, after a gap, and when late."""
+    """The score of one sample; `score` and `p_value` are None while warming, after a gap, and when late.
+
+    `settled` is the verdict that the sample brings on an earlier one, if the detector gives any.
+    """
 
     score: float | None
     p_value: float | None
     status: str
     expected: dict[str, float]
     contribution: dict[str, float]
+    settled: SettledScore | None = None
 
     def _facts(self) -> Facts:
         score = "none" if self.score is None else f"{self.score:.3g}"
@@ -74,11 +86,13 @@ class Detector(Displayed):
         threads: int = 1,
         state_dtype: StateDtype = "float32",
         backend: Backend = "fused",
+        settled: bool = False,
     ) -> None:
         """Make a detector with no streams yet.
 
         `period_s` is their sampling period, the bundle's own when None; `threads` share out the network's streams,
-        whose states are kept as `state_dtype` between samples; `backend` is the way of its products.
+        whose states are kept as `state_dtype` between samples; `backend` is the way of its products; `settled`: scores
+        come with verdicts on earlier samples, one period later.
         Raises: UsageError when the processor has not what the backend needs.
         """
         calibration = bundle.calibration
@@ -92,10 +106,11 @@ class Detector(Displayed):
         self._branch_ends = np.cumsum([len(branch.parts) for branch in self._branches], dtype=np.int64)
         self._tails = StackedTails.of(calibration.tails)
         self._total_fit = calibration.total.fit
+        self._verdicts = SettledVerdicts(bundle.period_rows) if settled else None
         self.states = StreamStates(
             bundle.network.architecture,
             self._forward.weights,
-            state_of(self._branches),
+            {**state_of(self._branches), **({} if self._verdicts is None else self._verdicts.state)},
             max_streams=max_streams,
             threads=threads,
             state_dtype=state_dtype,
@@ -118,17 +133,29 @@ class Detector(Displayed):
         return {name: slice(*ends) for name, ends in zip(names, pairwise(starts), strict=True)}
 
     @property
+    def settled_samples(self) -> int:
+        """Over how many samples a verdict is the mean; 0 = this detector gives none."""
+        return 0 if self._verdicts is None else self._verdicts.samples
+
+    @property
     def openings(self) -> OpeningBudget:
         """What the alerts of each stream may come to."""
         return self.threshold.openings(period_s=self.period_s)
 
     @classmethod
-    def load(cls, path: str | Path, *, gaps: GapPolicy | None = None, threshold: Threshold | None = None) -> Self:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        gaps: GapPolicy | None = None,
+        threshold: Threshold | None = None,
+        settled: bool = False,
+    ) -> Self:
         """Load a bundle and make a detector of it.
 
         Raises: BundleError when the file is truncated, altered, foreign or of another version.
         """
-        return cls(ModelBundle.load(path), gaps=gaps, threshold=threshold)
+        return cls(ModelBundle.load(path), gaps=gaps, threshold=threshold, settled=settled)
 
     def _facts(self) -> Facts:
         bundle, states = self.bundle, self.states
@@ -157,7 +184,10 @@ class Detector(Displayed):
         if old.bundle.channels != self.bundle.channels:
             raise ShapeError(f"expected a model of {list(self.bundle.channels)}, got {list(old.bundle.channels)}")
         if is_continued_by(old.bundle, self.bundle):
-            self.states.restore(list(old.states.slots), old.states.export())
+            arrays = old.states.export()
+            if self.settled_samples != old.settled_samples and self._verdicts is not None:
+                arrays = {name: array for name, array in arrays.items() if name not in self._verdicts.state}
+            self.states.restore(list(old.states.slots), arrays)
             return True
         mine, theirs = self.bundle.standardizer, old.bundle.standardizer
         last = mine.apply(old.states.last[old.states.in_order()] * theirs.scale + theirs.mean)
@@ -179,22 +209,36 @@ class Detector(Displayed):
         values = np.asarray(row, np.float32)[None]
         scores = self.score([stream_id], np.array([event_time_ms], np.int64), values)
         has_score = not np.isnan(scores.score[0])
+        settled = scores.settled
         return ScoreResult(
             score=float(scores.score[0]) if has_score else None,
             p_value=float(scores.p_value[0]) if has_score else None,
             status=Status(scores.status[0]).label,
             expected=dict(zip(channels, map(float, scores.expected[0]), strict=True)),
             contribution=dict(zip(channels, map(float, scores.contribution[0]), strict=True)),
+            settled=(
+                SettledScore(int(settled.event_time_ms[0]), float(settled.settled[0]))
+                if settled is not None and not np.isnan(settled.settled[0])
+                else None
+            ),
         )
 
-    def score(self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike) -> Scores:
+    def score(
+        self,
+        stream_ids: Sequence[str],
+        event_times_ms: ArrayLike,
+        values: ArrayLike,
+        *,
+        marks: NDArray[np.int64] | None = None,
+    ) -> Scores:
         """Score samples in arrival order; streams may be mixed and may repeat.
 
-        Shapes: stream_ids [N]; event_times_ms int64 [N]; values float32 [N, C], NaN = missing.
+        `marks` are numbers of the caller's, one a sample, that come back with the verdict on it (`Settled.mark`).
+        Shapes: stream_ids [N]; event_times_ms, marks int64 [N]; values float32 [N, C], NaN = missing.
         Raises: ShapeError before any state changes.
         """
         times, rows = self._checked(stream_ids, event_times_ms, values)
-        return self._score(stream_ids, times, rows, None)
+        return self._score(stream_ids, times, rows, marks, None)
 
     def score_by_part(
         self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike
@@ -206,7 +250,7 @@ class Detector(Displayed):
         """
         times, rows = self._checked(stream_ids, event_times_ms, values)
         said = np.full((len(rows), len(self.parts)), np.nan)
-        return self._score(stream_ids, times, rows, said), said
+        return self._score(stream_ids, times, rows, None, said), said
 
     def _checked(
         self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike
@@ -229,8 +273,12 @@ class Detector(Displayed):
         stream_ids: Sequence[str],
         times: NDArray[np.int64],
         rows: NDArray[np.float32],
+        marks: NDArray[np.int64] | None,
         said: NDArray[np.float64] | None,
     ) -> Scores:
+        marks = np.zeros(len(rows), np.int64) if marks is None else np.ascontiguousarray(marks, np.int64)
+        if len(marks) != len(rows):
+            raise ShapeError(f"marks: expected one for each of the {len(rows)} rows, got {len(marks)}")
         slots = self.states.slots_of(stream_ids)
         channels = rows.shape[1]
         result = Scores(
@@ -239,10 +287,11 @@ class Detector(Displayed):
             status=np.empty(len(rows), np.uint8),
             expected=np.full((len(rows), channels), np.nan, np.float32),
             contribution=np.zeros((len(rows), channels), np.float32),
+            settled=None if self._verdicts is None else Settled.none(len(rows)),
         )
         for start in range(0, len(rows), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            self._score_chunk(slots[chunk], times[chunk], rows[chunk], chunk, result, said)
+            self._score_chunk(slots[chunk], times[chunk], rows[chunk], marks[chunk], chunk, result, said)
         return result
 
     def _score_chunk(
@@ -250,6 +299,7 @@ class Detector(Displayed):
         slots: NDArray[np.int64],
         times: NDArray[np.int64],
         values: NDArray[np.float32],
+        marks: NDArray[np.int64],
         chunk: slice,
         result: Scores,
         said: NDArray[np.float64] | None,
@@ -293,6 +343,16 @@ class Detector(Displayed):
             by_part = np.empty((count, len(self.parts)))
             self._combine(statistics, combined, np.arange(1, len(self.parts) + 1), by_part)
             said[rows] = by_part
+        if self._verdicts is not None and result.settled is not None:
+            verdicts = self._verdicts.advance(
+                forward.slots,
+                score=score,
+                reset=forward.reset,
+                event_time_ms=times[forward.admitted],
+                marks=marks[forward.admitted],
+                state=states.pieces,
+            )
+            result.settled.put(rows, verdicts)
         standardizer = self.bundle.standardizer
         result.expected[rows] = measured[0].expected * standardizer.scale + standardizer.mean
 

@@ -27,11 +27,12 @@ _FIRST_CAPACITY = 16
 class StatePiece:
     """An array in every stream's state row. Snapshots hold it under its name, so the name is unique and stays.
 
-    It is zero until a stream's first sample.
+    It is zero until a stream's first sample. One that `may_be_absent` from a snapshot begins there again.
     """
 
     dtype: type[np.generic]
     shape: tuple[int, ...] = ()
+    may_be_absent: bool = False
 
 
 class StreamStates:
@@ -159,6 +160,8 @@ class StreamStates:
         arrays = _completed(arrays)
         for name, own in self._arrays.items():
             came = arrays.get(name)
+            if came is None and self._shapes[name].may_be_absent:
+                continue
             expected = (len(slots), *own.shape[1:])
             if came is None or came.shape != expected or came.dtype != own.dtype:
                 got = "nothing" if came is None else f"{came.dtype} {list(came.shape)}"
@@ -170,7 +173,7 @@ class StreamStates:
         except (KeyError, ShapeError) as error:
             raise SnapshotError(f"state array network: {error}") from error
         for name, own in self._arrays.items():
-            own[slots] = arrays[name]
+            own[slots] = arrays.get(name, 0)  # only what may be absent still is
 
     def follow(self, other: StreamStates, last: NDArray[np.float32]) -> None:
         """Claim the streams of `other`, into these empty states, and begin them anew.

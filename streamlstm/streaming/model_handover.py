@@ -59,20 +59,13 @@ class ScoredSamples:
         """Return some of them. Shapes: rows int64 [M], ascending."""
         if len(rows) == len(self.rows):
             return self
-        scores = self.scores
         return ScoredSamples(
             self.bundle,
             self.rows[rows],
             [self.stream_ids[row] for row in rows.tolist()],
             self.event_time_ms[rows],
             self.values[rows],
-            Scores(
-                scores.score[rows],
-                scores.p_value[rows],
-                scores.status[rows],
-                scores.expected[rows],
-                scores.contribution[rows],
-            ),
+            self.scores.take(rows),
         )
 
 
