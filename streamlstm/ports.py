@@ -147,7 +147,10 @@ class SnapshotStore(Protocol):
         """Store a snapshot durably; an interrupted call leaves the one before it intact."""
 
     def load(self, partition: TopicPartition) -> Snapshot | None:
-        """Return the newest complete snapshot, or None."""
+        """Return the newest complete snapshot, or None.
+
+        Raises: SnapshotError when there was one and is damaged; the next `save` writes over it.
+        """
 
     def close(self) -> None:
         """Release everything."""

@@ -78,11 +78,18 @@ def pack(
 
 
 def newest(prefix: str, pairs: Mapping[str, bytes]) -> tuple[Snapshot, Generation] | None:
-    """Return the newest snapshot whose chunks are all there and add up; None when there is none.
+    """Return the newest snapshot whose chunks are all there and add up; None when none was ever finished.
 
-    Raises: SnapshotError when a manifest was written by another version of the format.
+    A manifest is written last, and a save leaves the other generation alone: where there are manifests and no whole
+    generation, something else than an interrupted save has changed the pairs.
+    Raises: SnapshotError when it has, or when a manifest was written by another version of the format.
     """
     whole = [found for letter in "ab" if (found := _assemble(prefix, letter, pairs)) is not None]
+    manifests = [key for letter in "ab" if (key := f"{prefix}{letter}/manifest") in pairs]
+    if manifests and not whole:
+        raise SnapshotError(
+            f"expected a whole snapshot of {' or '.join(manifests)}, got chunks that do not add up to it"
+        )
     return max(whole, key=lambda found: found[1].sequence, default=None)
 
 
@@ -100,6 +107,8 @@ def _assemble(prefix: str, letter: str, pairs: Mapping[str, bytes]) -> tuple[Sna
             f"snapshot {key}: expected format {_FORMAT}, got {manifest.format}; "
             "it was written by another version of streamlstm: run that version, or choose another app.id"
         )
+    if not 0 <= manifest.chunks <= len(pairs):
+        return None
     chunks = [pairs.get(f"{prefix}{letter}/{index}") for index in range(manifest.chunks)]
     payload = b"".join(chunk for chunk in chunks if chunk is not None)
     # A chunk that is missing, cut short or left over from another save changes the digest.

@@ -230,6 +230,8 @@ class State(Section):
     max_streams: Count = 1_000_000
     dtype: Literal["float32", "float16"] = "float32"
     """How the network's states are stored: float16 takes half the memory, and is rounded after every sample."""
+    on_damaged_state: Literal["refuse", "start_cold"] = "refuse"
+    """What a worker does with a snapshot that is damaged: it stops and says so, or its streams warm up again."""
 
 
 class Config(Section):

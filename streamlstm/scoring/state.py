@@ -166,8 +166,7 @@ class StreamStates:
             if came is None or came.shape != expected or came.dtype != own.dtype:
                 got = "nothing" if came is None else f"{came.dtype} {list(came.shape)}"
                 raise SnapshotError(f"state array {name}: expected {own.dtype} {list(expected)}, got {got}")
-        if (ages := arrays["ages"].astype(np.int64)).min(initial=0) < 0:
-            raise SnapshotError(f"state array ages: expected 0 or more, got {ages.min()}")
+            _need_possible(name, came)
         try:
             self.arena.load(slots, np.asarray(arrays["network"], np.float32))
         except (KeyError, ShapeError) as error:
@@ -246,6 +245,24 @@ _OWN = {
 }
 _LEARNING = ("levels", "kept_levels", "excesses", "cluster_sums", "clusters", "waits", "guards", "held")
 _FIRST = {"last_time": NEVER, "levels": BASE_SURPRISE, "kept_levels": BASE_SURPRISE, "excesses": 1.0}
+
+
+_LEAST: Mapping[str, float] = {
+    "levels": BASE_SURPRISE,
+    "kept_levels": BASE_SURPRISE,
+    "excesses": 1.0,
+    **dict.fromkeys(("ages", "clusters", "waits", "guards", "held"), 0),
+}
+"""Below which the kernels never write. How high they went has changed with releases."""
+
+
+def _need_possible(name: str, array: NDArray[np.generic]) -> None:
+    """Raise SnapshotError where an array of a state holds what no stream can have come to."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise SnapshotError(f"state array {name}: expected finite numbers")
+    least = _LEAST.get(name)
+    if least is not None and (lowest := array.astype(np.float64).min(initial=np.inf)) < least:
+        raise SnapshotError(f"state array {name}: expected {least:g} or more, got {lowest:g}")
 
 
 def _completed(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

@@ -43,12 +43,13 @@ carries the steps out.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 from streamlstm.errors import SnapshotError
 from streamlstm.ports import PartitionProcessor, Snapshot, SnapshotStore, Transport
 from streamlstm.service.partition import Partition, StartingPoint
+from streamlstm.types import TopicPartition
 
 __all__ = ["CommitProtocol"]
 
@@ -58,9 +59,11 @@ _log = logging.getLogger(__name__)
 class CommitProtocol:
     """Carries out the protocol above, between partitions, the log and the store. Used by one thread."""
 
-    def __init__(self, transport: Transport, snapshots: SnapshotStore) -> None:
+    def __init__(self, transport: Transport, snapshots: SnapshotStore, *, may_start_cold: bool = False) -> None:
+        """Make one. Where it may start cold, a state that cannot be restored is left behind, and that is said."""
         self._transport = transport
         self._snapshots = snapshots
+        self._may_start_cold = may_start_cold
 
     def commit(self, partitions: Iterable[Partition]) -> None:
         """Carry out step 2. On failure everything stays buffered and may be committed again. Raises: TransportError."""
@@ -79,18 +82,23 @@ class CommitProtocol:
                 self._snapshots.save(partition.name, partition.snapshot())
                 partition.note_snapshot()
 
-    def restore(self, partition: Partition, processor: PartitionProcessor) -> None:
+    def restore(self, partition: Partition, make_processor: Callable[[], PartitionProcessor]) -> None:
         """Restore a partition with a processor that has seen no record, and seek to where it stands (steps 4, 5).
 
         Raises: TransportError, and then the partition is as it was; SnapshotError.
         """
+        processor = make_processor()
         try:
-            start = self._start(partition, processor)
+            start = self._start(partition, processor, self._snapshots.load)
         except SnapshotError as error:
-            raise SnapshotError(
-                f"{partition}: the state cannot be restored: {error}. "
-                "To start without it, delete the snapshot; its streams then warm up again"
-            ) from error
+            if not self._may_start_cold:
+                raise SnapshotError(
+                    f"{partition}: the state cannot be restored: {error}. To start without it, set "
+                    "state.on_damaged_state: start_cold for one start; its streams then warm up again"
+                ) from error
+            _log.warning("%s: the state cannot be restored and is left behind: %s", partition, error)
+            processor = make_processor()
+            start = self._start(partition, processor, lambda name: None)
         self._transport.seek(partition.name, start.offset)
         partition.restore(processor, start)
 
@@ -108,10 +116,15 @@ class CommitProtocol:
         partition.note_snapshot()
         return changes
 
-    def _start(self, partition: Partition, processor: PartitionProcessor) -> StartingPoint:
+    def _start(
+        self,
+        partition: Partition,
+        processor: PartitionProcessor,
+        load: Callable[[TopicPartition], Snapshot | None],
+    ) -> StartingPoint:
         """Give the processor the state that there is, and say where the partition begins."""
         committed = self._transport.committed(partition.name)
-        snapshot = self._snapshots.load(partition.name)
+        snapshot = load(partition.name)
         if committed is None:
             return self._first_start(partition, processor, snapshot)
         oldest, end = self._transport.bounds(partition.name)

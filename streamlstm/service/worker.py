@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from streamlstm.errors import FencedError, StreamLstmError, TransportError
 from streamlstm.ports import ProcessorFactory, SnapshotStore, Transport
@@ -26,12 +27,14 @@ _BUFFERED_OUTPUTS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """Intervals in ms of the machine's clock; none of them changes what is published."""
+    """Intervals in ms of the machine's clock; these change nothing that is published."""
 
     commit_interval_ms: int = 100
     snapshot_interval_ms: int = 30_000
     poll_records: int = 5000
     """Ten times kafka-python's default: fewer, larger polls carry 1.2-1.3 times the records a second."""
+    may_start_cold: bool = False
+    """Whether a state that is damaged is left behind. Then outputs differ from those of an unbroken run."""
 
 
 class Worker:
@@ -50,7 +53,7 @@ class Worker:
         self._make_processor = make_processor
         self._options = options or WorkerOptions()
         self._models = models
-        self._protocol = CommitProtocol(transport, snapshots)
+        self._protocol = CommitProtocol(transport, snapshots, may_start_cold=self._options.may_start_cold)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._is_fenced = self._is_position_unknown = False
         self._committed_at = self._saved_at = 0.0
@@ -149,7 +152,7 @@ class Worker:
         for name in missing:
             if self._partitions[name].phase is Phase.CLOSED:
                 self._partitions[name] = Partition(name)
-            self._protocol.restore(self._partitions[name], self._make_processor(name))
+            self._protocol.restore(self._partitions[name], partial(self._make_processor, name))
 
     def _switch_models(self) -> None:
         """Take up models that were published; let partitions that are ready for it switch to them (steps 7 to 9)."""

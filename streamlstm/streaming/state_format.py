@@ -1,4 +1,12 @@
-"""The bytes of a partition's state: one safetensors blob, its manifest in the metadata. Nothing in it executes."""
+"""The bytes of a partition's state: one safetensors blob, its manifest in the metadata. Nothing in it executes.
+
+    INDEX.NAME        an array of the model INDEX of the manifest
+    INDEX/streams     its stream ids, a JSON array as uint8
+    INDEX/alerts      its alerts, JSON as uint8
+
+What grows with the number of streams is a tensor: the metadata of a safetensors file has 100 MB at most. In state/3,
+which is read too, ids and alerts stood in the manifest.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +26,8 @@ from streamlstm.model.bundles.codec import metadata_of
 
 __all__ = ["FORMAT", "ModelState", "decode_state", "encode_state"]
 
-FORMAT = "streamlstm.state/3"
+FORMAT = "streamlstm.state/4"
+FORMAT_3 = "streamlstm.state/3"
 _KEY = "streamlstm"
 
 
@@ -37,8 +46,8 @@ class ModelState(msgspec.Struct):
     digest: str
     path: str
     isa: str
-    streams: list[str]
-    alerts: msgspec.Raw
+    streams: list[str] = []
+    alerts: msgspec.Raw = msgspec.Raw(b"{}")
     arrays: dict[str, Any] = {}
 
 
@@ -54,8 +63,12 @@ def encode_state(models: list[ModelState], counts: Mapping[str, int]) -> bytes:
     tensors: dict[str, NDArray[Any]] = {}
     for index, model in enumerate(models):
         tensors |= {f"{index}.{name}": np.ascontiguousarray(array) for name, array in model.arrays.items()}
-    named = [msgspec.structs.replace(model, arrays={}) for model in models]  # the tensors hold the arrays
-    manifest = _Manifest(FORMAT, __version__, named, dict(counts))
+        tensors[f"{index}/streams"] = np.frombuffer(msgspec.json.encode(model.streams), np.uint8)
+        tensors[f"{index}/alerts"] = np.frombuffer(bytes(model.alerts), np.uint8)
+    entries = [
+        msgspec.structs.replace(model, streams=[], alerts=msgspec.Raw(b"{}"), arrays={}) for model in models
+    ]  # the tensors hold these
+    manifest = _Manifest(FORMAT, __version__, entries, dict(counts))
     return encode_tensors(tensors, metadata={_KEY: msgspec.json.encode(manifest).decode()})
 
 
@@ -68,15 +81,21 @@ def decode_state(payload: bytes) -> tuple[list[ModelState], dict[str, int]]:
         manifest_text = metadata_of(payload)[_KEY]
         tensors = decode_tensors(payload)
         claimed = msgspec.json.decode(manifest_text, type=dict[str, Any])
-        if claimed.get("format") != FORMAT:
+        if claimed.get("format") not in (FORMAT, FORMAT_3):
             raise SnapshotError(
-                f"this release reads {FORMAT}, the snapshot is {claimed.get('format')!r} "
+                f"this release reads {FORMAT} and {FORMAT_3}, the snapshot is {claimed.get('format')!r} "
                 f"(written by streamlstm {claimed.get('library', 'unknown')})"
             )
         manifest = msgspec.json.decode(manifest_text, type=_Manifest)
+        if manifest.format == FORMAT:
+            for index, model in enumerate(manifest.models):
+                model.streams = msgspec.json.decode(tensors[f"{index}/streams"].tobytes(), type=list[str])
+                model.alerts = msgspec.Raw(tensors[f"{index}/alerts"].tobytes())
     except (SafetensorError, msgspec.DecodeError, KeyError, UnicodeDecodeError) as error:
         raise SnapshotError(f"expected a whole {FORMAT}, got bytes that are truncated or altered ({error})") from error
     for index, model in enumerate(manifest.models):
         prefix = f"{index}."
         model.arrays = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        if len(set(model.streams)) != len(model.streams):
+            raise SnapshotError(f"model {model.label}: expected each stream once, got some twice")
     return manifest.models, manifest.counts

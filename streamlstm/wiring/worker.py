@@ -55,6 +55,7 @@ def build_service(config: Config) -> Service:
         WorkerOptions(
             commit_interval_ms=config.app.commit_interval_ms,
             snapshot_interval_ms=config.state.snapshot_interval_ms,
+            may_start_cold=config.state.on_damaged_state == "start_cold",
         ),
         ModelReloader(router),
     )

@@ -61,7 +61,12 @@ def test_an_altered_chunk_is_never_returned(log):
     log.put_snapshot_pairs({prefix_of(log) + "b/1": bytes(chunk)})
     assert log.snapshots().load(PARTITION) == Snapshot(10, b"first")
     log.put_snapshot_pairs({prefix_of(log) + "a/0": b"f1rst"})
-    assert log.snapshots().load(PARTITION) is None
+    damaged = log.snapshots()
+    for _ in range(2):
+        with pytest.raises(SnapshotError, match=r"expected a whole snapshot of .*/3/a/manifest or .*/3/b/manifest"):
+            damaged.load(PARTITION)
+    damaged.save(PARTITION, Snapshot(30, b"third"))  # whoever starts cold writes over it
+    assert log.snapshots().load(PARTITION) == Snapshot(30, b"third")
 
 
 def test_every_missing_pair_makes_a_snapshot_incomplete():
@@ -71,8 +76,15 @@ def test_every_missing_pair_makes_a_snapshot_incomplete():
     assert generation == Generation("a", 1)
     assert [len(value) for _, value in pairs[:-1]] == [3, 3, 2]
     assert newest(prefix, dict(pairs)) == (Snapshot(7, b"abcdefgh"), generation)
-    for key, _ in pairs:
-        assert newest(prefix, {at: value for at, value in pairs if at != key}) is None
+    *chunks, manifest = pairs
+    assert newest(prefix, dict(chunks)) is None  # the first save of all was interrupted
+    for key, _ in chunks:
+        with pytest.raises(SnapshotError, match="expected a whole snapshot"):
+            newest(prefix, {at: value for at, value in pairs if at != key})
+    for count in (b"1000000000", b"-1"):
+        huge = manifest[1].replace(b'"chunks":3', b'"chunks":' + count)
+        with pytest.raises(SnapshotError, match="expected a whole snapshot"):
+            newest(prefix, {**dict(chunks), manifest[0]: huge})
 
 
 def test_a_snapshot_of_another_format_is_refused_by_name():

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from service.scripted_log import Fates, HashProcessor, Log, ScriptedStore, ScriptedTransport, State
 
+from streamlstm.errors import SnapshotError
 from streamlstm.ports import Snapshot
 from streamlstm.service.commit_protocol import CommitProtocol
 from streamlstm.service.partition import Partition, Phase
@@ -29,7 +30,7 @@ def _log(saved: int | None, committed: int | None, oldest: int) -> Log:
 
 def _restore(log: Log) -> tuple[Partition, HashProcessor]:
     partition, processor = Partition(NAME), HashProcessor(lambda: log.newest_model)
-    CommitProtocol(ScriptedTransport(log, held=[NAME]), ScriptedStore(log)).restore(partition, processor)
+    CommitProtocol(ScriptedTransport(log, held=[NAME]), ScriptedStore(log)).restore(partition, lambda: processor)
     return partition, processor
 
 
@@ -79,7 +80,7 @@ def test_in_a_log_that_was_cut_short_whatever_comes_is_new(saved: int | None, ca
     log = _log(saved, 15, 0)
     partition, processor = Partition(NAME), HashProcessor()
     with caplog.at_level(logging.WARNING):
-        CommitProtocol(ScriptedTransport(log, held=[NAME]), _AnyStore(log)).restore(partition, processor)
+        CommitProtocol(ScriptedTransport(log, held=[NAME]), _AnyStore(log)).restore(partition, lambda: processor)
     assert caplog.messages == [
         "in-0: the group has committed offset 15, and the log ends at 10: it was cut short or created again; "
         "records before offset 10 are taken as processed, those from there on as new"
@@ -124,3 +125,41 @@ def test_what_another_worker_may_have_published_is_repeated_under_the_old_model(
     if partition.wants_new_models:
         switches_at.append(partition.processed)
     assert switches_at == list(range(keeps_until, END + 1))
+
+
+class _DamagedStore(ScriptedStore):
+    """Has a snapshot that is not whole."""
+
+    def load(self, partition: TopicPartition) -> Snapshot | None:
+        raise SnapshotError("expected a whole snapshot of in-0")
+
+
+class _StrangeProcessor(HashProcessor):
+    """Refuses every state, half-way."""
+
+    def import_state(self, payload: bytes) -> None:
+        self.state.seen = 999
+        raise SnapshotError("expected a whole state")
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_a_damaged_state_is_refused_or_left_behind_as_the_configuration_says(
+    is_stored: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = _log(7, 7, 0)
+    store, make = (ScriptedStore(log), _StrangeProcessor) if is_stored else (_DamagedStore(log), HashProcessor)
+    with pytest.raises(SnapshotError, match=r"in-0: the state cannot be restored: expected a whole .*on_damaged_state"):
+        CommitProtocol(ScriptedTransport(log, held=[NAME]), store).restore(Partition(NAME), make)
+    partition, made = Partition(NAME), list[HashProcessor]()
+
+    def make_and_keep() -> HashProcessor:
+        made.append(make())
+        return made[-1]
+
+    with caplog.at_level(logging.WARNING):
+        protocol = CommitProtocol(ScriptedTransport(log, held=[NAME]), store, may_start_cold=True)
+        protocol.restore(partition, make_and_keep)
+    assert made[-1].state == State() and partition.processed == partition.committed == 7
+    assert partition.is_unsaved  # the next save is a whole one
+    assert caplog.messages[0].startswith("in-0: the state cannot be restored and is left behind: expected a whole")
+    assert caplog.messages[1] == "in-0: no snapshot; streams warm up again from offset 7"

@@ -51,5 +51,21 @@ def test_arrays_of_the_eleventh_model_are_not_those_of_the_second() -> None:
 
 @pytest.mark.parametrize("metadata", [None, {"another": "{}"}, {"streamlstm": "{"}, {"streamlstm": "[]"}])
 def test_a_safetensors_file_of_another_make_is_refused(metadata: dict[str, str] | None) -> None:
-    with pytest.raises(SnapshotError, match=r"expected a whole streamlstm\.state/3, got bytes that are truncated"):
+    with pytest.raises(SnapshotError, match=r"expected a whole streamlstm\.state/4, got bytes that are truncated"):
         decode_state(encode_tensors({"x": np.zeros(2)}, metadata=metadata))
+
+
+def test_streams_and_alerts_are_no_part_of_the_header() -> None:
+    """The header of a safetensors file has 100 MB at most, which ids of a few million streams are."""
+    ids = [f"site-{n:07}/machine" for n in range(20_000)]
+    one = msgspec.structs.replace(states()[0], streams=ids, alerts=msgspec.Raw(b'{"' + b"x" * 100_000 + b'":{}}'))
+    payload = encode_state([one], {})
+    assert int.from_bytes(payload[:8], "little") < 2_000
+    (found,), _ = decode_state(payload)
+    assert found.streams == ids and bytes(found.alerts) == bytes(one.alerts)
+
+
+def test_a_stream_that_is_there_twice_is_refused() -> None:
+    twice = msgspec.structs.replace(states()[0], streams=["a", "a"])
+    with pytest.raises(SnapshotError, match="model tiny@1: expected each stream once, got some twice"):
+        decode_state(encode_state([twice], {}))

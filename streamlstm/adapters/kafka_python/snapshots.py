@@ -64,7 +64,7 @@ class KafkaSnapshots:
         self._known[partition] = generation, (keys | written) - stale
 
     def load(self, partition: TopicPartition) -> Snapshot | None:
-        """Return the newest complete snapshot, or None."""
+        """Return the newest complete snapshot, or None. Raises: SnapshotError when there was one and is damaged."""
         prefix = key_prefix(self._group, partition)
         producer = self._open()
         pairs: dict[str, bytes] = {}
@@ -81,6 +81,7 @@ class KafkaSnapshots:
                             _apply(pairs, prefix, record)
         finally:
             consumer.close()
+        self._known[partition] = None, set(pairs)  # a damaged one may be written over
         found = newest(prefix, pairs)
         self._known[partition] = None if found is None else found[1], set(pairs)
         return None if found is None else found[0]

@@ -33,8 +33,9 @@ class LocalSnapshots:
         self._newest[partition] = generation
 
     def load(self, partition: TopicPartition) -> Snapshot | None:
-        """Return the newest complete snapshot, or None."""
+        """Return the newest complete snapshot, or None. Raises: SnapshotError when there was one and is damaged."""
         prefix = key_prefix(self._group, partition)
+        self._newest[partition] = None  # a damaged one may be written over
         found = newest(prefix, self._file.open().snapshot_pairs(prefix))
         self._newest[partition] = None if found is None else found[1]
         return None if found is None else found[0]
