@@ -21,7 +21,7 @@ from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.types import Position, Scores
 
-__all__ = ["CHUNK_ROWS", "ScoredChunk", "Scorer", "replay"]
+__all__ = ["CHUNK_ROWS", "ScoredChunk", "Scorer", "put_settled", "replay"]
 
 CHUNK_ROWS = 4096
 """As many rows as a detector scores at a time; more would not make it faster."""
@@ -43,16 +43,22 @@ class Scorer(Protocol):
         """Whether a score depends on samples after its own, so that nothing is carried from one call to the next."""
 
     def score(
-        self, stream_ids: Sequence[str], event_times_ms: NDArray[np.int64], values: NDArray[np.float32]
+        self,
+        stream_ids: Sequence[str],
+        event_times_ms: NDArray[np.int64],
+        values: NDArray[np.float32],
+        *,
+        marks: NDArray[np.int64] | None = None,
     ) -> Scores:
-        """Score samples in order of arrival; streams may be mixed."""
+        """Score samples in order of arrival; streams may be mixed. `marks` come back with verdicts, if any do."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredChunk:
     """Rows `begin` to `end` of a recording with their scores, and every alert that changed as (row, alert).
 
-    Rows of alerts count from `begin`. `held_back` runs would have opened an alert and were held back by the budget.
+    Rows of alerts count from `begin`; marks of verdicts are rows of the recording. `held_back` runs would have opened
+    an alert and were held back by the budget.
     """
 
     begin: int
@@ -95,7 +101,8 @@ def replay(
             values=np.ascontiguousarray(recording.values[rows]),
             rows=recording.rows[rows],
         )
-        scores = scorer.score(part.stream_ids, part.event_time_ms, part.values)
+        marks = np.arange(first, last, dtype=np.int64)
+        scores = scorer.score(part.stream_ids, part.event_time_ms, part.values, marks=marks)
         positions = [Position(part.source, 0, row) for row in part.rows.tolist()]
         changes: list[tuple[int, Alert]] = []
         held_before = held_back = 0
@@ -104,3 +111,10 @@ def replay(
             changes += tracker.update(part.stream_ids, part.event_time_ms, part.values, scores, positions)
             held_back = tracker.held_back
         yield ScoredChunk(first, last, part, scores, positions, changes, held_back - held_before)
+
+
+def put_settled(scores: Scores, settled: NDArray[np.float64]) -> None:
+    """Put the verdicts that a chunk brings where their samples are. Shapes: settled [rows of the recording]."""
+    if scores.settled is not None:
+        brings = ~np.isnan(scores.settled.settled)
+        settled[scores.settled.mark[brings]] = scores.settled.settled[brings]

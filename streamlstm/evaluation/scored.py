@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from streamlstm.evaluation.labelled.series import LabelledSeries
 from streamlstm.evaluation.recording import Recording
-from streamlstm.evaluation.replay import replay
+from streamlstm.evaluation.replay import put_settled, replay
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
@@ -26,7 +26,7 @@ __all__ = ["ScoredSeries", "score_series", "scores_of_a_prefix_are_the_same"]
 class ScoredSeries:
     """What came of the rows that are judged; rows count from the end of the warm-up.
 
-    Shapes: score, p_value float64 [T], NaN = none; under_alert bool [T], the row that opens an alert included;
+    Shapes: score, p_value, settled float64 [T], NaN = none; under_alert bool [T], the row that opens an alert included;
     opened int64 [K], the rows at which alerts opened, and closed [K], the first row after each at which none was open,
     T where there is none; expected float32 [T, C] in the channels' own units, and
     contribution float32 [T, C].
@@ -39,6 +39,7 @@ class ScoredSeries:
     closed: NDArray[np.int64]
     expected: NDArray[np.float32]
     contribution: NDArray[np.float32]
+    settled: NDArray[np.float64]
 
 
 def score_series(
@@ -48,13 +49,14 @@ def score_series(
 
     Raises: DataError when it has none of the model's channels.
     """
-    detector = Detector(bundle, period_s=one.series.period_s, max_streams=16)
+    detector = Detector(bundle, period_s=one.series.period_s, max_streams=16, settled=True)
     recording = Recording.of_series([one.series], bundle.channels, source=one.series.source)
     chunks, opened = [], list[int]()
-    under_alert = np.zeros(len(recording), np.bool_)
+    under_alert, settled = np.zeros(len(recording), np.bool_), np.full(len(recording), np.nan)
     ids, since = set[str](), 0
     for chunk in replay(detector, recording, alerts=AlertPolicy()):
         chunks.append(chunk.scores)
+        put_settled(chunk.scores, settled)
         opened += chunk.opened
         for row, alert in chunk.alerts:
             at = chunk.begin + row
@@ -78,6 +80,7 @@ def score_series(
         closed=is_free[np.searchsorted(is_free, kept)],
         expected=np.concatenate([scores.expected for scores in chunks])[judged],
         contribution=np.concatenate([scores.contribution for scores in chunks])[judged],
+        settled=settled[judged],
     )
 
 
@@ -86,13 +89,15 @@ def scores_of_a_prefix_are_the_same(
 ) -> bool:
     """Score the first `rows` rows of a recording by themselves, and say whether scores and alerts are those of all.
 
-    They are to the bit, where no score rests on what comes after its row.
+    They are to the bit, where no score rests on what comes after its row; and so are verdicts that the rows bring.
     """
     part = score_series(bundle, one.head(rows))
     kept = rows - one.train_len
+    is_settled = ~np.isnan(part.settled)
     return (
         np.array_equal(part.score, whole.score[:kept], equal_nan=True)
         and np.array_equal(part.p_value, whole.p_value[:kept], equal_nan=True)
+        and np.array_equal(part.settled[is_settled], whole.settled[:kept][is_settled])
         and np.array_equal(part.under_alert, whole.under_alert[:kept])
         and np.array_equal(part.opened, whole.opened[whole.opened < kept])
     )

@@ -24,6 +24,7 @@ from streamlstm.adapters.local_log import LocalReader
 from streamlstm.cli import main
 from streamlstm.errors import ConfigError, DataError, TransportError
 from streamlstm.model.network import Architecture
+from streamlstm.scoring.settled import settled_samples
 from streamlstm.training.parameters import initial_parameters, to_network
 
 ROWS = 700
@@ -120,13 +121,17 @@ def test_train_takes_every_format_and_gives_the_same_bits_for_the_same_seed(fold
 def test_score_writes_a_line_a_row_and_the_alert(folder: Path) -> None:
     text = good(folder, "score", "pump.safetensors", "pump.csv", "--alerts", "alerts.jsonl")
     lines = text.splitlines()
-    assert lines[0] == "row,stream_id,ts,score,p_value,status,alert"
+    assert lines[0] == "row,stream_id,ts,score,p_value,status,alert,settled"
     rows = list(csv.DictReader(lines))
     assert [int(row["row"]) for row in rows] == list(range(ROWS))
     warm_up = ModelBundle.load(folder / "pump.safetensors").calibration.warm_up
     assert all((row["score"] == "") == (row["status"] == "warming") for row in rows)
     assert sum(row["status"] == "warming" for row in rows) == warm_up
     assert rows[0]["ts"] == "2026-05-01T00:00:00.000Z"
+    length = settled_samples(ModelBundle.load(folder / "pump.safetensors").period_rows)
+    assert [row["settled"] != "" for row in rows] == [warm_up <= row <= ROWS - length for row in range(ROWS)]
+    scores = [float(row["score"]) for row in rows[warm_up : warm_up + length]]
+    assert float(rows[warm_up]["settled"]) == pytest.approx(sum(scores) / length, abs=1e-5)
     opened = [int(row["row"]) for row in rows if row["alert"] == "1"]
     assert any(660 <= row < 690 for row in opened)
     alerts = [json.loads(line) for line in (folder / "alerts.jsonl").read_text().splitlines()]
@@ -156,8 +161,12 @@ def test_score_is_causal_and_the_same_from_standard_input_and_python(folder: Pat
     whole = good(folder, "score", "pump.safetensors", "pump.csv").splitlines()
     head = "\n".join((folder / "pump.csv").read_text().splitlines()[:501]) + "\n"
     prefix = good(folder, "score", "pump.safetensors", "-", stdin=head).splitlines()
-    without_name = [line.split(",", 2)[2] for line in whole[1:501]]
-    assert [line.split(",", 2)[2] for line in prefix[1:]] == without_name
+    without_name = [line.split(",", 2)[2].rsplit(",", 1) for line in whole[1:501]]
+    for (score, settled), (own, later) in zip(
+        (line.split(",", 2)[2].rsplit(",", 1) for line in prefix[1:]), without_name, strict=True
+    ):
+        assert score == own
+        assert settled in ("", later)
     rows = np.genfromtxt(folder / "pump.csv", delimiter=",", skip_header=1, usecols=(1, 2), dtype=np.float32)
     scores = Detector.load(folder / "pump.safetensors").score(["s"] * ROWS, np.arange(ROWS) * 1000, rows)
     found = [line.split(",")[3] for line in whole[1:]]

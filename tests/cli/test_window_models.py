@@ -66,7 +66,7 @@ def test_score_writes_the_same_columns_and_opens_an_alert(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     with (folder / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["row", "stream_id", "ts", "score", "p_value", "status", "alert"]
+    assert list(rows[0]) == ["row", "stream_id", "ts", "score", "p_value", "status", "alert", "settled"]
     assert [int(row["row"]) for row in rows] == list(range(2 * ROWS))
     one, two = ([row for row in rows if row["stream_id"] == name] for name in ("one", "two"))
     assert any(row["alert"] == "1" for row in one[FAULT])

@@ -73,4 +73,5 @@ def scored(score: NDArray[np.float64], *alerts: tuple[int, int]) -> ScoredSeries
         closed=np.array([closed for _, closed in alerts], np.int64),
         expected=np.stack([rows, 2 * rows], axis=1),
         contribution=np.tile(np.array([0.25, 0.75], np.float32), (len(score), 1)),
+        settled=np.full(len(score), np.nan),
     )

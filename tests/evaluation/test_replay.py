@@ -112,7 +112,14 @@ class MeanOfAll:
     def __init__(self, bundle: ModelBundle) -> None:
         self.bundle = bundle
 
-    def score(self, stream_ids: Sequence[str], times: NDArray[np.int64], values: NDArray[np.float32]) -> Scores:
+    def score(
+        self,
+        stream_ids: Sequence[str],
+        times: NDArray[np.int64],
+        values: NDArray[np.float32],
+        *,
+        marks: NDArray[np.int64] | None = None,
+    ) -> Scores:
         count = len(values)
         score = np.full(count, float(np.nanmean(values)))
         return Scores(score, score, np.zeros(count, np.uint8), values, values)

@@ -37,6 +37,10 @@ def test_scores_are_the_detectors_own_with_its_state_from_the_warm_up(
     np.testing.assert_array_equal(scored.p_value, expected.p_value[WARM_UP:])
     np.testing.assert_array_equal(scored.expected, expected.expected[WARM_UP:])
     np.testing.assert_array_equal(scored.contribution, expected.contribution[WARM_UP:])
+    length = Detector(tiny_bundle, settled=True).settled_samples
+    means = np.convolve(scored.score, np.full(length, 1 / length), "valid")
+    np.testing.assert_allclose(scored.settled[: len(means)], means, atol=1e-5)
+    assert np.isnan(scored.settled[len(means) :]).all()
     assert done == [ROWS]
 
 
@@ -89,6 +93,7 @@ def test_the_test_of_a_prefix_sees_what_differs(tiny_bundle: ModelBundle, pump: 
     assert differs(p_value=whole.p_value * (1 - 1e-16))
     assert differs(under_alert=~whole.under_alert)
     assert differs(opened=whole.opened[1:])
+    assert differs(settled=whole.settled * (1 - 1e-15))
     assert not scores_of_a_prefix_are_the_same(tiny_model(weights=13), pump, whole, rows=900)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from streamlstm.cli.console.output import OutputStream, open_output
 from streamlstm.cli.console.progress import ProgressBar
+from streamlstm.cli.score.scores_csv import ScoresCsv
 from streamlstm.evaluation.recording import Recording
 from streamlstm.evaluation.replay import ScoredChunk, replay
 from streamlstm.model.bundles.base import BundleBase
@@ -21,8 +21,8 @@ from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.windows.detector import WindowDetector
-from streamlstm.streaming.encoders import alert_record, encode, rfc3339, score_records
-from streamlstm.types import GapPolicy, Status
+from streamlstm.streaming.encoders import alert_record, encode, score_records
+from streamlstm.types import GapPolicy
 
 __all__ = ["score_recording"]
 
@@ -48,25 +48,25 @@ def score_recording(
     model = detector.bundle
     recording = Recording.of_series(read_series(file, ts_unit=ts_unit), model.channels, source=file)
     opened = held_back = 0
-    alerting: set[str] = set()
     with (
         open_output(out) as scores_out,
         open_output(alerts) if alerts else nullcontext() as alerts_out,
         ProgressBar("score") as progress,
     ):
-        if is_csv:
-            scores_out.write("row,stream_id,ts,score,p_value,status,alert\n")
+        table = ScoresCsv(scores_out, recording) if is_csv else None
         for chunk in replay(detector, recording, alerts=policy):
             opened += len(chunk.opened)
             held_back += chunk.held_back
-            if is_csv:
-                _write_csv(scores_out, chunk, _alert_column(chunk, alerting))
+            if table is not None:
+                table.write(chunk)
             else:
                 _write_records(scores_out, chunk, model)
             if alerts_out:
                 for _, alert in chunk.alerts:
                     alerts_out.write(encode(alert_record(alert)).decode() + "\n")
             progress.update(chunk.end, len(recording), f"{opened} alerts")
+        if table is not None:
+            table.close()
     _log.info(
         "%d alerts opened in %.3g stream-days, %d more were held back (budget: %s)",
         opened,
@@ -90,42 +90,7 @@ def _detector(bundle: Path, gaps: GapPolicy, threshold: Threshold) -> Detector |
     """Load a bundle of either kind."""
     if is_window_bundle(bundle):
         return WindowDetector(WindowBundle.load(bundle), gaps=gaps, threshold=threshold)
-    return Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold)
-
-
-def _alert_column(chunk: ScoredChunk, alerting: set[str]) -> list[bool]:
-    """Say by row whether its stream has an open alert, the row that opens it included.
-
-    `alerting` are the streams that have one, before the chunk and, on return, after it.
-    """
-    changed = {row: alert.state == "open" for row, alert in chunk.alerts}
-    column = []
-    for row, stream_id in enumerate(chunk.samples.stream_ids):
-        if row in changed:
-            (alerting.add if changed[row] else alerting.discard)(stream_id)
-        column.append(stream_id in alerting)
-    return column
-
-
-def _write_csv(out: OutputStream, chunk: ScoredChunk, is_open: Sequence[bool]) -> None:
-    labels = [status.label for status in Status]
-    columns = zip(
-        chunk.samples.rows.tolist(),
-        chunk.samples.stream_ids,
-        rfc3339(chunk.samples.event_time_ms),
-        chunk.scores.score.tolist(),
-        chunk.scores.p_value.tolist(),
-        chunk.scores.status.tolist(),
-        is_open,
-        strict=True,
-    )
-    lines = (
-        f"{row},{_quoted(stream)},{ts},,,{labels[status]},{int(alert)}\n"
-        if score != score
-        else f"{row},{_quoted(stream)},{ts},{score:.6f},{p_value:.6g},{labels[status]},{int(alert)}\n"
-        for row, stream, ts, score, p_value, status, alert in columns
-    )
-    out.write("".join(lines))
+    return Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold, settled=True)
 
 
 def _write_records(out: OutputStream, chunk: ScoredChunk, model: BundleBase) -> None:
@@ -134,9 +99,3 @@ def _write_records(out: OutputStream, chunk: ScoredChunk, model: BundleBase) -> 
         every, samples.stream_ids, samples.event_time_ms, chunk.scores, model.channels, model.label, chunk.positions
     ):
         out.write(encode(record).decode() + "\n")
-
-
-def _quoted(text: str) -> str:
-    if any(c in text for c in ',"\n\r'):
-        return '"' + text.replace('"', '""') + '"'
-    return text

@@ -25,6 +25,8 @@ _NAB_POINTS = {f"nab_{profile.name}_{way}": "of 100" for profile in PROFILES for
 _UNITS = _NAB_POINTS | {
     "vus_pr": "area",
     "auc_pr": "area",
+    "settled_vus_pr": "area",
+    "settled_auc_pr": "area",
     "f1": "harmonic mean",
     "found": "events",
     "openings": "alerts",
@@ -51,14 +53,18 @@ def scores_file(out: Path, set_name: str, series: str, *, method: str = OURS, se
 def write_scores(path: Path, scored: ScoredSeries, *, first_row: int) -> None:
     """Write a row for each judged one, `row,score,settled,alert`: row from 0 in the series, alert 1 while one is open.
 
-    A row without a score has none; `settled` is empty, because nothing is said later about a row than at the row.
+    A row without a score has none, and the last rows, whose period is not over, are not settled.
     Raises: StreamLstmError when the disk refuses.
     """
     rows = range(first_row, first_row + len(scored.score))
-    columns = zip(rows, scored.score.tolist(), scored.under_alert.tolist(), strict=True)
+    columns = zip(rows, scored.score.tolist(), scored.settled.tolist(), scored.under_alert.tolist(), strict=True)
     lines = ["row,score,settled,alert\n"]
-    lines += [f"{row},{'' if math.isnan(s) else f'{s:.9g}'},,{int(alert)}\n" for row, s, alert in columns]
+    lines += [f"{row},{_cell(score)},{_cell(settled)},{int(alert)}\n" for row, score, settled, alert in columns]
     _write(path, "".join(lines))
+
+
+def _cell(number: float) -> str:
+    return "" if math.isnan(number) else f"{number:.9g}"
 
 
 def results(evaluation: Evaluation, about: Mapping[str, Any]) -> dict[str, Any]:

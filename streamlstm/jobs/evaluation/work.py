@@ -107,6 +107,7 @@ def _judged(
     work: Work, method: str, bundle: ModelBundle, one: LabelledSeries, scored: ScoredSeries, seconds: float
 ) -> MethodOutcome:
     values = ranking_measures(one, scored.score)
+    values |= {f"settled_{name}": value for name, value in ranking_measures(one, scored.settled).items()}
     values |= {
         "clean_distance": clean_distance(one, scored),
         "prefix_equal": float(_is_causal(bundle, one, scored)),

@@ -63,8 +63,18 @@ class WindowDetector(Displayed):
             ),
         )
 
-    def score(self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike) -> Scores:
+    def score(
+        self,
+        stream_ids: Sequence[str],
+        event_times_ms: ArrayLike,
+        values: ArrayLike,
+        *,
+        marks: NDArray[np.int64] | None = None,
+    ) -> Scores:
         """Score all samples of some streams; the streams may be mixed, each in the order of its samples' arrival.
+
+        `marks` are as those of the other detector, and nothing comes back with them: these scores have seen what came
+        after their samples, and are not settled again.
 
         Shapes: stream_ids [N]; event_times_ms int64 [N]; values float32 [N, C], NaN = missing.
         Raises: ShapeError.
