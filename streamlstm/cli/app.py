@@ -30,6 +30,10 @@ VERBS = {
         "streamlstm.cli.score.verb",
         "Score a recording, row by row and causally, and show where alerts would have opened.",
     ),
+    "explain": Verb(
+        "streamlstm.cli.explain.verb",
+        "Say why the detector spoke at a time, or did not, and draw what it saw and expected.",
+    ),
     "evaluate": Verb(
         "streamlstm.cli.evaluate.verb",
         "Measure how well anomalies are found: train on each warm-up, score the rest as the worker does, judge it.",

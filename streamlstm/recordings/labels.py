@@ -12,7 +12,7 @@ from streamlstm.errors import DataError
 from streamlstm.recordings.time_unit import TimeUnit
 from streamlstm.recordings.times import UNITS_PER_MS
 
-__all__ = ["Span", "labelled_spans"]
+__all__ = ["Span", "event_time", "labelled_spans"]
 
 _COLUMNS = ("stream_id", "start", "end")
 
@@ -50,13 +50,20 @@ def labelled_spans(path: Path, *, ts_unit: TimeUnit | None = None) -> list[Span]
     return spans
 
 
+def event_time(text: str, *, ts_unit: TimeUnit | None) -> int:
+    """Return the ms of a time that a person wrote: RFC 3339 (without a zone, UTC), or a number of `ts_unit`.
+
+    Raises: ValueError, OverflowError.
+    """
+    if ts_unit is not None and _is_number(text):
+        return round(float(text) / UNITS_PER_MS[ts_unit])
+    moment = datetime.fromisoformat(text)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 def _time(path: Path, number: int, row: Mapping[str, str | None], column: str, unit: TimeUnit | None) -> int:
-    cell = row[column] or ""
     try:
-        if unit is not None and _is_number(cell):
-            return round(float(cell) / UNITS_PER_MS[unit])
-        moment = datetime.fromisoformat(cell)
-        return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        return event_time(row[column] or "", ts_unit=unit)
     except (ValueError, OverflowError):
         expected = "a time such as 2026-11-21T01:20:30Z" + (f", or a number of {unit}" if unit else "")
         raise DataError(f"{path}: row {number}, column {column!r}: expected {expected}, got {row[column]!r}") from None

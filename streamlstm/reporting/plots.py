@@ -86,7 +86,7 @@ class Plot:
         down = float(self._down([y])[0])
         self._stretched.append(element("path", {"class": f"line level {css}", "d": f"M0,{_short(down)}H{_ACROSS}"}))
         if text:
-            self._write(8.0 if is_left else 100.0, down - 4, text, f"{'start' if is_left else 'end'} {css}")
+            self._write(8.0 if is_left else 100.0, down - 4, text, f"{'start' if is_left else 'end'} held {css}")
 
     def upright(self, x: float, css: str, text: str = "") -> None:
         """Draw a place on the x axis with its name at the top."""
@@ -104,6 +104,11 @@ class Plot:
         if right > left:
             box = {"x": _short(left), "y": 0, "width": _short(right - left), "height": self._height}
             self._stretched.append(element("rect", {"class": f"area {css}", **box}))
+
+    def image(self, address: str) -> None:
+        """Stretch a picture over the plot's area. `address` is a data URI."""
+        box = {"x": 0, "y": 0, "width": _ACROSS, "height": self._height, "preserveAspectRatio": "none"}
+        self._stretched.append(element("image", {"class": "cells", **box, "href": address}))
 
     def dot(self, x: float, y: float, css: str, *, text: str = "", title: str = "") -> None:
         """Draw a dot, with its name beside it."""

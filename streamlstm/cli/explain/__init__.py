@@ -1,0 +1,1 @@
+"""`explain`: what the detector saw at a time, what it expected, and why it spoke."""
