@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamlstm.evaluation.gates import LayerGates, trace_gates
 from streamlstm.evaluation.recording import Recording
-from streamlstm.evaluation.replay import replay
+from streamlstm.evaluation.replay import put_settled, replay
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.labels import Span
 from streamlstm.scoring.alerts import Alert, AlertPolicy
@@ -24,7 +24,7 @@ from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Forward
 from streamlstm.scoring.state import StreamStates
-from streamlstm.types import Scores
+from streamlstm.types import Scores, Settled
 
 __all__ = ["Explanation", "Window", "explain"]
 
@@ -47,8 +47,9 @@ class Explanation:
     by layer, none where they were not asked for.
 
     Shapes: event_time_ms int64 [W]; values, expected float32 [W, C] in the channels' units; usual float32 [C], the root
-    mean square of the forecast's error on clean data, in the same units; score, p_value float64 [W], NaN = none; status
-    uint8 [W]; contribution float32 [W, C]; said float64 [W, parts], what each part added to the surprise.
+    mean square of the forecast's error on clean data, in the same units; score, p_value, settled float64 [W],
+    NaN = none; status uint8 [W]; contribution float32 [W, C]; said float64 [W, parts], what each part added to the
+    surprise.
     """
 
     model: str
@@ -61,6 +62,7 @@ class Explanation:
     expected: NDArray[np.float32]
     usual: NDArray[np.float32]
     score: NDArray[np.float64]
+    settled: NDArray[np.float64]
     p_value: NDArray[np.float64]
     status: NDArray[np.uint8]
     contribution: NDArray[np.float32]
@@ -104,15 +106,21 @@ def explain(
     watched = _Watched(detector, {window.begin for window in windows} if has_gates else set())
     rows = {window: _Rows([], []) for window in windows}
     alerts: dict[str, Alert] = {}
-    for chunk in replay(watched, recording, end=max(window.end for window in windows), alerts=policy):
-        alerts.update((alert.alert_id, alert) for _, alert in chunk.alerts)
+    last = max(window.end for window in windows)
+    end = min(last + detector.settled_samples, len(recording))
+    settled = np.full(end, np.nan)
+    for chunk in replay(watched, recording, end=end, alerts=policy):
+        alerts.update((alert.alert_id, alert) for row, alert in chunk.alerts if chunk.begin + row < last)
+        put_settled(chunk.scores, settled)
         for window, kept in rows.items():
             inside = slice(max(window.begin - chunk.begin, 0), max(window.end - chunk.begin, 0))
             if len(chunk.scores.score[inside]):
-                kept.scores.append(_cut(chunk.scores, inside))
+                kept.scores.append(chunk.scores.take(np.arange(len(chunk.scores.score))[inside]))
                 kept.said.append(watched.said[inside])
     return [
-        _explanation(detector, recording, window, kept, alerts.values(), labels, watched.states.get(window.begin))
+        _explanation(
+            detector, recording, window, kept, settled, alerts.values(), labels, watched.states.get(window.begin)
+        )
         for window, kept in rows.items()
     ]
 
@@ -145,7 +153,12 @@ class _Watched:
         return self._detector.openings
 
     def score(
-        self, stream_ids: Sequence[str], event_times_ms: NDArray[np.int64], values: NDArray[np.float32]
+        self,
+        stream_ids: Sequence[str],
+        event_times_ms: NDArray[np.int64],
+        values: NDArray[np.float32],
+        *,
+        marks: NDArray[np.int64] | None = None,
     ) -> Scores:
         """Score samples, in parts that begin where the states are wanted: scores do not depend on it."""
         inner = {start - self._seen for start in self._starts if self._seen < start < self._seen + len(values)}
@@ -155,23 +168,15 @@ class _Watched:
             if self._seen + begin in self._starts:
                 self.states[self._seen + begin] = self._detector.states.export()
             rows = slice(begin, end)
-            found = self._detector.score_by_part(stream_ids[rows], event_times_ms[rows], values[rows])
+            found = self._detector.score_by_part(
+                stream_ids[rows], event_times_ms[rows], values[rows], marks=None if marks is None else marks[rows]
+            )
             scores.append(found[0])
             said.append(found[1])
             begin = end
         self._seen += len(values)
         self.said = np.concatenate(said)
         return _joined(scores)
-
-
-def _cut(scores: Scores, rows: slice) -> Scores:
-    return Scores(
-        score=scores.score[rows].copy(),
-        p_value=scores.p_value[rows].copy(),
-        status=scores.status[rows].copy(),
-        expected=scores.expected[rows].copy(),
-        contribution=scores.contribution[rows].copy(),
-    )
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:
@@ -181,6 +186,18 @@ def _joined(parts: Sequence[Scores]) -> Scores:
         status=np.concatenate([part.status for part in parts]),
         expected=np.concatenate([part.expected for part in parts]),
         contribution=np.concatenate([part.contribution for part in parts]),
+        settled=_joined_verdicts([part.settled for part in parts if part.settled is not None]),
+    )
+
+
+def _joined_verdicts(parts: Sequence[Settled]) -> Settled | None:
+    if not parts:
+        return None
+    return Settled(
+        settled=np.concatenate([part.settled for part in parts]),
+        score=np.concatenate([part.score for part in parts]),
+        event_time_ms=np.concatenate([part.event_time_ms for part in parts]),
+        mark=np.concatenate([part.mark for part in parts]),
     )
 
 
@@ -189,6 +206,7 @@ def _explanation(
     recording: Recording,
     window: Window,
     kept: _Rows,
+    settled: NDArray[np.float64],
     alerts: Iterable[Alert],
     labels: Sequence[Span],
     states: Mapping[str, NDArray[Any]] | None,
@@ -209,6 +227,7 @@ def _explanation(
         expected=scores.expected,
         usual=usual.astype(np.float32),
         score=scores.score,
+        settled=settled[rows],
         p_value=scores.p_value,
         status=scores.status,
         contribution=scores.contribution,

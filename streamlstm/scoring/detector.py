@@ -241,7 +241,12 @@ class Detector(Displayed):
         return self._score(stream_ids, times, rows, marks, None)
 
     def score_by_part(
-        self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike
+        self,
+        stream_ids: Sequence[str],
+        event_times_ms: ArrayLike,
+        values: ArrayLike,
+        *,
+        marks: NDArray[np.int64] | None = None,
     ) -> tuple[Scores, NDArray[np.float64]]:
         """Score samples as `score` does, and say besides what each part of each branch added to the surprise.
 
@@ -250,7 +255,7 @@ class Detector(Displayed):
         """
         times, rows = self._checked(stream_ids, event_times_ms, values)
         said = np.full((len(rows), len(self.parts)), np.nan)
-        return self._score(stream_ids, times, rows, None, said), said
+        return self._score(stream_ids, times, rows, marks, said), said
 
     def _checked(
         self, stream_ids: Sequence[str], event_times_ms: ArrayLike, values: ArrayLike

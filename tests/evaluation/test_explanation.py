@@ -9,7 +9,7 @@ from tiny_models import TINY_CHANNELS, tiny_model, tiny_series
 
 from streamlstm.evaluation.explanation import Explanation, Window, explain
 from streamlstm.evaluation.recording import Recording
-from streamlstm.evaluation.replay import replay
+from streamlstm.evaluation.replay import put_settled, replay
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.labels import Span
 from streamlstm.recordings.series import StreamSamples
@@ -34,7 +34,9 @@ def a_recording() -> Recording:
 @pytest.fixture(scope="module")
 def explained(bundle: ModelBundle) -> list[Explanation]:
     labels = [Span("mill/3", 4_400_000, 4_440_000), Span("mill/3", 0, 10), Span("other", 4_400_000, 4_440_000)]
-    return explain(Detector(bundle), a_recording(), WINDOWS, policy=AlertPolicy(), labels=labels, has_gates=True)
+    return explain(
+        Detector(bundle, settled=True), a_recording(), WINDOWS, policy=AlertPolicy(), labels=labels, has_gates=True
+    )
 
 
 def column(name: str, bundle: ModelBundle) -> NDArray[np.float64]:
@@ -47,6 +49,17 @@ def test_scores_are_those_of_a_plain_replay(name: str, bundle: ModelBundle, expl
     whole = column(name, bundle)
     for window, found in zip(WINDOWS, explained, strict=True):
         assert np.array_equal(getattr(found, name), whole[window.begin : window.end], equal_nan=name != "status")
+
+
+def test_verdicts_are_those_of_a_plain_replay(bundle: ModelBundle, explained: list[Explanation]) -> None:
+    whole, detector = np.full(ROWS, np.nan), Detector(bundle, settled=True)
+    for chunk in replay(detector, a_recording(), alerts=AlertPolicy()):
+        put_settled(chunk.scores, whole)
+    for window, found in zip(WINDOWS, explained, strict=True):
+        assert np.array_equal(found.settled, whole[window.begin : window.end], equal_nan=True)
+    assert np.isfinite(explained[0].settled).all(), "the replay goes on until the last row is settled"
+    [without] = explain(Detector(bundle), a_recording(), [Window(4300, 4500, 4420)], policy=AlertPolicy())
+    assert np.isnan(without.settled).all() and np.array_equal(without.score, explained[0].score)
 
 
 def test_what_was_asked_about(bundle: ModelBundle, explained: list[Explanation]) -> None:

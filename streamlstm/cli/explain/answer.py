@@ -56,7 +56,7 @@ def answer(
     """Print the sentence, and write the page to `out`. Raises: StreamLstmError."""
     if is_window_bundle(bundle):
         raise UsageError(f"{bundle}: expected a model that scores sample by sample, got a whole-window model")
-    detector = Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold, max_streams=16)
+    detector = Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold, max_streams=16, settled=True)
     series = _stream(read_series(file, ts_unit=question.ts_unit), question.stream, file)
     recording = Recording.of_series([series], detector.bundle.channels, source=file)
     window = _window(recording, question, detector.bundle)

@@ -34,9 +34,10 @@ class Stack:
             _OTHERS if name == "others" else css for name, css in zip(self.names, [*_COLOURS, _OTHERS], strict=False)
         )
 
-    def key(self) -> Markup:
+    def key(self, *, has_settled: bool) -> Markup:
         """Return what the colours mean."""
-        return key(*((f"{css} block", name) for name, css in zip(self.names, self.colours, strict=True)))
+        entries = [(f"{css} block", name) for name, css in zip(self.names, self.colours, strict=True)]
+        return key(*entries, *([("alarm stroke", "settled one period later")] if has_settled else []))
 
 
 def stack_of(names: Sequence[str], shares: NDArray[np.floating], score: NDArray[np.float64]) -> Stack:

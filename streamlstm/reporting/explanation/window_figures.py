@@ -83,11 +83,14 @@ def _stacked(title: str, stack: Stack, explanation: Explanation, time: TimeAxis)
     plot = score_plot(explanation.score, time, height=90)
     shade(plot, explanation, time)
     draw_stack(plot, stack, explanation.score, time)
+    has_settled = bool(np.isfinite(explanation.settled).any())
+    if has_settled:
+        _line(plot, time, explanation.settled, "alarm", title="settled one period later")
     high = np.nan_to_num(explanation.score).max()
     cut = f" · above {HIGHEST:g} it is cut off" if high > HIGHEST else ""
     heading = element("p", {"class": "panel"}, title, element("small", None, cut))
     label = f"{title}: {number(float(high))} at its highest, 1.0 is the threshold."
-    return [heading, stack.key(), plot.render(label)]
+    return [heading, stack.key(has_settled=has_settled), plot.render(label)]
 
 
 def _line(plot: Plot, time: TimeAxis, column: NDArray[np.float64], css: str, *, title: str) -> None:

@@ -47,6 +47,7 @@ background:var(--wash);border:1px solid var(--rule);border-radius:6px;cursor:poi
 .zoom-bar button:focus-visible{outline:2px solid var(--c1)}
 .zoom.drag{cursor:grabbing;user-select:none}
 .zoom svg.plot>svg{overflow:hidden}
+.mark.alarm{color:var(--alarm)}
 .when{white-space:nowrap}
 .cells{image-rendering:pixelated}
 .line.level.ink{stroke-opacity:.55}

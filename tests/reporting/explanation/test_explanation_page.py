@@ -93,6 +93,14 @@ def test_the_tables_hold_the_shares(page: str) -> None:
     assert "mill/3: flow 31 l/min where 12 l/min was expected" in text
 
 
+def test_verdicts_are_drawn_where_there_are_any(page: str) -> None:
+    assert "settled" not in Page(page).text.partition("{")[0] and not drawn(page, "line alarm")
+    settled = np.full(ROWS, np.nan)
+    settled[10:50] = 0.8
+    found = render_explanation(a_window(settled=settled))
+    assert "settled one period later" in Page(found).text and len(drawn(found, "line alarm")) == 2
+
+
 def test_gates_are_drawn_by_layer(page: str) -> None:
     text = Page(page).text
     assert "Layer 1 of 2: lstm, 5 units" in text and "Layer 2 of 2" in text
@@ -118,7 +126,7 @@ def test_late_rows_missing_values_and_a_window_of_one_row() -> None:
     values[:, 1], expected[:3] = np.nan, np.nan
     Page(render_explanation(replace(window, values=values, expected=expected)))
     rows = slice(30, 31)
-    names = ("event_time_ms", "values", "expected", "score", "p_value", "status", "contribution", "said")
+    names = ("event_time_ms", "values", "expected", "score", "settled", "p_value", "status", "contribution", "said")
     one = replace(window, at=0, **{name: getattr(window, name)[rows] for name in names})  # type: ignore[arg-type]  # arrays
     assert "nan" not in re.sub(r"<(style|script)>.*?</\1>", "", render_explanation(one), flags=re.DOTALL)
 
@@ -136,6 +144,7 @@ def test_many_channels_and_rows_stay_small() -> None:
             expected=rng.normal(size=(rows, channels)).astype(np.float32),
             usual=np.ones(channels, np.float32),
             score=rng.exponential(0.3, rows),
+            settled=rng.exponential(0.2, rows),
             p_value=rng.uniform(0, 1, rows),
             status=np.full(rows, Status.READY, np.uint8),
             contribution=shares,

@@ -60,6 +60,7 @@ def a_window(**changes: Any) -> Explanation:
         expected=np.tile(np.array([12.0, 3.0], np.float32), (ROWS, 1)),
         usual=np.array([0.5, 0.25], np.float32),
         score=score,
+        settled=np.full(ROWS, np.nan),
         p_value=np.where(np.isnan(score), np.nan, np.exp(-8 * np.nan_to_num(score))),
         status=status,
         contribution=np.tile(np.array([0.75, 0.25], np.float32), (ROWS, 1)),
