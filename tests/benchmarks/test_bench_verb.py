@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli.running import start
+from waiting import PATIENCE_S
 
 from streamlstm.benchmarks import peers
 from streamlstm.cli import main
@@ -113,6 +114,6 @@ def test_ctrl_c_ends_it_with_130(tmp_path: Path) -> None:
         try:
             assert running.stdout.readline().startswith("machine")
             running.send_signal(signal.SIGINT)
-            assert running.wait(timeout=60) == 130
+            assert running.wait(timeout=PATIENCE_S) == 130
         finally:
             running.kill()

@@ -28,6 +28,7 @@ from streamlstm.model.interchange.biases import join_biases
 from streamlstm.model.interchange.foreign import FileContent, Linear
 from streamlstm.model.interchange.gates import gate_order, reorder
 from streamlstm.model.interchange.keras_config import read_config
+from streamlstm.model.interchange.size_limit import Expansion
 from streamlstm.model.interchange.stored_tensors import read_file
 
 __all__ = ["read_keras", "read_keras_weights"]
@@ -47,7 +48,8 @@ def read_keras(path: str) -> FileContent:
     """Read a `.keras` file. Raises: BundleError; UsageError without h5py."""
     try:
         with zipfile.ZipFile(io.BytesIO(read_file(path))) as archive:
-            config, weights = archive.read("config.json"), archive.read("model.weights.h5")
+            expansion = Expansion(path)
+            config, weights = (expansion.read(archive, name) for name in ("config.json", "model.weights.h5"))
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
         raise BundleError(
             f"{path}: expected a zip archive with config.json and model.weights.h5, as Keras 3 saves it, got another "
@@ -93,12 +95,14 @@ def _datasets(path: str, content: bytes) -> dict[str, NDArray[np.float32]]:
     except ImportError as error:
         raise UsageError(f'{path}: needs h5py to be read: pip install "streamlstm[keras]"') from error
     found: dict[str, NDArray[np.float32]] = {}
+    expansion = Expansion(path)
 
     def keep(name: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset):
             return
         if item.dtype.kind != "f" or item.external is not None or item.is_virtual:
             raise BundleError(f"{path}: {name}: expected floats in the file itself, got {item.dtype}")
+        expansion.take(item.size * (item.dtype.itemsize + 4), name)  # as they are stored, and as float32
         found[name] = np.asarray(item[()], np.float32)
 
     try:

@@ -11,6 +11,7 @@ Source: PyTorch, torch/_weights_only_unpickler.py and torch/serialization.py (th
 from __future__ import annotations
 
 import io
+import math
 import pickletools
 import zipfile
 import zlib
@@ -23,6 +24,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from streamlstm.errors import BundleError
+from streamlstm.model.interchange.size_limit import Expansion
 from streamlstm.model.interchange.stored_tensors import FLOATS, decode_floats, read_file
 
 __all__ = ["read_torch"]
@@ -35,6 +37,10 @@ _STORAGES = {
     # Counters of other layers and optimisers; read as they stand, never as weights.
     **dict.fromkeys(("LongStorage", "IntStorage", "ShortStorage", "CharStorage", "ByteStorage", "BoolStorage"), ""),
 }
+_MOST_PROGRAM_BYTES = 4_000_000
+_MOST_AXES = 8
+"""Limits that no state_dict comes near. Without them a short description may take hours to follow."""
+
 _ORDERED_DICT = "collections OrderedDict"
 _TENSOR = "torch._utils _rebuild_tensor_v2"
 _PARAMETER = "torch._utils _rebuild_parameter"
@@ -86,16 +92,20 @@ def read_torch(path: str) -> dict[str, NDArray[np.float32]]:
             f"{path}: expected a zip archive as torch.save writes it since 1.6, got other bytes or a part of one; save "
             "the state_dict again, or as safetensors"
         )
+    expansion = Expansion(path)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
             root = next((name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")), None)
             if root is None:
                 raise BundleError(f"{path}: expected the archive of torch.save with its data.pkl, got {names[:3]}")
-            order = archive.read(f"{root}byteorder") if f"{root}byteorder" in names else b"little"
-            found = _state_dict(_Reader().read(archive.read(f"{root}data.pkl")))
+            order = expansion.read(archive, f"{root}byteorder") if f"{root}byteorder" in names else b"little"
+            program = expansion.read(archive, f"{root}data.pkl")
+            if len(program) > _MOST_PROGRAM_BYTES:
+                raise _Refused(f"a description of {len(program)} bytes, where {_MOST_PROGRAM_BYTES} are plenty")
+            found = _state_dict(_Reader().read(program))
             return {
-                name: _view(tensor, archive, root, ">" if order == b"big" else "<")
+                name: _view(tensor, archive, root, ">" if order == b"big" else "<", expansion)
                 for name, tensor in found.items()
                 if _STORAGES[tensor.storage.kind]
             }
@@ -112,7 +122,8 @@ def _state_dict(root: Any) -> dict[str, _Tensor]:
     """Find the dictionary of tensors: the root, or the only one in it, as checkpoints have it."""
     if not isinstance(root, dict):
         raise _Refused(f"a {type(root).__name__.strip('_').lower()} at its root")
-    inner = [value for value in root.values() if isinstance(value, dict) and _tensors(value)]
+    dictionaries = {id(value): value for value in root.values() if isinstance(value, dict)}  # each once
+    inner = [value for value in dictionaries.values() if _tensors(value)]
     candidates = [root] if _tensors(root) else inner
     if len(candidates) != 1:
         raise _Refused(f"{len(candidates)} dictionaries of tensors" if candidates else "a dictionary without tensors")
@@ -123,8 +134,10 @@ def _tensors(values: dict[Any, Any]) -> dict[str, _Tensor]:
     return {name: value for name, value in values.items() if isinstance(value, _Tensor) and isinstance(name, str)}
 
 
-def _view(tensor: _Tensor, archive: zipfile.ZipFile, root: str, order: str) -> NDArray[np.float32]:
-    """Read a tensor's storage and copy what the tensor shows of it."""
+def _view(
+    tensor: _Tensor, archive: zipfile.ZipFile, root: str, order: str, expansion: Expansion
+) -> NDArray[np.float32]:
+    """Read a tensor's storage and copy what the tensor shows of it: with strides of 0, any number of times."""
     kind, record = _STORAGES[tensor.storage.kind], f"{root}data/{tensor.storage.key}"
     wanted = tensor.storage.count * np.dtype(FLOATS[kind]).itemsize
     stored = archive.getinfo(record).file_size
@@ -133,7 +146,8 @@ def _view(tensor: _Tensor, archive: zipfile.ZipFile, root: str, order: str) -> N
     last = tensor.offset + sum((n - 1) * step for n, step in zip(tensor.size, tensor.stride, strict=True))
     if 0 not in tensor.size and last >= tensor.storage.count:
         raise _Refused(f"a tensor that reaches beyond {record}")
-    numbers = decode_floats(archive.read(record), kind, byte_order=order)[tensor.offset :]
+    expansion.take(4 * math.prod(tensor.size), "what its tensors show")
+    numbers = decode_floats(expansion.read(archive, record), kind, byte_order=order)[tensor.offset :]
     view = as_strided(numbers, tensor.size, [step * numbers.itemsize for step in tensor.stride], writeable=False)
     return np.ascontiguousarray(view)
 
@@ -170,7 +184,7 @@ class _Reader:
             "SETITEM": lambda _: self._set_items([self._stack.pop(-2), self._stack.pop()]),
             "SETITEMS": lambda _: self._set_items(self._since_mark()),
             "GLOBAL": self._name,
-            "STACK_GLOBAL": lambda _: self._name(f"{self._stack.pop(-2)} {self._stack.pop()}"),
+            "STACK_GLOBAL": lambda _: self._name(_joined(self._stack.pop(-2), self._stack.pop())),
             "BINPERSID": lambda _: self._stack.append(_storage(self._stack.pop())),
             "REDUCE": lambda _: self._stack.append(_built(self._stack.pop(-2), self._stack.pop())),
             # Attributes of a dictionary (a module's version numbers) say nothing of its tensors.
@@ -218,6 +232,8 @@ class _Reader:
     def _set_items(self, values: list[Any]) -> None:
         if not isinstance(self._stack[-1], dict):
             raise _Refused("items set in what is no dictionary")
+        if not all(isinstance(key, str | int | float | None) for key in values[::2]):
+            raise _Refused("keys that are neither text nor numbers")  # nested ones take for ever to compare
         self._stack[-1].update(zip(values[::2], values[1::2], strict=True))
 
     def _name(self, text: str) -> None:
@@ -229,6 +245,12 @@ class _Reader:
         self._stack.pop()
         if not isinstance(self._stack[-1], dict):
             raise _Refused("attributes of what is no dictionary")
+
+
+def _joined(module: Any, name: Any) -> str:
+    if not (isinstance(module, str) and isinstance(name, str)):
+        raise _Refused("a name that is no text")
+    return f"{module} {name}"
 
 
 def _storage(reference: Any) -> _Storage:
@@ -247,8 +269,8 @@ def _built(name: Any, arguments: Any) -> Any:
         return arguments[0]
     if text == _TENSOR:
         storage, offset, size, stride = arguments[:4]
-        numbers = (offset, *size, *stride)
-        if isinstance(storage, _Storage) and len(size) == len(stride) and all(map(_is_count, numbers)):
+        is_shaped = isinstance(storage, _Storage) and len(size) == len(stride) <= _MOST_AXES
+        if is_shaped and all(map(_is_count, (offset, *size, *stride))):
             return _Tensor(storage, offset, size, stride)
     raise _Refused(f"a call of {text.replace(' ', '.')} with other arguments")
 
