@@ -20,6 +20,8 @@ def conflicts(config: Config) -> Iterator[tuple[KeyPath, str]]:
             "expected at_least_once with kafka, got exactly_once, which only the local transport gives "
             "(score records carry their source position, so that a reader can drop repeats)",
         )
+    if config.sinks.settled and config.sinks.scores == "off":
+        yield ("sinks", "settled"), "expected false where scores are off, as verdicts go beside them, got true"
     yield from _source_conflicts(config)
     for index, model in enumerate(config.models):
         if model.match in {earlier.match for earlier in config.models[:index]}:

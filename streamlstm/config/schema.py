@@ -202,6 +202,8 @@ class Sinks(Section):
 
     prefix: str = Field(default="streamlstm.", pattern=PREFIX_PATTERN, max_length=200)
     scores: Literal["all", "anomalous", "off"] = "all"
+    settled: bool = False
+    """Whether the verdict on each sample follows one period later, in a record of its own beside the scores."""
 
 
 class Alerts(Section):

@@ -13,9 +13,18 @@ from numpy.typing import NDArray
 
 from streamlstm.scoring.alerts import Alert, ChannelPart
 from streamlstm.streaming.rounding import decimals, significant
-from streamlstm.types import Position, Scores, Status
+from streamlstm.types import Position, Scores, Settled, Status, TopicPartition
 
-__all__ = ["AlertRecord", "ScoreRecord", "alert_record", "encode", "rfc3339", "score_records"]
+__all__ = [
+    "AlertRecord",
+    "ScoreRecord",
+    "SettledRecord",
+    "alert_record",
+    "encode",
+    "rfc3339",
+    "score_records",
+    "settled_records",
+]
 
 encode = msgspec.json.Encoder().encode
 
@@ -31,6 +40,17 @@ class ScoreRecord(msgspec.Struct, frozen=True):
     status: str
     expected: dict[str, float]
     contribution: dict[str, float]
+    model: str
+    source: Position
+
+
+class SettledRecord(msgspec.Struct, frozen=True):
+    """The verdict on one sample (`streamlstm.settled/1`); `ts` and `source` are those of its score record."""
+
+    schema: str
+    stream_id: str
+    ts: str
+    settled: float
     model: str
     source: Position
 
@@ -109,6 +129,24 @@ def score_records(
             source=positions[row],
         )
         for row, ts, score, p_value, expected, contribution, label, late, is_scored in columns
+    ]
+
+
+def settled_records(
+    rows: NDArray[np.int64], stream_ids: Sequence[str], settled: Settled, model: str, partition: TopicPartition
+) -> list[SettledRecord]:
+    """Make the records of the verdicts that the given rows bring, whose marks are offsets. `settled` has 6 decimals."""
+    found = settled.take(rows)
+    columns = zip(
+        rows.tolist(),
+        rfc3339(found.event_time_ms),
+        decimals(found.settled, 6).tolist(),
+        found.mark.tolist(),
+        strict=True,
+    )
+    return [
+        SettledRecord("streamlstm.settled/1", stream_ids[row], ts, verdict, model, Position(*partition, offset))
+        for row, ts, verdict, offset in columns
     ]
 
 

@@ -101,14 +101,18 @@ class RouteStreams:
         return {old.model.label: len(old.detector.states) for old in self._draining}
 
     def score(
-        self, stream_ids: Sequence[str], event_time_ms: NDArray[np.int64], values: NDArray[np.float32]
+        self,
+        stream_ids: Sequence[str],
+        event_time_ms: NDArray[np.int64],
+        values: NDArray[np.float32],
+        marks: NDArray[np.int64],
     ) -> Iterator[ScoredSamples]:
-        """Score samples in arrival order; yield each row once, older models first.
+        """Score samples in arrival order; yield each row once, older models first. `marks` come back with verdicts.
 
-        Shapes: stream_ids [N]; event_time_ms int64 [N]; values float32 [N, C].
+        Shapes: stream_ids [N]; event_time_ms, marks int64 [N]; values float32 [N, C].
         """
         self._oldest_ms = min(self._oldest_ms, int(event_time_ms.min()))
-        newest = _scored(self.detector, np.arange(len(stream_ids)), stream_ids, event_time_ms, values)
+        newest = _scored(self.detector, np.arange(len(stream_ids)), stream_ids, event_time_ms, values, marks)
         has_score = ~np.isnan(newest.scores.score)
         rest = np.ones(len(stream_ids), bool)
         for old in list(self._draining):
@@ -117,7 +121,7 @@ class RouteStreams:
             if not len(rows):
                 continue
             its_ids = [stream_ids[row] for row in rows.tolist()]
-            scored = _scored(old.detector, rows, its_ids, event_time_ms[rows], values[rows])
+            scored = _scored(old.detector, rows, its_ids, event_time_ms[rows], values[rows], marks[rows])
             gone = _gone_over(its_ids, has_score[rows])
             stays = np.flatnonzero([place < gone.get(stream_id, len(rows)) for place, stream_id in enumerate(its_ids)])
             rest[rows[stays]] = False
@@ -256,8 +260,9 @@ def _scored(
     stream_ids: Sequence[str],
     event_time_ms: NDArray[np.int64],
     values: NDArray[np.float32],
+    marks: NDArray[np.int64],
 ) -> ScoredSamples:
-    scores = detector.score(stream_ids, event_time_ms, values)
+    scores = detector.score(stream_ids, event_time_ms, values, marks=marks)
     return ScoredSamples(detector.bundle, rows, stream_ids, event_time_ms, values, scores)
 
 

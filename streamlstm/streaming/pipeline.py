@@ -36,7 +36,7 @@ from streamlstm.scoring.thresholds import Threshold
 from streamlstm.streaming.admission import admitted_runs
 from streamlstm.streaming.decoding.rejections import Reason
 from streamlstm.streaming.decoding.samples import Decoder
-from streamlstm.streaming.encoders import alert_record, encode, score_records
+from streamlstm.streaming.encoders import alert_record, encode, score_records, settled_records
 from streamlstm.streaming.model_handover import RouteStreams, ScoredSamples
 from streamlstm.streaming.record_batch import RecordBatch
 from streamlstm.streaming.routing import NO_ROUTE, Router
@@ -64,6 +64,8 @@ class PipelineOptions:
     threshold: Threshold = field(default_factory=Threshold)
     alerts: AlertPolicy = field(default_factory=AlertPolicy)
     scores: ScoresPublished = ScoresPublished.ALL
+    settled: bool = False
+    """Whether the settled verdicts on samples are published beside their scores."""
     prefix: str = "streamlstm."
     period_ms: float | None = None
     """Sampling period of the streams; the bundle's own when None."""
@@ -97,6 +99,7 @@ class PartitionPipeline:
             threads=options.threads,
             state_dtype=options.state_dtype,
             backend=options.backend,
+            settled=options.settled,
         )
 
     @property
@@ -161,9 +164,10 @@ class PartitionPipeline:
         for row, name in strangers:
             error = f"expected channels among {list(channels)}, got {name!r}; the known channels were scored"
             batch.reject(int(rows[row]), Reason.UNKNOWN_CHANNEL, error)
-        for scored in streams.score(samples.stream_ids, samples.event_time_ms, values):
+        for scored in streams.score(samples.stream_ids, samples.event_time_ms, values, batch.offsets(rows)):
             self._count(scored.scores)
             self._add_scores(batch, rows[scored.rows], scored)
+            self._add_settled(batch, rows[scored.rows], scored)
             self._add_alerts(batch, rows[scored.rows], scored, streams.tracker)
 
     def _count(self, scores: Scores) -> None:
@@ -185,6 +189,26 @@ class PartitionPipeline:
         records = score_records(
             wanted, stream_ids, scored.event_time_ms, scored.scores, bundle.channels, bundle.label, positions
         )
+        outputs = [
+            Output(topic, stream_ids[place].encode(), encode(record))
+            for place, record in zip(wanted.tolist(), records, strict=True)
+        ]
+        batch.add_scores(rows[wanted], outputs)
+
+    def _add_settled(self, batch: RecordBatch, rows: NDArray[np.int64], scored: ScoredSamples) -> None:
+        """Encode the verdicts that the samples bring on earlier ones, where the scores of those are published."""
+        settled = scored.scores.settled
+        if settled is None or not self._options.settled:
+            return
+        match self._options.scores:
+            case ScoresPublished.OFF:
+                return
+            case ScoresPublished.ANOMALOUS:
+                wanted = np.flatnonzero((settled.settled >= 1.0) | (settled.score >= 1.0))
+            case ScoresPublished.ALL:
+                wanted = np.flatnonzero(~np.isnan(settled.settled))
+        stream_ids, topic = scored.stream_ids, f"{self._options.prefix}scores"
+        records = settled_records(wanted, stream_ids, settled, scored.bundle.label, self.partition)
         outputs = [
             Output(topic, stream_ids[place].encode(), encode(record))
             for place, record in zip(wanted.tolist(), records, strict=True)

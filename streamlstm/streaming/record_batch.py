@@ -38,6 +38,10 @@ class RecordBatch:
         self.has_opened_alert = False
         self._ranks: list[int] = []
 
+    def offsets(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the offsets of the records that samples came in."""
+        return self._offsets[rows]
+
     def positions(self, rows: NDArray[np.int64]) -> Positions:
         """Return where samples lie in the input."""
         return Positions(self._partition, self._offsets[rows])

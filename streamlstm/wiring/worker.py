@@ -77,6 +77,7 @@ def pipeline_options(config: Config) -> PipelineOptions:
             outside_budget=None if config.alerts.outside_budget == "none" else config.alerts.outside_budget,
         ),
         scores=ScoresPublished(config.sinks.scores),
+        settled=config.sinks.settled,
         prefix=config.sinks.prefix,
         max_streams=config.state.max_streams,
         threads=config.app.threads,

@@ -293,6 +293,13 @@ def test_overrides(tmp_path: Path) -> None:
     ]
 
 
+def test_verdicts_go_where_scores_go(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL, "sinks.settled=true").sinks.settled
+    assert refusal(tmp_path, MINIMAL, "sinks.settled=true", "sinks.scores=off") == [
+        "--set sinks.settled: sinks.settled: expected false where scores are off, as verdicts go beside them, got true"
+    ]
+
+
 def test_plain_data(tmp_path: Path) -> None:
     data = {"app": {"id": "a"}, "sources": [{"topics": ["t"]}], "models": [{"match": "*", "bundle": "m"}]}
     assert parse_config(data, folder=tmp_path).models[0].bundle == tmp_path / "m"

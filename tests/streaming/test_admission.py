@@ -44,7 +44,7 @@ class Route:
             self.runs += 1
             scored += [arrivals[row] for row in run.tolist()]
             own = [names[row] for row in run.tolist()]
-            list(self.streams.score(own, times[run], np.zeros((len(run), 2), np.float32)))
+            list(self.streams.score(own, times[run], np.zeros((len(run), 2), np.float32), run))
         return scored
 
     @property

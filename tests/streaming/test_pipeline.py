@@ -201,7 +201,7 @@ def test_scores_from_the_threshold_on_are_anomalous(tiny_bundle: ModelBundle, mo
     told = np.array([0.999999, 1.0, 1.5, np.nan])
     real = Detector.score
 
-    def score(detector: Detector, *columns: Any) -> Scores:
+    def score(detector: Detector, *columns: Any, marks: Any) -> Scores:
         return replace(real(detector, *columns), score=told)
 
     monkeypatch.setattr(Detector, "score", score)
