@@ -32,6 +32,7 @@ KERNELS = (
     "unroll",
     "adamw",
     "admission",
+    "channel_runs",
     "residuals",
     "prototypes",
     "scores",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "MISSING_TIME_MS",
+    "ChannelFindings",
     "GapPolicy",
     "Output",
     "Position",
@@ -155,12 +156,50 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ChannelFindings:
+    """Where channels have kept one value, or had none, for longer than usual: sparse, in the order of the samples.
+
+    Shapes: begun int64 [A], rows with which a stream begins, or begins anew; rows, channels int64 [E]; kinds uint8 [E]
+    (`kernels.FLAT`, `kernels.MISSING`); since_ms int64 [E], when the run or hole began.
+    """
+
+    begun: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    channels: NDArray[np.int64]
+    kinds: NDArray[np.uint8]
+    since_ms: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.int64]) -> ChannelFindings:
+        """Return those of some rows, numbered anew. Shapes: rows int64 [M], ascending."""
+        begun, kept = (np.isin(own, rows) for own in (self.begun, self.rows))
+        return ChannelFindings(
+            begun=np.searchsorted(rows, self.begun[begun]),
+            rows=np.searchsorted(rows, self.rows[kept]),
+            channels=self.channels[kept],
+            kinds=self.kinds[kept],
+            since_ms=self.since_ms[kept],
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[int, ChannelFindings]]) -> ChannelFindings:
+        """Join those of chunks, each with the row that it begins with."""
+        return cls(
+            begun=np.concatenate([part.begun + first for first, part in parts]),
+            rows=np.concatenate([part.rows + first for first, part in parts]),
+            channels=np.concatenate([part.channels for _, part in parts]),
+            kinds=np.concatenate([part.kinds for _, part in parts]),
+            since_ms=np.concatenate([part.since_ms for _, part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """Columns of scores, one row a sample, in the order the samples came.
 
     Shapes: score, p_value float64 [N], NaN = none; status uint8 [N] (Status); expected, contribution float32 [N, C].
     `settled` holds the verdicts that these samples bring on earlier ones, where the detector gives any.
     Units: score 1.0 = the alert threshold; expected is in the channel's own unit; contributions of a row add up to 1.
+    `findings` is None where the model knows nothing of how long its channels rest.
     """
 
     score: NDArray[np.float64]
@@ -169,9 +208,10 @@ class Scores:
     expected: NDArray[np.float32]
     contribution: NDArray[np.float32]
     settled: Settled | None = None
+    findings: ChannelFindings | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Scores:
-        """Return some rows."""
+        """Return some rows. Shapes: rows int64 [M], ascending."""
         return Scores(
             self.score[rows],
             self.p_value[rows],
@@ -179,6 +219,7 @@ class Scores:
             self.expected[rows],
             self.contribution[rows],
             None if self.settled is None else self.settled.take(rows),
+            None if self.findings is None else self.findings.take(rows),
         )
 
     def __eq__(self, other: object) -> bool:

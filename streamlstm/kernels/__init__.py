@@ -7,6 +7,7 @@ inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` out
 try:
     from streamlstm.kernels.adamw import adamw_update
     from streamlstm.kernels.admission import NEVER, admit
+    from streamlstm.kernels.channel_runs import FLAT, MISSING, advance_runs
     from streamlstm.kernels.isa import backends, isa, isas
     from streamlstm.kernels.probes import fma_peak, gate_cost
     from streamlstm.kernels.prototypes import PackedPrototypes, advance_prototypes
@@ -30,7 +31,9 @@ from streamlstm.kernels.traces import CellGradients, Gradients, LayerMasks, Trac
 __all__ = [
     "BASE_SURPRISE",
     "CELL_FIELDS",
+    "FLAT",
     "LOWEST_ALARM",
+    "MISSING",
     "NEVER",
     "TRUST",
     "CellGradients",
@@ -48,6 +51,7 @@ __all__ = [
     "advance",
     "advance_prototypes",
     "advance_residuals",
+    "advance_runs",
     "backends",
     "backward",
     "check_stack",

@@ -12,6 +12,8 @@ def advance_residuals(
     x: NDArray[np.float32],
     observed: NDArray[np.uint8],
     steady: NDArray[np.uint8],
+    directions: NDArray[np.int8],
+    least: NDArray[np.float32],
     reset: NDArray[np.uint8],
     head: NDArray[np.float32],
     scales: NDArray[np.float32],
@@ -25,8 +27,9 @@ def advance_residuals(
 ) -> None:
     """Advance the streams' rows by N samples; write means, contribution and expected.
 
-    Shapes: slots [N], may repeat; x, observed [N, C]; steady [C]; reset [N]; head [N, C * (1 + p)]; scales [3, C];
-    alphas [W]; ages [N], none below 0; rows [S, row_length]; means [N, 3 W]; contribution, expected [N, C].
-    Units: burn_in in samples: those of a younger stream enter no mean; expected dimensionless.
+    Shapes: slots [N], may repeat; x, observed [N, C]; steady, directions, least [C]; reset [N]; head [N, C * (1 + p)];
+    scales [3, C]; alphas [W]; ages [N], none below 0; rows [S, row_length]; means [N, 3 W]; contribution, expected
+    [N, C].
+    Units: burn_in in samples: those of a younger stream enter no mean; least and expected dimensionless.
     Raises: ShapeError before anything changes.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +82,8 @@ class Calibration:
     """The fitted numbers of each branch of the score, the tails of the branches' parts, and the tail of their sum.
 
     `branches` holds each branch's own arrays by its name; `tails` has one by the name of each part, such as
-    "reconstruction/16", branch by branch; `total` is that of the weighted sum of their surprises.
+    "reconstruction/16", branch by branch; `total` is that of the weighted sum of their surprises. `runs` holds how long
+    a channel may keep one value, and have none; it is empty in bundles of earlier releases.
     Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; burn_in,
     warm_up and horizon are in samples: a stream younger than burn_in is not measured, one younger than warm_up has no
     score, and horizon is how slowly its level follows it.
@@ -96,3 +97,4 @@ class Calibration:
     burn_in: int
     warm_up: int
     horizon: int
+    runs: Mapping[str, NDArray[Any]] = field(default_factory=dict)

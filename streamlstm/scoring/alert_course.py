@@ -39,7 +39,11 @@ SummaryOf = Callable[[Life, str], str]
 
 
 class Sample(NamedTuple):
-    """One sample of a stream, as a kind of alert sees it; NaN is no score."""
+    """One sample of a stream, as a kind of alert sees it; NaN is no score.
+
+    `since` and `samples` say when what passes the threshold here began, and so many samples ago, where the kind knows:
+    its alert starts there.
+    """
 
     stream_id: str
     ts: int
@@ -48,14 +52,22 @@ class Sample(NamedTuple):
     score: float
     p_value: float | None
     is_rising: bool
+    since: int | None = None
+    samples: int = 1
 
 
 class Course:
     """The rules by which the alerts of one kind open, change and are resolved. Holds no stream."""
 
-    def __init__(self, kind: str, policy: AlertPolicy, ledger: OpeningLedger | None, summary_of: SummaryOf) -> None:
-        """Make one; the policy must be in samples and event time. Without a ledger nothing is bounded."""
+    def __init__(
+        self, kind: str, policy: AlertPolicy, ledger: OpeningLedger | None, summary_of: SummaryOf, *, subject: str = ""
+    ) -> None:
+        """Make one; the policy must be in samples and event time. Without a ledger nothing is bounded.
+
+        Alerts of one kind that a record may open side by side differ in their `subject`.
+        """
         self._kind = kind
+        self._subject = f"\0{subject}" if subject else ""
         self._delays = policy
         self._ledger = ledger
         self._summary_of = summary_of
@@ -68,6 +80,8 @@ class Course:
         is_above = score >= 1.0
         if life.alert is None:
             life.follow_run(ts, sample.position, is_rising=sample.is_rising, is_above=is_above)
+            if sample.since is not None and is_above and life.above == 0:
+                life.started_at, life.samples = sample.since, sample.samples
         if not is_above and life.below == 0:
             life.below_since = ts
         life.above = life.above + 1 if is_above else 0
@@ -81,6 +95,11 @@ class Course:
         if is_above and self._delays.open_after.is_over(life.above, ts - life.run_began):
             return self._open_if_allowed(life, sample)
         return None
+
+    def retell(self, life: Life, ts: int, channels: tuple[ChannelPart, ...]) -> Alert | None:
+        """Take other channels into what is followed; return the alert that this changes."""
+        life.channels = channels
+        return None if life.alert is None else self._revise(life, life.alert, ts)
 
     def cut(self, life: Life, ts: int) -> Alert | None:
         """End what is followed: the stream starts again. Return the alert that this resolves."""
@@ -138,6 +157,7 @@ class Course:
         topic, partition, offset = life.opened_by
         stream_id, model = sample.stream_id, sample.model
         identity = f"{model}\0{stream_id}\0{self._kind}\0{topic}\0{partition}\0{offset}\0{life.run_began}"
+        identity += self._subject
         life.rise = life.opened_samples = 0
         life.alert = Alert(
             alert_id=hashlib.sha256(identity.encode()).hexdigest()[:24],

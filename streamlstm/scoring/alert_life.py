@@ -39,7 +39,6 @@ class Life(msgspec.Struct, omit_defaults=True):
     rise_at: int = 0
     mark_at: int = 0  # the last sample of the rise whose number is a multiple of RISE_STEP
     is_held: bool = False
-    paid_until: int | None = None  # in snapshots only
 
     @property
     def run_began(self) -> int:

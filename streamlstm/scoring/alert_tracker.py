@@ -6,7 +6,7 @@ Deterministic: the same samples in the same order give the same alerts, whatever
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 import msgspec
@@ -14,16 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.model.bundles.base import BundleBase
-from streamlstm.scoring.alert_kinds.batch import SampleBatch
+from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.scoring.alert_kinds.batch import SampleBatch, Watch
+from streamlstm.scoring.alert_kinds.flat import FlatAlerts
+from streamlstm.scoring.alert_kinds.missing import MissingAlerts
 from streamlstm.scoring.alert_kinds.residual import ResidualAlerts
+from streamlstm.scoring.alert_kinds.spells import Group, SpellAlerts
 from streamlstm.scoring.alert_life import Life
 from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.opening_ledger import OpeningLedger
-from streamlstm.types import Position, Scores
+from streamlstm.types import Position, Scores, Status
 
 __all__ = ["AlertTracker"]
 
+_LATE = int(Status.LATE)
 _UNKNOWN_PERIOD_ROWS = 64
 """As many samples stand for a period where the model found none."""
 
@@ -40,13 +45,21 @@ class AlertTracker:
         units: Sequence[str] = (),
         period_rows: int = 0,
         budget: OpeningBudget | None = None,
+        runs: Mapping[str, NDArray[np.int32]] | None = None,
     ) -> None:
-        """Make one without streams; without a budget openings are not bounded, and 0 `period_rows` are unknown."""
+        """Make one without streams; without a budget openings are not bounded, and 0 `period_rows` are unknown.
+
+        `runs` are the bounds of a calibration, in samples; without them no channel is ever found flat or missing.
+        """
         self.policy = policy
         self._model = model
         self._ledger = OpeningLedger(budget, outside_budget=policy.outside_budget)
         delays = policy.in_samples(period_rows or _UNKNOWN_PERIOD_ROWS)
         self._residual = ResidualAlerts(delays, self._ledger, channels=channels, units=units)
+        usual = {name: bounds.tolist() for name, bounds in (runs or {}).items()}
+        of_channels = {"channels": channels, "units": units}
+        self._flat = FlatAlerts(delays, self._ledger, usual=usual.get("flat_after", ()), **of_channels)
+        self._missing = MissingAlerts(delays, None, usual=usual.get("missing_after", ()), **of_channels)
 
     @classmethod
     def of(cls, bundle: BundleBase, policy: AlertPolicy, budget: OpeningBudget | None) -> Self:
@@ -58,12 +71,20 @@ class AlertTracker:
             units=bundle.units,
             period_rows=bundle.period_rows,
             budget=budget,
+            runs=bundle.calibration.runs if isinstance(bundle, ModelBundle) else None,
         )
 
     @property
     def open_alerts(self) -> list[Alert]:
         """Alerts that are open now."""
-        return [life.alert for life in list(self._residual.lives.values()) if life.alert is not None]
+        lives = list(self._residual.lives.values())
+        for kind in self._spells:
+            lives += [group.life for groups in list(kind.groups.values()) for group in groups]
+        return [life.alert for life in lives if life.alert is not None]
+
+    @property
+    def _spells(self) -> tuple[SpellAlerts, ...]:
+        return (self._flat, self._missing)
 
     @property
     def owing(self) -> int:
@@ -76,9 +97,8 @@ class AlertTracker:
         return self._ledger.held_back
 
     def is_open(self, stream_id: str) -> bool:
-        """Say whether the stream has an open alert."""
-        life = self._residual.lives.get(stream_id)
-        return life is not None and life.alert is not None
+        """Say whether the stream has an open alert of any kind."""
+        return any(alert.stream_id == stream_id for alert in self.open_alerts)
 
     def update(
         self,
@@ -96,9 +116,19 @@ class AlertTracker:
         carries the one that opened it.
         Shapes: N rows; values [N, C] in the channels' own units.
         """
-        yield from self._residual.update(
-            SampleBatch(stream_ids, event_time_ms, values, scores, positions, model or self._model)
-        )
+        batch = SampleBatch(stream_ids, event_time_ms, values, scores, positions, model or self._model)
+        every: list[Watch] = [self._residual.watch(batch), *(kind.watch(batch) for kind in self._spells)]
+        watches = [watch for watch in every if watch.streams]
+        if watches:  # row by row, as all kinds draw on one budget
+            late = (scores.status == _LATE).tolist()
+            concerned = set[str]().union(*(watch.streams for watch in watches))
+            for row, stream_id in enumerate(stream_ids):
+                if stream_id not in concerned or late[row]:
+                    continue
+                for watch in watches:
+                    if stream_id in watch.streams:
+                        for alert in watch.advance(row):
+                            yield row, alert
         self._ledger.forget_paid(stream_ids, event_time_ms)
 
     def release_older_than(self, event_time_ms: int) -> None:
@@ -107,17 +137,30 @@ class AlertTracker:
 
     def export_state(self) -> bytes:
         """Return the streams that are not idle, and those that owe, as JSON."""
-        owing = self._ledger.paid_until
-        lives = {
-            stream: msgspec.structs.replace(life, paid_until=owing.get(stream))
-            for stream, life in self._residual.lives.items()
-        }
-        lives |= {stream: Life(paid_until=owing[stream]) for stream in sorted(owing.keys() - lives.keys())}
-        return msgspec.json.encode(lives)
+        held: dict[str, _Held] = {}
+        for stream_id, life in self._residual.lives.items():
+            held[stream_id] = _Held(**{name: getattr(life, name) for name in Life.__struct_fields__})
+        others = {*self._ledger.paid_until, *self._flat.groups, *self._missing.groups}
+        for stream_id in [*held, *sorted(others - held.keys())]:
+            one = held.setdefault(stream_id, _Held())
+            one.paid_until = self._ledger.paid_until.get(stream_id)
+            one.flat = self._flat.groups.get(stream_id, [])
+            one.missing = self._missing.groups.get(stream_id, [])
+        return msgspec.json.encode(held)
 
     def import_state(self, state: bytes) -> None:
         """Take over what `export_state` returned, of this version or an earlier one."""
-        lives = msgspec.json.decode(state, type=dict[str, Life])
-        self._ledger.restore({s: life.paid_until for s, life in lives.items() if life.paid_until is not None})
-        followed = {stream: msgspec.structs.replace(life, paid_until=None) for stream, life in lives.items()}
-        self._residual.lives = {stream: life for stream, life in followed.items() if life != Life()}
+        held = msgspec.json.decode(state, type=dict[str, _Held])
+        self._ledger.restore({s: one.paid_until for s, one in held.items() if one.paid_until is not None})
+        lives = {s: Life(**{name: getattr(one, name) for name in Life.__struct_fields__}) for s, one in held.items()}
+        self._residual.lives = {stream_id: life for stream_id, life in lives.items() if life != Life()}
+        self._flat.groups = {stream_id: one.flat for stream_id, one in held.items() if one.flat}
+        self._missing.groups = {stream_id: one.missing for stream_id, one in held.items() if one.missing}
+
+
+class _Held(Life, omit_defaults=True):
+    """What a snapshot holds of a stream: the life of its score, what it owes, and the spells of its channels."""
+
+    paid_until: int | None = None
+    flat: list[Group] = msgspec.field(default_factory=list)
+    missing: list[Group] = msgspec.field(default_factory=list)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from streamlstm.errors import DataError
 from streamlstm.kernels import BASE_SURPRISE, combine_tails
 from streamlstm.model.calibration import Calibration, StackedTails
+from streamlstm.model.channels import ChannelRules
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.branches.known import state_of
@@ -30,6 +31,7 @@ from streamlstm.scoring.branches.network_residuals import (
 )
 from streamlstm.scoring.branches.protocol import Branch
 from streamlstm.scoring.branches.prototypes import fit_prototypes, taps_for
+from streamlstm.scoring.channel_runs import fit_runs
 from streamlstm.scoring.forward import Forward, SeriesChunk, run_series
 from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.tails import fit_tail
@@ -63,15 +65,20 @@ def calibrate(
     series: Sequence[CalibrationSeries],
     *,
     period_rows: int,
+    period_s: float = 0.0,
+    rules: ChannelRules | None = None,
     prototypes: int = 64,
 ) -> Calibration:
     """Fit the branches of the score, and the tails.
 
     `prototypes` of normal windows are found in the rows before those that calibrate, where there are enough; with 0
-    the score does without this branch.
+    the score does without this branch. How long channels keep one value, or have none, is learnt of all rows.
+    `rules` are those that channels are declared to have; by default all deviations of all channels count.
+    Units: period_s in seconds between two rows, 0 = unknown.
     Raises: DataError when fewer than 20 rows are left to calibrate on.
     """
     architecture = network.architecture
+    rules = rules or ChannelRules.of({}, [""] * architecture.channels, standardizer)
     widths = widths_for(period_rows)
     longest = int(widths[-1])
     burn_in = max(architecture.forecast, longest // 2)
@@ -79,11 +86,12 @@ def calibrate(
     before = [one.values[: one.start] for one in series]
     measured = fit_prototypes(before, standardizer, taps=taps, count=prototypes) if prototypes else None
     warm_up = max(burn_in + longest, taps if measured else 0)
-    forward = Forward(network, standardizer)
+    forward = Forward(network, standardizer, scored=rules.scored)
     starts = [_usable_start(one, warm_up) for one in series]
     runs = ((start, _run(forward, one)) for one, start in zip(series, starts, strict=True))
     steady = steady_channels([one.values for one in series])
-    residuals = NetworkResiduals(architecture, burn_in, fit_scales(architecture, runs), widths, steady)
+    scales = fit_scales(architecture, runs)
+    residuals = NetworkResiduals(architecture, burn_in, scales, widths, steady, rules.directions, rules.least)
     branches: list[Branch] = [residuals]
     branches += [measured] if measured else []
     found = [_statistics(forward, branches, one, start) for one, start in zip(series, starts, strict=True)]
@@ -114,6 +122,7 @@ def calibrate(
         burn_in=burn_in,
         warm_up=warm_up,
         horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
+        runs=fit_runs([one.values for one in series], period_s=period_s).arrays,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -20,11 +20,12 @@ from streamlstm.model.display import Displayed, Facts, first_few, one_line, show
 from streamlstm.scoring.branches.known import branches_of, state_of
 from streamlstm.scoring.branches.protocol import Measured
 from streamlstm.scoring.budget import OpeningBudget
+from streamlstm.scoring.channel_runs import runs_of
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.settled import SettledVerdicts
-from streamlstm.scoring.state import StateDtype, StreamStates
+from streamlstm.scoring.state import StateDtype, StatePiece, StreamStates
 from streamlstm.scoring.thresholds import Threshold
-from streamlstm.types import GapPolicy, Scores, Settled, Status
+from streamlstm.types import ChannelFindings, GapPolicy, Scores, Settled, Status
 
 __all__ = ["Detector", "ScoreResult", "SettledScore", "is_continued_by"]
 
@@ -100,17 +101,19 @@ class Detector(Displayed):
         self.gaps = gaps or GapPolicy()
         self.threshold = threshold or Threshold()
         self.period_s = bundle.period_s if period_s is None else period_s
-        self._forward = Forward(bundle.network, bundle.standardizer, backend=backend)
+        scored = bundle.channel_rules.scored
+        self._forward = Forward(bundle.network, bundle.standardizer, backend=backend, scored=scored)
         self.isa = self._forward.weights.isa + ("" if backend == "fused" else f" {backend}")
         self._branches = branches_of(bundle)
         self._branch_ends = np.cumsum([len(branch.parts) for branch in self._branches], dtype=np.int64)
+        self._runs = runs_of(bundle)
         self._tails = StackedTails.of(calibration.tails)
         self._total_fit = calibration.total.fit
         self._verdicts = SettledVerdicts(bundle.period_rows) if settled else None
         self.states = StreamStates(
             bundle.network.architecture,
             self._forward.weights,
-            {**state_of(self._branches), **({} if self._verdicts is None else self._verdicts.state)},
+            {**_pieces_of(bundle), **({} if self._verdicts is None else self._verdicts.state)},
             max_streams=max_streams,
             threads=threads,
             state_dtype=state_dtype,
@@ -294,10 +297,12 @@ class Detector(Displayed):
             contribution=np.zeros((len(rows), channels), np.float32),
             settled=None if self._verdicts is None else Settled.none(len(rows)),
         )
+        findings = []
         for start in range(0, len(rows), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            self._score_chunk(slots[chunk], times[chunk], rows[chunk], marks[chunk], chunk, result, said)
-        return result
+            found = self._score_chunk(slots[chunk], times[chunk], rows[chunk], marks[chunk], chunk, result, said)
+            findings += [] if found is None else [(start, found)]
+        return replace(result, findings=ChannelFindings.joined(findings)) if findings else result
 
     def _score_chunk(
         self,
@@ -308,7 +313,8 @@ class Detector(Displayed):
         chunk: slice,
         result: Scores,
         said: NDArray[np.float64] | None,
-    ) -> None:
+    ) -> ChannelFindings | None:
+        """Write the scores of a chunk; return what is found of its channels, by its rows."""
         calibration, states = self.bundle.calibration, self.states
         forward = self._forward.run(states, slots, times, values, self.gaps)
         count = len(forward.admitted)
@@ -360,6 +366,7 @@ class Detector(Displayed):
             result.settled.put(rows, verdicts)
         standardizer = self.bundle.standardizer
         result.expected[rows] = measured[0].expected * standardizer.scale + standardizer.mean
+        return None if self._runs is None else self._runs.advance(forward, times, values, states.pieces)
 
     def _combine(
         self,
@@ -409,7 +416,7 @@ def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:
     units = ((old.standardizer.mean, new.standardizer.mean), (old.standardizer.scale, new.standardizer.scale))
     if not all(np.array_equal(a, b) for a, b in units):
         return False
-    if state_of(branches_of(old)) != state_of(branches_of(new)):
+    if _pieces_of(old) != _pieces_of(new):
         return False
     if new.training.get("start") == old.label or old.training.get("start") == new.label:
         return True
@@ -417,3 +424,9 @@ def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:
     for a, b in zip(one.layers, other.layers, strict=True):
         pairs += [(getattr(a, name), getattr(b, name)) for name in CELL_FIELDS]
     return all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
+
+
+def _pieces_of(bundle: ModelBundle) -> dict[str, StatePiece]:
+    """Return the pieces of a stream's state row that a model's branches keep, and what it knows of its channels."""
+    runs = runs_of(bundle)
+    return {**state_of(branches_of(bundle)), **(runs.state if runs else {})}

@@ -60,8 +60,17 @@ class ForwardResult:
 class Forward:
     """The network with its standardizer, ready to run on the states of streams."""
 
-    def __init__(self, network: Network, standardizer: Standardizer, *, backend: Backend = "fused") -> None:
+    def __init__(
+        self,
+        network: Network,
+        standardizer: Standardizer,
+        *,
+        backend: Backend = "fused",
+        scored: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Make one. Shapes: scored uint8 [C], 0 = the network sees the channel, and nothing of it counts."""
         self.network = network
+        self._input_only = None if scored is None or scored.all() else scored == 0
         self.standardizer = standardizer
         self.weights = NetworkWeights(network.layers, (network.head_weight, network.head_bias), backend=backend)
 
@@ -114,6 +123,9 @@ class Forward:
         inputs = np.concatenate([x, observed], axis=1, dtype=np.float32) if architecture.mask_inputs else x
         head = np.empty((len(admitted), architecture.head_outputs), np.float32)
         advance(self.weights, states.arena, slots, inputs, reset, head)
+        if self._input_only is not None:
+            observed[:, self._input_only] = 0
+            measured &= observed.any(axis=1)
         observed[measured == 0] = 0  # the network was told what came, the branches what counts
         return ForwardResult(admitted, status, slots, x, observed, measured, reset, ages, head)
 

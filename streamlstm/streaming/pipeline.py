@@ -231,6 +231,8 @@ class PartitionPipeline:
         for place, alert in changes:
             has_opened = alert.revision == 1
             self.counts[f"alerts_{alert.state}"] += has_opened or alert.state == "resolved"
+            if has_opened and alert.kind != "residual":
+                self.counts[f"alerts_{alert.kind}"] += 1
             if has_opened and alert.outside_budget:
                 self.counts["alerts_outside_budget"] += 1
             record = encode(alert_record(alert))

@@ -24,6 +24,8 @@ def a_call() -> Arguments:
         "x": normal(N, C),
         "observed": np.array([[1, 1, 1], [1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 1]], np.uint8),
         "steady": np.zeros(C, np.uint8),
+        "directions": np.zeros(C, np.int8),
+        "least": np.zeros(C, np.float32),
         "reset": np.array([0, 0, 0, 1, 0], np.uint8),
         "head": normal(N, C * (1 + P)),
         "scales": np.abs(normal(3, C)) + 0.1,

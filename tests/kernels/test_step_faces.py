@@ -119,6 +119,7 @@ def test_what_runs_is_compiled() -> None:
         "unroll",
         "checks",
         "admission",
+        "channel_runs",
         "residuals",
         "prototypes",
         "scores",

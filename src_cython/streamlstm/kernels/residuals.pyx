@@ -15,6 +15,9 @@ The energy's width is the widest but one: as wide as most of what is seen, and n
 A steady channel, one that never moved in training, is expected to stay where it is: all of its residuals are
 x_t - x_(t-1), since the network was shown nothing of what it does. So each of its moves is one event, which passes.
 
+A channel's residual is 0 where its sign is not the channel's direction (1: above what was expected, -1: below, 0: both
+count), and where it is smaller than the least deviation that matters.
+
 A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the
 batch.
 
@@ -22,6 +25,7 @@ State by stream (float32 row): next [C] | ring [p, C] | means [3 W] | energy [C]
 (x of a steady channel); row a % p of the ring is the sum of the forecasts made for the sample at age a.
 """
 
+from libc.math cimport fabsf
 from libc.string cimport memset
 
 cimport numpy as cnp
@@ -44,6 +48,8 @@ cdef struct Errors:                    # of N samples of streams in S slots; C c
     const float* x                     # [N, C]
     const unsigned char* observed      # [N, C]
     const unsigned char* steady        # [C], not 0 = the channel never moved
+    const signed char* directions      # [C], -1, 0 or 1
+    const float* least                 # [C], 0 or more
     const unsigned char* reset         # [N], not 0 = the stream begins anew
     const float* head                  # [N, (1 + p) * C]
     const float* scales                # [KINDS, C]
@@ -116,6 +122,8 @@ cdef void _advance(const Errors* errors) noexcept nogil:
                     residual = x[c] - next_one[c]
                 else:
                     residual = x[c] - summed[c] / seen
+                if errors.directions[c] * residual < 0 or fabsf(residual) < errors.least[c]:
+                    residual = 0.0
                 square = residual / scales[k * channels + c]
                 square = square * square
                 if not square < SQUARE_LIMIT:
@@ -162,6 +170,8 @@ def advance_residuals(
     x,
     observed,
     steady,
+    directions,
+    least,
     reset,
     head,
     scales,
@@ -175,12 +185,13 @@ def advance_residuals(
 ):
     """Advance the streams' rows by N samples; write means, contribution and expected.
 
-    Shapes: slots int64 [N], may repeat; x float32 [N, C]; observed uint8 [N, C]; steady uint8 [C]; reset uint8
-    [N]; head float32 [N, C * (1 + p)]; scales float32 [3, C] (newest, one-step, ensemble); alphas float32 [W], W at
-    least 1, the narrowest width's first; ages int64 [N], the stream's before each sample; rows float32 [S, row_length];
-    means float32 [N, 3 W], residual by residual; contribution, expected float32 [N, C].
-    Units: burn_in in samples: younger streams' residuals are the start's, not the stream's, and enter no mean;
-    expected is dimensionless (the forecast made one sample ago; 0 for a stream's first sample).
+    Shapes: slots int64 [N], may repeat; x float32 [N, C]; observed uint8 [N, C]; steady uint8 [C]; directions int8 [C],
+    each -1, 0 or 1; least float32 [C], 0 or more; reset uint8 [N]; head float32 [N, C * (1 + p)]; scales float32 [3, C]
+    (newest, one-step, ensemble); alphas float32 [W], W at least 1, the narrowest width's first; ages int64 [N], the
+    stream's before each sample; rows float32 [S, row_length]; means float32 [N, 3 W], residual by residual;
+    contribution, expected float32 [N, C].
+    Units: burn_in in samples: younger streams' residuals are the start's, not the stream's, and enter no mean; least
+    and expected are dimensionless; expected is the forecast made one sample ago, 0 for a stream's first sample.
     State: a stream's row is zeroed where reset is set.
     Raises: ShapeError before anything changes.
     """
@@ -195,6 +206,8 @@ def advance_residuals(
         raise ShapeError(f"x: expected at least one channel, got {[e.count, e.channels]}")
     e.observed = <const unsigned char*>need_input(&memory, "observed", observed, cnp.NPY_UINT8, 2, e.count, e.channels)
     e.steady = <const unsigned char*>need_input(&memory, "steady", steady, cnp.NPY_UINT8, 1, e.channels)
+    e.directions = <const signed char*>need_input(&memory, "directions", directions, cnp.NPY_INT8, 1, e.channels)
+    e.least = <const float*>need_input(&memory, "least", least, cnp.NPY_FLOAT32, 1, e.channels)
     e.reset = <const unsigned char*>need_input(&memory, "reset", reset, cnp.NPY_UINT8, 1, e.count)
     e.head = <const float*>need_input(&memory, "head", head, cnp.NPY_FLOAT32, 2, e.count, -1)
     cdef Py_ssize_t outputs = cnp.PyArray_DIM(head, 1)

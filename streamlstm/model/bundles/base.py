@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm._version import __version__
-from streamlstm.errors import BundleError, ShapeError
+from streamlstm.errors import BundleError, ShapeError, UsageError
 from streamlstm.kernels import CELL_FIELDS, CellKind, CellWeights
 from streamlstm.model.bundles.codec import digest_of, read_bundle, write_bundle
 from streamlstm.model.bundles.manifest import Manifest
+from streamlstm.model.channels import ChannelDeclaration, ChannelRules, check_declarations
 from streamlstm.model.display import Displayed, Facts, counted, first_few, one_line, shown_period
 from streamlstm.model.standardizer import Standardizer
 
@@ -31,7 +32,8 @@ class BundleBase(Displayed):
     """A value that is not changed any more. Bundles are equal where their digests are.
 
     Units: period_s in seconds, 0 = unknown; created_at RFC 3339.
-    `training` holds what was said of the training: data fingerprint, sizes, losses, seed, options.
+    `training` holds what was said of the training: data fingerprint, sizes, losses, seed, options; `declared` what was
+    declared of channels, by name.
     """
 
     FORMAT: ClassVar[str]
@@ -46,6 +48,7 @@ class BundleBase(Displayed):
     units: tuple[str, ...] = ()
     created_at: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    declared: Mapping[str, ChannelDeclaration] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -57,6 +60,11 @@ class BundleBase(Displayed):
         """Samples of the period that was found in the training data; 0 = none, or another program does not say."""
         rows = self.training.get("period_rows")
         return rows if isinstance(rows, int) and rows > 0 else 0
+
+    @cached_property
+    def channel_rules(self) -> ChannelRules:
+        """What is declared of all channels, as kernels take it."""
+        return ChannelRules.of(self.declared, self.channels, self.standardizer)
 
     @cached_property
     def digest(self) -> str:
@@ -93,11 +101,13 @@ class BundleBase(Displayed):
                 version=manifest.version,
                 created_at=manifest.created_at,
                 training=manifest.training,
+                declared=manifest.declarations,
             )
+            check_declarations(bundle.declared, bundle.channels)
             _need_channels(bundle)
         except KeyError as error:
             raise BundleError(f"{path}: expected a tensor or an entry {error}, got none; train again") from error
-        except (ShapeError, msgspec.ValidationError) as error:
+        except (ShapeError, UsageError, msgspec.ValidationError) as error:
             raise BundleError(
                 f"{path}: the manifest and the tensors do not fit each other ({error}); train again"
             ) from error
@@ -142,6 +152,7 @@ class BundleBase(Displayed):
 
     def _manifest(self) -> dict[str, Any]:
         network, _ = self._network()
+        declared = {name: asdict(one) for name, one in self.declared.items() if one != ChannelDeclaration()}
         return {
             "format": self.FORMAT,
             "library": __version__,
@@ -154,7 +165,7 @@ class BundleBase(Displayed):
             "calibration": self._calibration()[1],
             "created_at": self.created_at,
             "training": self.training,
-        }
+        } | ({"declarations": declared} if declared else {})
 
 
 def _trained_on(training: Mapping[str, Any]) -> str:

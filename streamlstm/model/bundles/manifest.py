@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from streamlstm.model.channels import ChannelDeclaration
+
 __all__ = ["CalibrationEntry", "Manifest", "WindowCalibrationEntry"]
 
 _Text = Annotated[str, msgspec.Meta(max_length=10_000)]
@@ -28,6 +30,7 @@ class Manifest(msgspec.Struct, frozen=True):
     architecture: dict[str, Any]
     calibration: dict[str, Any]
     training: dict[str, Any]
+    declarations: dict[str, ChannelDeclaration] = {}
 
     def __post_init__(self) -> None:
         if len(set(self.channels)) != len(self.channels):

@@ -3,6 +3,7 @@
     branches.BRANCH.ARRAY                     a branch's own fitted numbers
     tails.PART.statistic | surprise | fit     the tail of each part; fit is shape and scale
     total.statistic | surprise | fit          the tail of their weighted sum
+    runs.ARRAY                                how long channels may keep one value, or have none
 
 The manifest lists branches and parts, since their order counts, and the parts' weights: all 1 where it has none.
 """
@@ -27,6 +28,7 @@ __all__ = ["read_calibration", "read_calibration_2", "stored"]
 Arrays = Mapping[str, NDArray[Any]]
 
 _NUMBERS = ("rows", "cluster_rows", "burn_in", "warm_up", "horizon")
+_RUNS = "runs."
 _BRANCH_2 = "network_residuals"
 _PARTS_2 = (
     "reconstruction/narrow",
@@ -42,6 +44,7 @@ def stored(calibration: Calibration) -> tuple[dict[str, NDArray[Any]], dict[str,
     """Return the arrays of a calibration by their names, and its entry in the manifest."""
     c = calibration
     arrays = {f"branches.{branch}.{name}": array for branch, held in c.branches.items() for name, array in held.items()}
+    arrays |= {f"{_RUNS}{name}": array for name, array in c.runs.items()}
     tails = {f"tails.{part}": tail for part, tail in c.tails.items()}
     for name, tail in (*tails.items(), ("total", c.total)):
         arrays |= {f"{name}.statistic": tail.statistic, f"{name}.surprise": tail.surprise, f"{name}.fit": tail.fit}
@@ -69,6 +72,7 @@ def read_calibration(arrays: Arrays, manifest_entry: dict[str, Any]) -> Calibrat
             for part, weight in zip(entry.tails, weights, strict=True)
         },
         total=_tail(arrays, "total"),
+        runs={name.removeprefix(_RUNS): array for name, array in arrays.items() if name.startswith(_RUNS)},
         **{name: getattr(entry, name) for name in _NUMBERS},
     )
 

@@ -1,16 +1,18 @@
-"""Scored samples as the kinds of alerts see them: columns, one row a sample."""
+"""What a kind of alert sees, and what it is to the tracker: samples in columns, and who of their streams it follows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.scoring.alerts import Alert
 from streamlstm.types import Position, Scores
 
-__all__ = ["SampleBatch"]
+__all__ = ["SampleBatch", "Watch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +28,14 @@ class SampleBatch:
     scores: Scores
     positions: Sequence[Position]
     model: str
+
+
+class Watch(Protocol):
+    """What a kind follows of one batch. Streams that it does not name hold nothing for it in these samples."""
+
+    @property
+    def streams(self) -> Set[str]:
+        """The streams whose samples it has to see."""
+
+    def advance(self, row: int) -> Iterable[Alert]:
+        """Advance by a sample of such a stream; return the alerts that changed."""

@@ -5,7 +5,8 @@ A stream in which nothing happens holds no memory here: only streams that are no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -19,10 +20,10 @@ from streamlstm.scoring.alerts import Alert, AlertPolicy, ChannelPart
 from streamlstm.scoring.opening_ledger import OpeningLedger
 from streamlstm.types import Scores, Status
 
-__all__ = ["ResidualAlerts"]
+__all__ = ["ResidualAlerts", "ResidualWatch"]
 
 _NAMED_CHANNELS = 5
-_LATE, _GAP = int(Status.LATE), int(Status.GAP)
+_GAP = int(Status.GAP)
 
 
 class ResidualAlerts:
@@ -39,42 +40,30 @@ class ResidualAlerts:
         self._channels = tuple(channels)
         self._units = dict(zip(channels, units, strict=False))  # a bundle without units has none
 
-    def update(self, batch: SampleBatch) -> Iterator[tuple[int, Alert]]:
-        """Advance by rows in arrival order; yield (row, alert) for every alert that changed."""
-        scores, stream_ids = batch.scores, batch.stream_ids
-        score = scores.score  # NaN is neither above nor rising
-        rising = (score >= 1.0) | ((score >= RISING) & (scores.p_value <= RISING_P))
-        if not (rising.any() or self.lives):
-            return
-        concerned = {stream_ids[row] for row in np.flatnonzero(rising).tolist()} | self.lives.keys()
-        for row, stream_id in enumerate(stream_ids):
-            if stream_id not in concerned or scores.status[row] == _LATE:
-                continue
-            life = self.lives.get(stream_id)
-            if life is None:
-                if not rising[row]:
-                    continue
-                life = self.lives[stream_id] = Life()
-            alert = self._advance(life, batch, row, is_rising=bool(rising[row]))
-            if alert is not None:
-                yield row, alert
-            if self._course.is_idle(life, int(batch.event_time_ms[row])):
-                del self.lives[stream_id]
+    def watch(self, batch: SampleBatch) -> ResidualWatch:
+        """Return what there is to follow in a batch."""
+        score = batch.scores.score  # NaN is neither above nor rising
+        rising = (score >= 1.0) | ((score >= RISING) & (batch.scores.p_value <= RISING_P))
+        streams = {batch.stream_ids[row] for row in np.flatnonzero(rising).tolist()} | self.lives.keys()
+        return ResidualWatch(self, batch, rising, streams)
 
-    def _advance(self, life: Life, batch: SampleBatch, row: int, *, is_rising: bool) -> Alert | None:
-        scores, ts = batch.scores, int(batch.event_time_ms[row])
+    def advance(self, batch: SampleBatch, row: int, *, is_rising: bool) -> Alert | None:
+        """Advance a stream by a sample; return its alert if that changed."""
+        stream_id, scores, ts = batch.stream_ids[row], batch.scores, int(batch.event_time_ms[row])
+        life = self.lives.get(stream_id)
+        if life is None:
+            if not is_rising:
+                return None
+            life = self.lives[stream_id] = Life()
         if scores.status[row] == _GAP:  # what was open cannot be followed
-            return self._course.cut(life, ts)
-        sample = Sample(
-            batch.stream_ids[row],
-            ts,
-            batch.positions[row],
-            batch.model,
-            float(scores.score[row]),
-            float(scores.p_value[row]),
-            is_rising,
-        )
-        return self._course.advance(life, sample, lambda: self._channel_parts(row, batch.values, scores))
+            alert = self._course.cut(life, ts)
+        else:
+            score, p_value = float(scores.score[row]), float(scores.p_value[row])
+            sample = Sample(stream_id, ts, batch.positions[row], batch.model, score, p_value, is_rising)
+            alert = self._course.advance(life, sample, lambda: self._channel_parts(row, batch.values, scores))
+        if self._course.is_idle(life, ts):
+            del self.lives[stream_id]
+        return alert
 
     def _summary(self, life: Life, stream_id: str) -> str:
         assert life.peak is not None
@@ -93,3 +82,18 @@ class ResidualAlerts:
             )
             for c in order
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualWatch:
+    """The streams of a batch whose score rises, or that are not idle. Shapes: rising bool [N]."""
+
+    alerts: ResidualAlerts
+    batch: SampleBatch
+    rising: NDArray[np.bool_]
+    streams: Set[str]
+
+    def advance(self, row: int) -> Iterable[Alert]:
+        """Advance by a sample of such a stream; return the alerts that changed."""
+        alert = self.alerts.advance(self.batch, row, is_rising=bool(self.rising[row]))
+        return () if alert is None else (alert,)

@@ -45,7 +45,10 @@ def network_residuals_of(bundle: ModelBundle) -> NetworkResiduals:
     """Return the branch of the network's residuals."""
     held, architecture = bundle.calibration.branches[NetworkResiduals.name], bundle.network.architecture
     steady = held.get("steady", np.zeros(architecture.channels, np.uint8))  # 0.2.0 and before did not know
-    return NetworkResiduals(architecture, bundle.calibration.burn_in, held["scales"], held["widths"], steady)
+    rules, burn_in = bundle.channel_rules, bundle.calibration.burn_in
+    return NetworkResiduals(
+        architecture, burn_in, held["scales"], held["widths"], steady, rules.directions, rules.least
+    )
 
 
 def state_of(branches: Iterable[Branch]) -> Mapping[str, StatePiece]:

@@ -38,7 +38,8 @@ class NetworkResiduals:
     """The branch with its fitted numbers.
 
     Shapes: scales float32 [3, C], root mean square of each residual; widths float32 [W] in samples, rising; steady
-    uint8 [C], 1 = the channel never moved in training.
+    uint8 [C], 1 = the channel never moved in training; directions int8 [C], 1 = only what is above its expected value
+    counts, -1 = only what is below, 0 = both; least float32 [C], the smallest deviation that counts, standardised.
 
     Units: burn_in in samples: the residuals of a younger stream are the start's, not the stream's, and enter no mean.
     """
@@ -54,6 +55,8 @@ class NetworkResiduals:
     scales: NDArray[np.float32]
     widths: NDArray[np.float32]
     steady: NDArray[np.uint8]
+    directions: NDArray[np.int8]
+    least: NDArray[np.float32]
     alphas: NDArray[np.float32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +64,8 @@ class NetworkResiduals:
         check_array("scales", self.scales, np.float32, (len(_RESIDUALS), channels))
         check_array("widths", self.widths, np.float32, (None,))
         check_array("steady", self.steady, np.uint8, (channels,))
+        check_array("directions", self.directions, np.int8, (channels,))
+        check_array("least", self.least, np.float32, (channels,))
         if not (self.scales > 0).all():
             raise ShapeError("scales: expected numbers above 0")
         if not len(self.widths) or not (self.widths >= 1).all():
@@ -92,6 +97,8 @@ class NetworkResiduals:
             x=result.x,
             observed=result.observed,
             steady=self.steady,
+            directions=self.directions,
+            least=self.least,
             reset=result.reset,
             head=result.head,
             scales=self.scales,

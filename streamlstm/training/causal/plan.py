@@ -74,6 +74,7 @@ class CausalPlan(Plan[Network, ModelBundle]):
             self.standardizer,
             [CalibrationSeries(values, self.cuts[key][1]) for key, values in self.series.items()],
             period_rows=self.period_rows,
+            period_s=labels.period_s,
         )
         return ModelBundle(
             network=network,
