@@ -6,7 +6,7 @@ every number is the one that the worker had.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamlstm.evaluation.gates import LayerGates, trace_gates
 from streamlstm.evaluation.recording import Recording
-from streamlstm.evaluation.replay import put_settled, replay
+from streamlstm.evaluation.replay import ScoredChunk, put_settled, replay
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.recordings.labels import Span
 from streamlstm.scoring.alerts import Alert, AlertPolicy
@@ -42,9 +42,9 @@ class Window:
 class Explanation:
     """A window of W rows of one stream.
 
-    `at` is the row within the window that is asked about. `alerts` are those that touch the window, as they stood at
-    its end; `labels` the spans that a person gave. `branches` says which of the `parts` are of each branch. `gates` are
-    by layer, none where they were not asked for.
+    `at` is the row within the window that is asked about. `alerts` are those that touch the window, as they stood where
+    the last of the windows that were asked for ends; `labels` the spans that a person gave. `branches` says which of
+    the `parts` are of each branch. `gates` are by layer, none where they were not asked for.
 
     Shapes: event_time_ms int64 [W]; values, expected float32 [W, C] in the channels' units; usual float32 [C], the root
     mean square of the forecast's error on clean data, in the same units; score, p_value, settled float64 [W],
@@ -97,21 +97,26 @@ def explain(
     policy: AlertPolicy,
     labels: Sequence[Span] = (),
     has_gates: bool = False,
+    on_chunk: Callable[[ScoredChunk], None] | None = None,
 ) -> list[Explanation]:
     """Replay a recording of one stream, from its first row, and keep what lies in the windows.
 
+    The replay ends a little after the last window, where its rows are settled; or, with `on_chunk`, which is given
+    every chunk, at the end of the recording.
     State: the detector holds no streams yet, and in the end those of the recording. What is held at a time is one
     chunk's scores, beside the windows.
     """
     watched = _Watched(detector, {window.begin for window in windows} if has_gates else set())
     rows = {window: _Rows([], []) for window in windows}
     alerts: dict[str, Alert] = {}
-    last = max(window.end for window in windows)
-    end = min(last + detector.settled_samples, len(recording))
+    last = max((window.end for window in windows), default=0)
+    end = len(recording) if on_chunk else min(last + detector.settled_samples, len(recording))
     settled = np.full(end, np.nan)
     for chunk in replay(watched, recording, end=end, alerts=policy):
         alerts.update((alert.alert_id, alert) for row, alert in chunk.alerts if chunk.begin + row < last)
         put_settled(chunk.scores, settled)
+        if on_chunk is not None:
+            on_chunk(chunk)
         for window, kept in rows.items():
             inside = slice(max(window.begin - chunk.begin, 0), max(window.end - chunk.begin, 0))
             if len(chunk.scores.score[inside]):

@@ -1,4 +1,4 @@
-"""`explain`: the sentence of a sample, the page, and what is refused."""
+"""`explain` and `score --report`: the sentence of a sample, the pages, and what is refused."""
 
 from __future__ import annotations
 
@@ -103,3 +103,34 @@ def test_it_says_what_score_says(verbs: Verbs, folder: Path) -> None:
     lines = [line.split(",") for line in (folder / "scores.csv").read_text().splitlines()]
     [score] = [line[3] for line in lines if line[1] == "mill/2" and line[2].startswith("2026-01-01T00:10:10")]
     assert f"the score was {float(score):.3g}," in verbs.good(*ASKED)
+
+
+def test_a_scored_recording_has_a_page(verbs: Verbs, folder: Path) -> None:
+    said = verbs.good("score", "tiny.safetensors", "ward.csv", "--out", "plain.csv")
+    with_page = verbs.good(
+        "score", "tiny.safetensors", "ward.csv", "--out", "s.csv", "--report", "report.html", "--labels", "labels.csv"
+    )
+    assert "alerts opened" in said and "wrote report.html" in with_page
+    assert (folder / "s.csv").read_bytes() == (folder / "plain.csv").read_bytes()
+    text = Page((folder / "report.html").read_text()).text
+    assert "tiny@1 · 1,800 rows of 2 streams" in text and "mill/2 900 1" in text and "labelled" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--report", "no/r.html"), "--report: the folder no does not exist"),
+        (
+            ("--report", "tiny.safetensors"),
+            "--report: tiny.safetensors is the model bundle itself; choose another file",
+        ),
+        (("--report", "s.csv", "--out", "s.csv"), "--report: s.csv is the file of --out; choose another"),
+        (("--labels", "labels.csv"), "--labels: only the page shows them; add --report FILE.html"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_before_anything_is_scored(
+    verbs: Verbs, folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    before = set(folder.iterdir())
+    assert verbs.bad("score", "tiny.safetensors", "ward.csv", *arguments, code=2) == message
+    assert set(folder.iterdir()) == before

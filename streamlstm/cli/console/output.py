@@ -90,13 +90,13 @@ def check_target(option: str, target: Path, *, inputs: dict[str, Path]) -> None:
                 raise UsageError(f"{option}: {target} is the {role} itself; choose another file")
 
 
-def check_file_target(out: Path, *, inputs: dict[str, Path]) -> None:
-    """Refuse what `--out` cannot be: a folder, a device, or an input of the command. Raises: UsageError."""
+def check_file_target(out: Path, *, inputs: dict[str, Path], option: str = "--out") -> None:
+    """Refuse what an output cannot be: a folder, a device, or an input of the command. Raises: UsageError."""
     if not out.parent.is_dir():
-        raise UsageError(f"--out: the folder {out.parent} does not exist")
+        raise UsageError(f"{option}: the folder {out.parent} does not exist")
     if out.exists() and not out.is_file():
-        raise UsageError(f"--out: expected a file, got {out}, which is a folder or a device")
-    check_target("--out", out, inputs=inputs)
+        raise UsageError(f"{option}: expected a file, got {out}, which is a folder or a device")
+    check_target(option, out, inputs=inputs)
 
 
 def flush_standard_output() -> None:

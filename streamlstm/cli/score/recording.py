@@ -10,6 +10,7 @@ import numpy as np
 
 from streamlstm.cli.console.output import OutputStream, open_output
 from streamlstm.cli.console.progress import ProgressBar
+from streamlstm.cli.score.report import Reporter, ReportFiles
 from streamlstm.cli.score.scores_csv import ScoresCsv
 from streamlstm.evaluation.recording import Recording
 from streamlstm.evaluation.replay import ScoredChunk, replay
@@ -42,11 +43,15 @@ def score_recording(
     gaps: GapPolicy,
     threshold: Threshold,
     policy: AlertPolicy,
+    report: ReportFiles | None = None,
 ) -> None:
-    """Write scores to `out`, None = standard output, and alerts to `alerts`. Raises: StreamLstmError."""
+    """Write scores to `out`, None = standard output, alerts to `alerts`, and a page. Raises: StreamLstmError."""
     detector = _detector(bundle, gaps, threshold)
     model = detector.bundle
     recording = Recording.of_series(read_series(file, ts_unit=ts_unit), model.channels, source=file)
+    reporter = None
+    if report is not None and isinstance(detector, Detector):
+        reporter = Reporter(report, recording, detector, policy, ts_unit=ts_unit)
     opened = held_back = 0
     with (
         open_output(out) as scores_out,
@@ -64,6 +69,8 @@ def score_recording(
             if alerts_out:
                 for _, alert in chunk.alerts:
                     alerts_out.write(encode(alert_record(alert)).decode() + "\n")
+            if reporter is not None:
+                reporter.tally.add(chunk)
             progress.update(chunk.end, len(recording), f"{opened} alerts")
         if table is not None:
             table.close()
@@ -74,6 +81,8 @@ def score_recording(
         held_back,
         threshold.summary,
     )
+    if reporter is not None:
+        reporter.write(held_back=held_back, stream_days=_stream_days(recording))
 
 
 def _stream_days(recording: Recording) -> float:

@@ -11,7 +11,7 @@ import typer
 
 from streamlstm.cli.console.log import LogFormat, LogFormatOption, configure_logging
 from streamlstm.cli.console.options import milliseconds
-from streamlstm.cli.console.output import check_target
+from streamlstm.cli.console.output import check_file_target, check_target
 from streamlstm.errors import UsageError
 from streamlstm.recordings.time_unit import TimeUnit
 
@@ -65,6 +65,13 @@ def score(
     refractory: Annotated[
         str, typer.Option(help="How long after an alert only a worse one opens, likewise; a number alone is seconds.")
     ] = "30s and 32 samples",
+    report: Annotated[
+        Path | None,
+        typer.Option(help="An HTML page: streams from first to last row, and what was expected around their alerts."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV of stream_id,start,end, to be drawn in the report.")
+    ] = None,
     log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Score a recording, row by row and causally, and show where alerts would have opened.
@@ -72,6 +79,7 @@ def score(
     A whole-window model (train --arrangement) scores it in windows instead.
     """
     from streamlstm.cli.score.recording import score_recording
+    from streamlstm.cli.score.report import ReportFiles
     from streamlstm.scoring.alerts import AlertPolicy
     from streamlstm.scoring.thresholds import Threshold
     from streamlstm.types import GapPolicy
@@ -88,6 +96,10 @@ def score(
             check_target(option, target, inputs={"model bundle": bundle, "data": Path(file)})
     if out and alerts and out.absolute() == alerts.absolute():
         raise UsageError(f"--alerts: {alerts} is the file of --out; choose another")
+    if labels and not report:
+        raise UsageError("--labels: only the page shows them; add --report FILE.html")
+    if report:
+        _check_report(report, bundle, file, labels, others={"--out": out, "--alerts": alerts})
     score_recording(
         bundle,
         file,
@@ -98,7 +110,23 @@ def score(
         gaps=gaps,
         threshold=Threshold.of(false_alarms, per=per.value),
         policy=policy,
+        report=None if report is None else ReportFiles(report, labels),
     )
+
+
+def _check_report(
+    report: Path, bundle: Path, file: str, labels: Path | None, *, others: dict[str, Path | None]
+) -> None:
+    """Refuse a page that cannot be made before anything is scored. Raises: UsageError."""
+    from streamlstm.model.bundles.window import is_window_bundle
+
+    inputs = {"model bundle": bundle, "data": Path(file)} | ({"labels": labels} if labels else {})
+    check_file_target(report, inputs=inputs, option="--report")
+    for option, other in others.items():
+        if other and other.absolute() == report.absolute():
+            raise UsageError(f"--report: {report} is the file of {option}; choose another")
+    if is_window_bundle(bundle):
+        raise UsageError("--report: expected a model that scores sample by sample, got a whole-window model")
 
 
 def _delay(option: str, text: str, *, is_seconds: bool = False) -> Delay:

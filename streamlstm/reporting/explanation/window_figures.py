@@ -23,10 +23,10 @@ _SHOWN = 6
 _MOST = 40
 
 
-def window_figures(explanation: Explanation, time: TimeAxis) -> list[Markup]:
-    """Return what a reader sees first: channels, those that contributed most first, and the score."""
+def window_figures(explanation: Explanation, time: TimeAxis, *, channels: int | None = None) -> list[Markup]:
+    """Return channels, those that contributed most first, and the score; `channels`: so many, and none folded."""
     order = np.argsort(-explanation.contribution[explanation.at], kind="stable").tolist()
-    shown, rest = order[:_SHOWN], order[_SHOWN:_MOST]
+    shown, rest = order[: channels or _SHOWN], [] if channels else order[_SHOWN:_MOST]
     by_branch = stack_of(
         [name.replace("_", " ") for name in explanation.branches], explanation.share_of_branches(), explanation.score
     )
