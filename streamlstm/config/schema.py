@@ -135,8 +135,9 @@ class Source(Section):
     start: Literal["earliest", "latest"] = "earliest"
     """Where a group without a committed offset begins."""
     max_record_bytes: Count = 1_000_000
-    max_ahead_ms: Duration = duration("1d", key="max_ahead")
-    """How far a sample's time may be ahead of its record's time stamp."""
+    max_ahead_ms: Duration = duration("5m", key="max_ahead")
+    """How far a sample's time may be ahead of its record's time stamp. A stream takes no sample that is older than its
+    newest, so one with a time far ahead would silence it until then."""
 
 
 class Model(Section):

@@ -62,7 +62,7 @@ def test_contract_example(tmp_path: Path) -> None:
     assert (config.alerts.open_after, config.alerts.resolve_after) == (Delay(samples=3), Delay(samples=7))
     assert config.threshold.threshold() == Threshold(0.3)
     assert config.kafka is not None and config.local is None
-    assert config.sources[0].topics == ("telemetry.vitals",) and config.sources[0].max_ahead_ms == 86_400_000
+    assert config.sources[0].topics == ("telemetry.vitals",) and config.sources[0].max_ahead_ms == 300_000
     assert config.models[0].bundle == tmp_path / "models/vitals.safetensors"
     assert config.sinks.scores == "off", "a word, not YAML 1.1's false"
     assert config.guarantee == "at_least_once"

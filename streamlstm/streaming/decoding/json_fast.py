@@ -62,7 +62,7 @@ class JsonDecoder:
         ts_path: str = "$.ts",
         ts_unit: TimeUnit = "rfc3339",
         max_record_bytes: int = 1_000_000,
-        max_ahead_ms: int = 86_400_000,
+        max_ahead_ms: int = 300_000,
     ) -> None:
         self.layout = Layout(
             stream_id_field=None if stream_id == "key" else stream_id.removeprefix("$."),
