@@ -22,6 +22,7 @@ from streamlstm.model.calibration import Calibration, StackedTails
 from streamlstm.model.channels import ChannelRules
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.branches.beats import WAVE_WEIGHTS, fit_beats
 from streamlstm.scoring.branches.known import state_of
 from streamlstm.scoring.branches.network_residuals import (
     NetworkResiduals,
@@ -85,15 +86,16 @@ def calibrate(
     taps = taps_for(period_rows, architecture.channels)
     before = [one.values[: one.start] for one in series]
     measured = fit_prototypes(before, standardizer, taps=taps, count=prototypes) if prototypes else None
-    warm_up = max(burn_in + longest, taps if measured else 0)
+    beats = fit_beats(before, standardizer, period_rows=period_rows, count=prototypes) if measured else None
+    windows = [one for one in (measured, beats) if one is not None]
+    warm_up = max([burn_in + longest, *(one.span for one in windows)])
     forward = Forward(network, standardizer, scored=rules.scored)
     starts = [_usable_start(one, warm_up) for one in series]
     runs = ((start, _run(forward, one)) for one, start in zip(series, starts, strict=True))
     steady = steady_channels([one.values for one in series])
     scales = fit_scales(architecture, runs)
     residuals = NetworkResiduals(architecture, burn_in, scales, widths, steady, rules.directions, rules.least)
-    branches: list[Branch] = [residuals]
-    branches += [measured] if measured else []
+    branches: list[Branch] = [residuals, *windows]
     found = [_statistics(forward, branches, one, start) for one, start in zip(series, starts, strict=True)]
     statistics = np.concatenate(found)
     if len(statistics) < _LEAST_ROWS:
@@ -105,7 +107,7 @@ def calibrate(
     tails = {
         part: replace(
             fit_tail(statistics[:, k].astype(np.float64), lightest=branch.lightest_tail, least_scale=_LEAST_PART_SCALE),
-            weight=branch.weight / len(branch.parts),
+            weight=_weight(part, branch, is_wave=beats is not None),
         )
         for k, (part, branch) in enumerate(parts)
     }
@@ -124,6 +126,12 @@ def calibrate(
         horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
         runs=fit_runs([one.values for one in series], period_s=period_s).arrays,
     )
+
+
+def _weight(part: str, branch: Branch, *, is_wave: bool) -> float:
+    """Return what a part counts for: its even share of what the branch does, where a wave has no other for it."""
+    known = WAVE_WEIGHTS if is_wave else {}
+    return known.get(part, known.get(branch.name, branch.weight) / len(branch.parts))
 
 
 def _usable_start(series: CalibrationSeries, warm_up: int) -> int:

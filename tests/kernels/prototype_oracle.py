@@ -13,17 +13,20 @@ class OracleWindow:
 
     centres: Any
     floors: Any
+    stride: int = 1
     samples: list[list[float]] = field(default_factory=list)
 
     def measure(self, row: Any) -> tuple[list[float], list[float], list[float]]:
         """Take a sample; return both distances, the channels' shares in them and what was expected."""
         parts, count, taps, channels = self.centres.shape
         values = [0.0 if math.isnan(v) else min(max(float(v), -1e4), 1e4) for v in row]
-        self.samples = [*self.samples, values][-taps:]
-        if len(self.samples) < taps:
+        span = (taps - 1) * self.stride + 1
+        self.samples = [*self.samples, values][-span:]
+        if len(self.samples) < span:
             return [0.0] * parts, [1 / channels] * channels, [0.0] * channels
-        means = [math.fsum(s[c] for s in self.samples) / taps for c in range(channels)]
-        window = [[s[c] - means[c] for c in range(channels)] for s in self.samples]
+        taken = self.samples[:: self.stride]
+        means = [math.fsum(s[c] for s in taken) / taps for c in range(channels)]
+        window = [[s[c] - means[c] for c in range(channels)] for s in taken]
         distances, shares, expected = [], [0.0] * channels, [0.0] * channels
         for part in range(parts):
             if part == 1:

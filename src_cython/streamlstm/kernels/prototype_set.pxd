@@ -5,7 +5,7 @@ cdef extern from "scoring/prototypes.h" nogil:
         PROTOTYPE_PARTS
 
     ctypedef struct prototype_set:
-        Py_ssize_t channels, taps, count, padded
+        Py_ssize_t channels, taps, count, padded, stride, span
         const float* plain[2]
         const float* packed[2]
         const float* half_squares[2]

@@ -5,7 +5,7 @@ scoring/prototypes.h has the formulas.
 A row of one stream needs nothing of another, and every sum has one order, so a stream's bits do not depend on the
 batch.
 
-State by stream (float32 [L, C]): a ring of its last L samples.
+State by stream (float32 [R, C]): a ring of its last R samples, as many as a window reaches back.
 """
 
 from libc.stdlib cimport free, malloc
@@ -25,6 +25,7 @@ cnp.import_array()
 
 cdef enum:
     LINE = 64  # bytes of a line of the cache
+    LONGEST_STRIDE = 4096
 
 cdef float FARTHEST = 1e6        # value of a prototype at most: samples are clipped at a hundredth of it
 cdef float NEVER_NEAREST = 1e30  # half a square beyond all of prototypes, and beyond their products with windows
@@ -35,22 +36,27 @@ cdef class PackedPrototypes:
 
     Shapes: centres float32 [2, K, L, C], oldest sample first; floors float32 [C], above 0: what deviations are at
     least, about.
-    Attributes: count K; taps L; channels C; isa, what they are packed for.
-    Raises: ShapeError when they do not fit each other, or are not finite or beyond 1e6; UsageError for an unknown isa.
+    Units: stride in samples, from one of a window to the next.
+    Attributes: count K; taps L; channels C; stride J; span R = (L - 1) J + 1; isa, what they are packed for.
+    Raises: ShapeError when they do not fit each other, are not finite or beyond 1e6, or where the stride is below 1;
+    UsageError for an unknown isa.
     """
 
-    cdef readonly Py_ssize_t count, taps, channels
+    cdef readonly Py_ssize_t count, taps, channels, stride, span
     cdef readonly str isa
     cdef prototype_set held
     cdef const prototype_path* path
     cdef list _arrays                  # keeps the memory behind `held` alive
 
-    def __init__(self, centres, floors, *, isa=None):
+    def __init__(self, centres, floors, *, Py_ssize_t stride=1, isa=None):
         check_array("centres", centres, np.float32, (PROTOTYPE_PARTS, None, None, None))
         self.count, self.taps, self.channels = centres.shape[1:]
         if min(self.count, self.taps, self.channels) < 1:
             raise ShapeError(f"centres: expected at least one, of one tap and channel, got {list(centres.shape)}")
         check_array("floors", floors, np.float32, (self.channels,))
+        if not 1 <= stride <= LONGEST_STRIDE:
+            raise ShapeError(f"stride: expected 1 to {LONGEST_STRIDE}, got {stride}")
+        self.stride, self.span = stride, (self.taps - 1) * stride + 1
         if not ((np.abs(centres) <= FARTHEST).all() and np.isfinite(floors).all() and (floors > 0).all()):
             raise ShapeError(f"expected centres within {FARTHEST:g}, and finite floors above 0")
         self.isa = chosen_isa() if isa is None else isa
@@ -59,6 +65,7 @@ cdef class PackedPrototypes:
         cdef Py_ssize_t block = 4 * self.path.width, width = self.taps * self.channels, part
         self.held.channels, self.held.taps, self.held.count = self.channels, self.taps, self.count
         self.held.padded = (self.count + block - 1) // block * block
+        self.held.stride, self.held.span = self.stride, self.span
         for part in range(PROTOTYPE_PARTS):
             flat = centres[part].reshape(self.count, width)
             padded = np.pad(-flat, ((0, self.held.padded - self.count), (0, 0)))
@@ -99,7 +106,7 @@ def advance_prototypes(
     """Put N samples into their streams' windows; write what they measure, contribution and expected.
 
     Shapes: slots int64 [N], may repeat; x float32 [N, C]; reset uint8 [N]; ages int64 [N], the stream's before each
-    sample; windows float32 [S, L, C]; statistics float32 [N, 2], the mean square by which the centred and the
+    sample; windows float32 [S, R, C]; statistics float32 [N, 2], the mean square by which the centred and the
     normalised window differ from the nearest prototype, 0 until the window is full; contribution, expected
     float32 [N, C].
     Units: expected is dimensionless, 0 until the window is full.
@@ -115,7 +122,7 @@ def advance_prototypes(
     b.x = <const float*>need_input(&memory, "x", x, cnp.NPY_FLOAT32, 2, b.count, channels)
     b.reset = <const unsigned char*>need_input(&memory, "reset", reset, cnp.NPY_UINT8, 1, b.count)
     b.ages = <const long long*>need_input(&memory, "ages", ages, cnp.NPY_INT64, 1, b.count)
-    b.windows = <float*>need_output(&memory, "windows", windows, cnp.NPY_FLOAT32, 3, -1, prototypes.taps, channels)
+    b.windows = <float*>need_output(&memory, "windows", windows, cnp.NPY_FLOAT32, 3, -1, prototypes.span, channels)
     cdef Py_ssize_t capacity = cnp.PyArray_DIM(windows, 0)
     b.statistics = <float*>need_output(
         &memory, "statistics", statistics, cnp.NPY_FLOAT32, 2, b.count, PROTOTYPE_PARTS

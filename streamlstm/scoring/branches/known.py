@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from streamlstm.errors import BundleError, ShapeError
+from streamlstm.kernels.faces import check_array
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.scoring.branches.beats import BeatPrototypes
 from streamlstm.scoring.branches.network_residuals import NetworkResiduals
 from streamlstm.scoring.branches.protocol import Branch
 from streamlstm.scoring.branches.prototypes import Prototypes
@@ -57,8 +59,18 @@ def state_of(branches: Iterable[Branch]) -> Mapping[str, StatePiece]:
 
 
 def _prototypes_of(bundle: ModelBundle) -> Prototypes:
-    held, channels = bundle.calibration.branches[Prototypes.name], bundle.network.architecture.channels
-    prototypes = Prototypes(centres=held["centres"], floors=held["floors"])
+    return _with_prototypes(bundle, Prototypes)
+
+
+def _beats_of(bundle: ModelBundle) -> Prototypes:
+    return _with_prototypes(bundle, BeatPrototypes)
+
+
+def _with_prototypes(bundle: ModelBundle, branch: type[Prototypes]) -> Prototypes:
+    held, channels = bundle.calibration.branches[branch.name], bundle.network.architecture.channels
+    stride = held.get("stride", np.ones(1, np.int32))
+    check_array("stride", stride, np.int32, (1,))
+    prototypes = branch(centres=held["centres"], floors=held["floors"], stride=int(stride[0]))
     if len(prototypes.floors) != channels:
         raise ShapeError(f"floors: expected {channels}, one a channel, got {len(prototypes.floors)}")
     return prototypes
@@ -67,4 +79,5 @@ def _prototypes_of(bundle: ModelBundle) -> Prototypes:
 _KNOWN: Mapping[str, Callable[[ModelBundle], Branch]] = {
     NetworkResiduals.name: network_residuals_of,
     Prototypes.name: _prototypes_of,
+    BeatPrototypes.name: _beats_of,
 }

@@ -1,16 +1,17 @@
 """How far the newest window of a stream is from the nearest of the normal windows that training saw.
 
-A window is the last L samples of all channels. It is measured twice: *centred*, each channel's window minus its mean,
-and *normalised*, also divided by its deviation, which sees a shape whatever its size. The statistic is the mean square
-by which it differs from the nearest prototype (`streamlstm.kernels.prototypes` has the formulas); prototypes are the
-centres of the windows before those that calibrate, so that distances in calibration are of windows never seen.
+A window is the last L samples of all channels, or, of beats, L samples that are spread over most of one. It is measured
+twice: *centred*, each channel's window minus its mean, and *normalised*, also divided by its deviation, which sees a
+shape whatever its size. The statistic is the mean square by which it differs from the nearest prototype
+(`streamlstm.kernels.prototypes` has the formulas); prototypes are the centres of the windows before those that
+calibrate, so that distances in calibration are of windows never seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,20 +50,23 @@ class Prototypes:
 
     Shapes: centres float32 [2, K, L, C], of centred and of normalised windows, oldest sample first; floors float32 [C],
     in standard deviations of the channel.
+    Units: stride in samples, from one of a window to the next.
     """
 
     name: ClassVar[str] = "prototypes"
     parts: ClassVar[Sequence[str]] = ("prototypes/centred", "prototypes/normalised")
+    piece: ClassVar[str] = "prototype_windows"
     weight: ClassVar[float] = 2.0
     lightest_tail: ClassVar[float] = 0.15
     """Means of squares, as the network's residuals are."""
 
     centres: NDArray[np.float32]
     floors: NDArray[np.float32]
+    stride: int = 1
     _packed: PackedPrototypes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_packed", PackedPrototypes(self.centres, self.floors))
+        object.__setattr__(self, "_packed", PackedPrototypes(self.centres, self.floors, stride=self.stride))
 
     @property
     def taps(self) -> int:
@@ -70,14 +74,20 @@ class Prototypes:
         return int(self.centres.shape[2])
 
     @property
-    def arrays(self) -> Mapping[str, NDArray[np.float32]]:
-        """Centres and floors."""
-        return {"centres": self.centres, "floors": self.floors}
+    def span(self) -> int:
+        """Samples that a window reaches back, the newest included."""
+        return (self.taps - 1) * self.stride + 1
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Centres and floors, and the stride where it is not 1."""
+        stride = {} if self.stride == 1 else {"stride": np.array([self.stride], np.int32)}
+        return {"centres": self.centres, "floors": self.floors, **stride}
 
     @property
     def state(self) -> Mapping[str, StatePiece]:
-        """A ring of the last L samples."""
-        return {"prototype_windows": StatePiece(np.float32, self.centres.shape[2:])}
+        """A ring of the last samples, as many as a window reaches back."""
+        return {self.piece: StatePiece(np.float32, (self.span, self.centres.shape[3]))}
 
     def advance(self, result: ForwardResult, state: StateArrays) -> Measured:
         """Put samples into their streams' windows and measure these; a window that is not yet full says nothing: 0."""
@@ -89,7 +99,7 @@ class Prototypes:
             x=result.x,
             reset=result.reset,
             ages=result.ages,
-            windows=state["prototype_windows"],
+            windows=state[self.piece],
             statistics=measured.statistics,
             contribution=measured.contribution,
             expected=measured.expected,
@@ -104,13 +114,19 @@ def taps_for(period_rows: int, channels: int) -> int:
 
 
 def fit_prototypes(
-    series: Sequence[NDArray[np.float32]], standardizer: Standardizer, *, taps: int, count: int
+    series: Sequence[NDArray[np.float32]],
+    standardizer: Standardizer,
+    *,
+    taps: int,
+    count: int,
+    stride: int = 1,
+    branch: type[Prototypes] = Prototypes,
 ) -> Prototypes | None:
     """Return the branch of `count` prototypes of each kind, or of fewer where there are few windows; None below 100.
 
     Shapes: series float32 [T, C] each, clean rows in time order, in the channels' units, NaN = missing.
     """
-    windows = _windows([_as_admitted(values, standardizer) for values in series], taps)
+    windows = _windows([_as_admitted(values, standardizer) for values in series], taps, stride)
     if len(windows) < _LEAST_WINDOWS:
         return None
     channels = windows.shape[2]
@@ -120,7 +136,7 @@ def fit_prototypes(
     normalised = centred / np.sqrt(variances + np.square(floors))[:, None]
     count = min(count, len(windows) // _WINDOWS_A_CENTRE)
     centres = [cluster(kind.reshape(len(kind), -1), count) for kind in (centred, normalised)]
-    return Prototypes(np.stack(centres).reshape(2, count, taps, channels), floors)
+    return branch(np.stack(centres).reshape(2, count, taps, channels), floors, stride)
 
 
 def _as_admitted(values: NDArray[np.float32], standardizer: Standardizer) -> NDArray[np.float32]:
@@ -134,9 +150,12 @@ def _as_admitted(values: NDArray[np.float32], standardizer: Standardizer) -> NDA
     return x
 
 
-def _windows(series: Sequence[NDArray[np.float32]], taps: int) -> NDArray[np.float32]:
+def _windows(series: Sequence[NDArray[np.float32]], taps: int, stride: int) -> NDArray[np.float32]:
     """Return windows [N, L, C] of all series, as many as may be clustered, evenly taken."""
-    views = [np.lib.stride_tricks.sliding_window_view(x, taps, axis=0) for x in series if len(x) >= taps]
+    span = (taps - 1) * stride + 1
+    views = [
+        np.lib.stride_tricks.sliding_window_view(x, span, axis=0)[:, :, ::stride] for x in series if len(x) >= span
+    ]
     total = sum(map(len, views))
     if total == 0:
         return np.empty((0, taps, 1), np.float32)

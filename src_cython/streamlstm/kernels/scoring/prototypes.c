@@ -147,18 +147,18 @@ static ptrdiff_t least(const float *values, ptrdiff_t n, ptrdiff_t count)
 ALWAYS void take(const prototype_set *set, const prototype_batch *b, const panel_memory *m, ptrdiff_t n, ptrdiff_t row,
                  ptrdiff_t channels)
 {
-    const ptrdiff_t width = m->window.width;
+    const ptrdiff_t width = m->window.width, size = set->span * channels;
     const float taps = (float)set->taps;
-    float *ring = b->windows + b->slots[n] * width, *window = m->windows + row * width;
+    float *ring = b->windows + b->slots[n] * size, *window = m->windows + row * width;
     float *means = m->means + row * channels, *factors = m->factors + row * channels;
     if (n + FETCHED_AHEAD < b->count) {
-        const float *wanted = b->windows + b->slots[n + FETCHED_AHEAD] * width;
-        for (ptrdiff_t i = 0; i < width; i += 16)
+        const float *wanted = b->windows + b->slots[n + FETCHED_AHEAD] * size;
+        for (ptrdiff_t i = 0; i < size; i += 16)
             __builtin_prefetch(wanted + i, 1);
     }
     if (b->reset[n])
-        memset(ring, 0, width * sizeof(float));
-    push(ring, b->x + n * channels, b->ages[n], window, set->taps, channels);
+        memset(ring, 0, size * sizeof(float));
+    push(ring, b->x + n * channels, b->ages[n], window, set, channels);
     sum_values(&m->window, window, channels, means);
     for (ptrdiff_t c = 0; c < channels; c++)
         means[c] /= taps;
@@ -190,7 +190,7 @@ ALWAYS void run_panel(const prototype_set *set, const prototype_batch *b, const 
     memset(b->statistics + first * PROTOTYPE_PARTS, 0, rows * PROTOTYPE_PARTS * sizeof(float));
     memset(b->expected + first * channels, 0, rows * channels * sizeof(float));
     for (ptrdiff_t row = 0; row < rows; row++) {
-        const float share = b->ages[first + row] < set->taps - 1 ? 1.0f / (float)channels : 0.0f;
+        const float share = b->ages[first + row] < set->span - 1 ? 1.0f / (float)channels : 0.0f;
         for (ptrdiff_t c = 0; c < channels; c++)
             b->contribution[(first + row) * channels + c] = share;
         take(set, b, m, first + row, row, channels);
@@ -200,7 +200,7 @@ ALWAYS void run_panel(const prototype_set *set, const prototype_batch *b, const 
             multiply_values(&m->window, m->windows + row * m->window.width, m->factors + row * channels, channels);
         multiply(set, m, part, rows);
         for (ptrdiff_t row = 0; row < rows; row++)
-            if (b->ages[first + row] >= set->taps - 1)
+            if (b->ages[first + row] >= set->span - 1)
                 measure(set, b, m, part, first + row, row, channels);
     }
 }

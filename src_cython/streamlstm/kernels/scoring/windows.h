@@ -38,17 +38,28 @@ static window_memory cut_window_memory(ptrdiff_t taps, ptrdiff_t channels, cut *
     return m;
 }
 
-/* Put a sample into its stream's ring, and copy the window out, oldest first. */
-ALWAYS void push(float *ring, const float *x, long long age, float *window, ptrdiff_t taps, ptrdiff_t channels)
+/* Put a sample into its stream's ring, and copy the window out, oldest first: the row after the newest, and every
+ * stride-th from there. */
+ALWAYS void push(float *ring, const float *x, long long age, float *window, const prototype_set *set, ptrdiff_t channels)
 {
     static const float limit = 1e4f; /* as the step has it */
-    const ptrdiff_t newest = (ptrdiff_t)(age % taps) * channels, older = newest + channels, width = taps * channels;
+    const ptrdiff_t size = set->span * channels, step = set->stride * channels;
+    const ptrdiff_t newest = (ptrdiff_t)(age % set->span) * channels, older = newest + channels;
     for (ptrdiff_t c = 0; c < channels; c++) {
         const float value = x[c] < limit ? x[c] : x[c] == x[c] ? limit : 0.0f;
         ring[newest + c] = value > -limit ? value : -limit;
     }
-    memcpy(window, ring + older, (width - older) * sizeof(float));
-    memcpy(window + width - older, ring, older * sizeof(float));
+    if (set->stride == 1) {
+        memcpy(window, ring + older, (size - older) * sizeof(float));
+        memcpy(window + size - older, ring, older * sizeof(float));
+        return;
+    }
+    for (ptrdiff_t tap = 0, at = older == size ? 0 : older; tap < set->taps; tap++) {
+        for (ptrdiff_t c = 0; c < channels; c++)
+            window[tap * channels + c] = ring[at + c];
+        at += step;
+        at -= at >= size ? size : 0;
+    }
 }
 
 /* Narrow windows: from a vector to values by channel, and back. */
