@@ -22,7 +22,7 @@ from streamlstm.model.calibration import Calibration, StackedTails
 from streamlstm.model.channels import ChannelRules
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
-from streamlstm.scoring.branches.beats import WAVE_WEIGHTS, fit_beats
+from streamlstm.scoring.branches.beats import BEATS_OF_A_HORIZON, WAVE_WEIGHTS, fit_beats
 from streamlstm.scoring.branches.known import state_of
 from streamlstm.scoring.branches.network_residuals import (
     NetworkResiduals,
@@ -34,6 +34,7 @@ from streamlstm.scoring.branches.protocol import Branch
 from streamlstm.scoring.branches.prototypes import fit_prototypes, taps_for
 from streamlstm.scoring.channel_runs import fit_runs
 from streamlstm.scoring.forward import Forward, SeriesChunk, run_series
+from streamlstm.scoring.odd_rows import odd_level
 from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.tails import fit_tail
 
@@ -104,6 +105,8 @@ def calibrate(
             "give more data"
         )
     parts = [(part, branch) for branch in branches for part in branch.parts]
+    if beats is not None:
+        statistics = statistics[_is_usual(statistics, parts, span=beats.span)]
     tails = {
         part: replace(
             fit_tail(statistics[:, k].astype(np.float64), lightest=branch.lightest_tail, least_scale=_LEAST_PART_SCALE),
@@ -123,9 +126,26 @@ def calibrate(
         cluster_rows=cluster_rows(tail.surprise_of(total), gap=longest),
         burn_in=burn_in,
         warm_up=warm_up,
-        horizon=int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
+        horizon=max(
+            int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
+            BEATS_OF_A_HORIZON * period_rows if beats is not None else 0,
+        ),
         runs=fit_runs([one.values for one in series], period_s=period_s).arrays,
     )
+
+
+def _is_usual(statistics: NDArray[np.float32], parts: Sequence[tuple[str, Branch]], *, span: int) -> NDArray[np.bool_]:
+    """Say which rows are of usual beats [N]: an odd one is in all windows that reach back to it, and in the means.
+
+    Where that would leave less than half of the rows, all of them are usual.
+    """
+    column = [part for part, _ in parts].index("beats/centred")
+    distances = statistics[:, column].astype(np.float64)
+    odd = np.flatnonzero(distances >= odd_level(distances))
+    is_usual = np.ones(len(statistics), np.bool_)
+    for row in odd:
+        is_usual[row : row + span] = False
+    return is_usual | (2 * is_usual.sum() < len(is_usual))
 
 
 def _weight(part: str, branch: Branch, *, is_wave: bool) -> float:

@@ -23,11 +23,11 @@ def normal(seed: int, *shape: int) -> np.ndarray:
 
 
 def some_prototypes(
-    count: int = K, taps: int = L, channels: int = C, isa: str | None = None
+    count: int = K, taps: int = L, channels: int = C, isa: str | None = None, stride: int = 1
 ) -> tuple[np.ndarray, np.ndarray, PackedPrototypes]:
     centres = normal(count, 2, count, taps, channels)
     floors = np.linspace(0.05, 0.2, channels, dtype=np.float32)
-    return centres, floors, PackedPrototypes(centres, floors, isa=isa)
+    return centres, floors, PackedPrototypes(centres, floors, stride=stride, isa=isa)
 
 
 def a_call() -> Arguments:
@@ -69,19 +69,23 @@ def measure(
 
 @pytest.mark.parametrize("isa", isas())
 @pytest.mark.parametrize(
-    ("count", "taps", "channels"),
-    [(1, 1, 1), (3, 8, 1), (16, 9, 2), (65, 64, 1), (64, 20, 3), (130, 13, 5), (10, 8, 38), (7, 2, 17)],
+    ("count", "taps", "channels", "stride"),
+    [
+        *((1, 1, 1, 1), (3, 8, 1, 1), (16, 9, 2, 1), (65, 64, 1, 1), (64, 20, 3, 1), (130, 13, 5, 1), (10, 8, 38, 1)),
+        *((7, 2, 17, 1), (3, 8, 1, 3), (64, 9, 2, 5), (16, 20, 3, 2), (10, 8, 38, 2), (5, 1, 2, 4)),
+    ],
 )
-def test_distances_are_those_of_the_definition(isa: str, count: int, taps: int, channels: int) -> None:
-    centres, floors, packed = some_prototypes(count, taps, channels, isa)
-    streams, rounds = 7, 2 * taps + 3
+def test_distances_are_those_of_the_definition(isa: str, count: int, taps: int, channels: int, stride: int) -> None:
+    centres, floors, packed = some_prototypes(count, taps, channels, isa, stride)
+    streams, rounds = 7, 2 * packed.span + 3
+    assert packed.span == (taps - 1) * stride + 1
     x = normal(5, rounds, streams, channels) * np.linspace(0.01, 3, streams, dtype=np.float32)[:, None]
     x += np.linspace(-9, 9, streams, dtype=np.float32)[:, None]  # a mean that has to go
     x[:, 3] = centres[0, 0, np.arange(rounds) % taps] + 4  # as near to a prototype as a window can be
     x[:, 4] = 2.5  # flat
     x[rounds // 2, 5, 0], x[rounds // 3, 6, -1] = np.nan, np.inf
-    windows = np.zeros((streams, taps, channels), np.float32)
-    oracles = [OracleWindow(centres, floors) for _ in range(streams)]
+    windows = np.zeros((streams, packed.span, channels), np.float32)
+    oracles = [OracleWindow(centres, floors, stride) for _ in range(streams)]
     for t in range(rounds):
         found = measure(packed, np.arange(streams), x[t], np.full(streams, t), windows)
         wanted = [oracle.measure(row) for oracle, row in zip(oracles, x[t], strict=True)]
@@ -109,8 +113,8 @@ def test_a_window_that_is_a_prototype_loses_nothing_to_rounding() -> None:
 @settings(max_examples=40)
 @given(st.data())
 def test_bits_do_not_depend_on_the_batch_the_slot_or_the_neighbours(data: st.DataObject) -> None:
-    taps, channels = data.draw(st.sampled_from([(4, 2), (9, 1), (8, 19)]))
-    packed = some_prototypes(70, taps, channels)[2]
+    taps, channels, stride = data.draw(st.sampled_from([(4, 2, 1), (9, 1, 1), (8, 19, 1), (5, 2, 3), (4, 1, 7)]))
+    packed = some_prototypes(70, taps, channels, stride=stride)[2]
     streams, count = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 120))
     rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
     slots = rng.integers(0, streams, count)
@@ -120,11 +124,11 @@ def test_bits_do_not_depend_on_the_batch_the_slot_or_the_neighbours(data: st.Dat
     for n, slot in enumerate(slots.tolist()):
         ages[n] = 0 if reset[n] else age.get(slot, 0)
         age[slot] = ages[n] + 1
-    windows = np.zeros((streams, taps, channels), np.float32)
+    windows = np.zeros((streams, packed.span, channels), np.float32)
     whole = measure(packed, slots, x, ages, windows, reset)
     cuts = sorted({0, count, *data.draw(st.lists(st.integers(0, count), max_size=6))})
     moved = rng.permutation(streams + 3)[:streams]
-    others = rng.normal(size=(streams + 3, taps, channels)).astype(np.float32)
+    others = rng.normal(size=(streams + 3, packed.span, channels)).astype(np.float32)
     others[moved] = 0
     for begin, end in itertools.pairwise(cuts):
         rows = slice(begin, end)
@@ -188,6 +192,12 @@ def test_neighbours_in_memory_and_no_samples_are_accepted() -> None:
 def test_prototypes_that_do_not_fit_are_refused(centres: np.ndarray, floors: np.ndarray, message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         PackedPrototypes(centres, floors)
+
+
+@pytest.mark.parametrize("stride", [0, -1, 4097])
+def test_a_stride_that_cannot_be_is_refused(stride: int) -> None:
+    with pytest.raises(ShapeError, match=f"^stride: expected 1 to 4096, got {stride}"):
+        PackedPrototypes(np.zeros((2, 3, 4, 2), np.float32), np.ones(2, np.float32), stride=stride)
 
 
 @pytest.mark.parametrize("isa", isas())

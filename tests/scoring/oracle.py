@@ -29,7 +29,7 @@ class OracleStream:
     last: list[float] = field(default_factory=list)
     forecasts: list[list[list[float]]] = field(default_factory=list)  # by sample: [horizon][channel]
     means: list[float] = field(default_factory=list)
-    window: OracleWindow | None = None
+    windows: dict[str, OracleWindow] = field(default_factory=dict)
     distances: list[float] = field(default_factory=list)
     level: float = BASE
     excess: float = 1.0
@@ -111,9 +111,12 @@ class OracleStream:
                     k = kind * len(widths) + w
                     self.means[k] += alpha * (sum(squares) / len(seen) - self.means[k])
         self.forecasts.append([[head[h * a.channels + c] for c in channels] for h in range(1, a.forecast + 1)])
-        if prototypes := self.bundle.calibration.branches.get("prototypes"):
-            self.window = self.window or OracleWindow(prototypes["centres"], prototypes["floors"])
-            self.distances = self.window.measure(x)[0]
+        self.distances = []
+        for name in ("prototypes", "beats"):
+            if held := calibration.branches.get(name):
+                stride = int(held["stride"][0]) if "stride" in held else 1
+                window = self.windows.setdefault(name, OracleWindow(held["centres"], held["floors"], stride))
+                self.distances += window.measure(x)[0]
         self.age += 1
         if self.age <= calibration.warm_up or not is_measured:
             return None
@@ -125,10 +128,11 @@ class OracleStream:
         alarm = self.budget_surprise if known > self.budget_surprise else max(known, 4.0)
         kinds = ("reconstruction", "forecast", "ensemble")
         parts = [f"{kind}/{width:g}" for kind in kinds for width in self.branch["widths"].tolist()]
-        weights = [3 / len(parts)] * len(parts)
-        if self.window:
-            parts += ["prototypes/centred", "prototypes/normalised"]
-            weights += [1.0, 1.0]
+        is_wave = "beats" in self.windows
+        weights = [(1 if is_wave else 3) / len(parts)] * len(parts)
+        for name in self.windows:
+            parts += [f"{name}/centred", f"{name}/normalised"]
+            weights += [1.5, 0.5] if name == "beats" else [0.5, 0.5] if is_wave else [1.0, 1.0]
         total = sum(
             weight * min(tail(calibration.tails[part], statistic), 60)
             for part, weight, statistic in zip(parts, weights, self.means + self.distances, strict=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.branches.prototypes import Prototypes, fit_prototypes
 
-__all__ = ["WAVE_WEIGHTS", "BeatPrototypes", "fit_beats", "is_wave"]
+__all__ = ["BEATS_OF_A_HORIZON", "WAVE_WEIGHTS", "BeatPrototypes", "fit_beats", "is_wave"]
 
 _TAPS, _FEWEST_TAPS = 64, 8
 """Of a window. A beat of so few samples that 64 cover two thirds of it is a window of the other prototypes already."""
@@ -32,6 +32,10 @@ _SMOOTH = 0.3
 """Correlation of one step's slope with the next one's, above which samples follow a wave. Heartbeats have 0.3 to 0.9,
 breath and gait 0.9 and more, white noise has -0.5, a walk 0, and metrics with a daily course are in between."""
 _BLOCK = 256
+
+BEATS_OF_A_HORIZON = 300
+"""How slowly a stream's level follows it: four minutes of a heart. In 20,000 samples, a minute of ECG, it would rise to
+ectopic beats that come every few seconds, and none would be an alarm."""
 
 WAVE_WEIGHTS: Mapping[str, float] = {
     "network_residuals": 1.0,
@@ -66,7 +70,7 @@ def _slope_correlations(values: NDArray[np.float32]) -> list[float]:
     """Return the correlation of slopes with the next ones, in each block and channel that moves."""
     slopes = np.diff(values.astype(np.float64), axis=0)
     blocks = len(slopes) // _BLOCK
-    slopes = slopes[: blocks * _BLOCK].reshape(blocks, _BLOCK, -1)
+    slopes = slopes[: blocks * _BLOCK].reshape(blocks, _BLOCK, values.shape[1])
     squares = np.square(slopes).mean(axis=1)
     products = (slopes[:, 1:] * slopes[:, :-1]).mean(axis=1)
     counted = np.isfinite(squares) & (squares > 0)
