@@ -145,7 +145,9 @@ def _is_usual(statistics: NDArray[np.float32], parts: Sequence[tuple[str, Branch
     is_usual = np.ones(len(statistics), np.bool_)
     for row in odd:
         is_usual[row : row + span] = False
-    return is_usual | (2 * is_usual.sum() < len(is_usual))
+    if 2 * is_usual.sum() < len(is_usual):
+        is_usual[:] = True
+    return is_usual
 
 
 def _weight(part: str, branch: Branch, *, is_wave: bool) -> float:
