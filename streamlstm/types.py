@@ -116,6 +116,8 @@ class GapPolicy:
     """A silence longer than this resets the stream's state; 0 means never."""
     forget_after_ms: int = 0
     """After a silence longer than this a stream is as one never seen, and its row may be released; 0 means never."""
+    silent_after_ms: int = 0
+    """After a silence longer than this, while others of its partition speak, an alert says so; 0 means never."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -157,10 +157,15 @@ class Gaps(Section):
     """The sampling period; the bundle's own by default."""
     reset_after_ms: Duration = duration("0s", key="reset_after")
     """After a longer silence the stream's state starts again; 0s means never."""
+    silent_after_ms: Duration = duration("0s", key="silent_after")
+    """After a longer silence of a stream, while others of its partition speak, an alert opens; 0s means never. Ten
+    periods are a good choice where streams do not end on purpose."""
     late: Literal["drop"] = "drop"
 
     @model_validator(mode="after")
-    def _reset_is_longer_than_a_period(self) -> Gaps:
+    def _silences_are_longer_than_a_period(self) -> Gaps:
+        if self.expected_period_ms is not None and 0 < self.silent_after_ms <= 2 * self.expected_period_ms:
+            raise ValueError("expected silent_after to be longer than twice expected_period: one lost sample is none")
         if self.expected_period_ms is not None and 0 < self.reset_after_ms <= self.expected_period_ms:
             raise ValueError("expected reset_after to be longer than expected_period: every sample would be a gap")
         return self

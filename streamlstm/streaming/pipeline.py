@@ -10,6 +10,8 @@
 6. encode: scores, alerts and dead letters become records (`encoders`, `rejections`), in the order of the samples that
    caused them (`record_batch`).
 
+Between 5 and 6, where that is asked for: streams that have fallen silent are found (`SilenceWatch`), across routes.
+
 What comes of a sample depends on the samples before it alone, not on how records were batched: this is what replay
 rests on.
 """
@@ -31,6 +33,7 @@ from streamlstm.scoring.alert_tracker import AlertTracker
 from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Backend
+from streamlstm.scoring.silences import SilenceWatch
 from streamlstm.scoring.state import StateDtype
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.streaming.admission import admitted_runs
@@ -40,7 +43,7 @@ from streamlstm.streaming.encoders import alert_record, encode, score_records, s
 from streamlstm.streaming.model_handover import RouteStreams, ScoredSamples
 from streamlstm.streaming.record_batch import RecordBatch
 from streamlstm.streaming.routing import NO_ROUTE, Router
-from streamlstm.streaming.state_format import decode_state, encode_state
+from streamlstm.streaming.state_format import decode_silences, decode_state, encode_state
 from streamlstm.types import GapPolicy, Output, Record, Scores, Status, TopicPartition
 
 __all__ = ["PartitionPipeline", "PipelineOptions", "ScoresPublished"]
@@ -84,6 +87,12 @@ class PartitionPipeline:
         self._router = router
         self._decoder = decoder
         self._options = options
+        gaps = options.gaps
+        self._silences = (
+            SilenceWatch(after_ms=gaps.silent_after_ms, forget_after_ms=gaps.forget_after_ms)
+            if gaps.silent_after_ms
+            else None
+        )
         self._routes = [
             RouteStreams(route.pattern, route.model, self._make_detector, options.alerts) for route in router.routes
         ]
@@ -105,7 +114,8 @@ class PartitionPipeline:
     @property
     def open_alerts(self) -> list[Alert]:
         """Alerts of this partition that are open now."""
-        return [alert for streams in self._routes for alert in streams.tracker.open_alerts]
+        alerts = [alert for streams in self._routes for alert in streams.tracker.open_alerts]
+        return alerts + ([] if self._silences is None else self._silences.open_alerts)
 
     @property
     def streams(self) -> int:
@@ -121,6 +131,8 @@ class PartitionPipeline:
         for streams, routed in self._route(batch):
             for admitted in self._admit(streams, batch, routed):
                 self._score(streams, batch, admitted)
+        if self._silences is not None:
+            self._watch_silences(batch, self._silences)
         self.counts["records"] += len(records)
         for rejection in batch.rejections:
             self.counts[f"dead_letters_{rejection.reason}"] += 1
@@ -169,6 +181,7 @@ class PartitionPipeline:
             self._add_scores(batch, rows[scored.rows], scored)
             self._add_settled(batch, rows[scored.rows], scored)
             self._add_alerts(batch, rows[scored.rows], scored, streams.tracker)
+            batch.has_spoken[rows[scored.rows]] = scored.scores.status != Status.LATE
 
     def _count(self, scores: Scores) -> None:
         by_status = np.bincount(scores.status, minlength=len(Status))
@@ -229,17 +242,31 @@ class PartitionPipeline:
         )
         held_back = tracker.held_back
         for place, alert in changes:
-            has_opened = alert.revision == 1
-            self.counts[f"alerts_{alert.state}"] += has_opened or alert.state == "resolved"
-            if has_opened and alert.kind != "residual":
-                self.counts[f"alerts_{alert.kind}"] += 1
-            if has_opened and alert.outside_budget:
-                self.counts["alerts_outside_budget"] += 1
-            record = encode(alert_record(alert))
-            output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), record)
-            batch.add_alert(int(rows[place]), output, has_opened=has_opened)
+            self._add_alert(batch, int(rows[place]), alert)
         if tracker.held_back > held_back:
             self.counts["alerts_held_back"] += tracker.held_back - held_back
+
+    def _watch_silences(self, batch: RecordBatch, silences: SilenceWatch) -> None:
+        """Find the streams of this partition that have fallen silent, and those that speak again."""
+        rows = np.flatnonzero(batch.has_spoken)
+        samples = batch.samples.take(rows)
+
+        def label_of(stream_id: str) -> str:
+            return self._routes[int(self._router.routes_of([stream_id])[0])].model.label
+
+        changes = silences.update(samples.stream_ids, samples.event_time_ms, batch.positions(rows), label_of)
+        for place, alert in changes:
+            self._add_alert(batch, int(rows[place]), alert)
+
+    def _add_alert(self, batch: RecordBatch, row: int, alert: Alert) -> None:
+        has_opened = alert.revision == 1
+        self.counts[f"alerts_{alert.state}"] += has_opened or alert.state == "resolved"
+        if has_opened and alert.kind != "residual":
+            self.counts[f"alerts_{alert.kind}"] += 1
+        if has_opened and alert.outside_budget:
+            self.counts["alerts_outside_budget"] += 1
+        output = Output(f"{self._options.prefix}alerts", alert.alert_id.encode(), encode(alert_record(alert)))
+        batch.add_alert(row, output, has_opened=has_opened)
 
     @property
     def is_outdated(self) -> bool:
@@ -254,7 +281,8 @@ class PartitionPipeline:
 
     def export_state(self) -> bytes:
         """Return the state of every stream as bytes, with the models that it is the state of."""
-        return encode_state([state for streams in self._routes for state in streams.export()], self.counts)
+        states = [state for streams in self._routes for state in streams.export()]
+        return encode_state(states, self.counts, None if self._silences is None else self._silences.export_state())
 
     def import_state(self, payload: bytes) -> None:
         """Restore a state, route by route, and go on under the models that it names (see `is_outdated`).
@@ -264,6 +292,8 @@ class PartitionPipeline:
         """
         states, counts = decode_state(payload)
         self.counts.update(counts)
+        if self._silences is not None and (silences := decode_silences(payload)) is not None:
+            self._silences.import_state(silences)
         known = {route.model.digest: route.model for route in self._router.routes}
         by_pattern = {state.match: state for state in states if state.rank == 0}
         by_digest = {state.digest: state for state in states if state.rank == 0}

@@ -36,6 +36,8 @@ class RecordBatch:
         self._rejections = {rejection.record.offset: rejection for rejection in decoded.rejected}
         self._outputs: list[Output] = []
         self.has_opened_alert = False
+        self.has_spoken = np.zeros(len(self._offsets), np.bool_)
+        """Which samples were scored and not late."""
         self._ranks: list[int] = []
 
     def offsets(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

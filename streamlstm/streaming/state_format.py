@@ -23,12 +23,14 @@ from safetensors.numpy import save as encode_tensors
 from streamlstm._version import __version__
 from streamlstm.errors import SnapshotError
 from streamlstm.model.bundles.codec import metadata_of
+from streamlstm.scoring.silences import SilenceState
 
-__all__ = ["FORMAT", "ModelState", "decode_state", "encode_state"]
+__all__ = ["FORMAT", "ModelState", "decode_silences", "decode_state", "encode_state"]
 
 FORMAT = "streamlstm.state/4"
 FORMAT_3 = "streamlstm.state/3"
 _KEY = "streamlstm"
+_SILENCES = "silences"
 
 
 class ModelState(msgspec.Struct):
@@ -58,18 +60,32 @@ class _Manifest(msgspec.Struct):
     counts: dict[str, int] = {}
 
 
-def encode_state(models: list[ModelState], counts: Mapping[str, int]) -> bytes:
+def encode_state(models: list[ModelState], counts: Mapping[str, int], silences: SilenceState | None = None) -> bytes:
     """Return the state as bytes."""
     tensors: dict[str, NDArray[Any]] = {}
     for index, model in enumerate(models):
         tensors |= {f"{index}.{name}": np.ascontiguousarray(array) for name, array in model.arrays.items()}
         tensors[f"{index}/streams"] = np.frombuffer(msgspec.json.encode(model.streams), np.uint8)
         tensors[f"{index}/alerts"] = np.frombuffer(bytes(model.alerts), np.uint8)
+    if silences is not None:
+        tensors[_SILENCES] = np.frombuffer(msgspec.json.encode(silences), np.uint8)
     entries = [
         msgspec.structs.replace(model, streams=[], alerts=msgspec.Raw(b"{}"), arrays={}) for model in models
     ]  # the tensors hold these
     manifest = _Manifest(FORMAT, __version__, entries, dict(counts))
     return encode_tensors(tensors, metadata={_KEY: msgspec.json.encode(manifest).decode()})
+
+
+def decode_silences(payload: bytes) -> SilenceState | None:
+    """Read the silences of a state that `decode_state` has read; None where it holds none.
+
+    Raises: SnapshotError when they are not what they are called.
+    """
+    held = decode_tensors(payload).get(_SILENCES)
+    try:
+        return None if held is None else msgspec.json.decode(held.tobytes(), type=SilenceState)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"expected the silences of a partition, got others ({error})") from error
 
 
 def decode_state(payload: bytes) -> tuple[list[ModelState], dict[str, int]]:

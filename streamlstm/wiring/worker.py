@@ -65,7 +65,11 @@ def build_service(config: Config) -> Service:
 def pipeline_options(config: Config) -> PipelineOptions:
     """Take the scoring part of a configuration."""
     return PipelineOptions(
-        gaps=GapPolicy(reset_after_ms=config.gaps.reset_after_ms, forget_after_ms=config.state.idle_ttl_ms),
+        gaps=GapPolicy(
+            reset_after_ms=config.gaps.reset_after_ms,
+            forget_after_ms=config.state.idle_ttl_ms,
+            silent_after_ms=config.gaps.silent_after_ms,
+        ),
         threshold=config.threshold.threshold(),
         period_ms=config.gaps.expected_period_ms,
         alerts=AlertPolicy(

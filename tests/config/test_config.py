@@ -96,7 +96,7 @@ def test_every_problem_is_listed_with_line_and_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("gaps: {silent_after: 10s}", "app.yaml:8: gaps.silent_after: unknown key; did you mean 'reset_after'?"),
+        ("gaps: {reset_afer: 10s}", "app.yaml:8: gaps.reset_afer: unknown key; did you mean 'reset_after'?"),
         (
             "gaps: {reset_after: 10}",
             "app.yaml:8: gaps.reset_after: expected a number with a unit (ms, s, m, h, d) such as ",
@@ -128,6 +128,10 @@ def test_every_problem_is_listed_with_line_and_key(tmp_path: Path) -> None:
         (
             "threshold: {false_alarms_per_stream_day: 5.0e-324}",
             "app.yaml:8: threshold: false_alarms_per_stream_day: expected at least 1e-300, got 5e-324; 1e-9 is",
+        ),
+        (
+            "gaps: {expected_period: 5s, silent_after: 10s}",
+            "app.yaml:8: gaps: expected silent_after to be longer than twice expected_period",
         ),
         ("alerts: {refractory: }", "app.yaml:8: alerts.refractory: expected a value, got nothing; leave the key out"),
         (
