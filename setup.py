@@ -31,6 +31,7 @@ KERNELS = (
     "step",
     "unroll",
     "adamw",
+    "activity",
     "admission",
     "channel_runs",
     "residuals",

@@ -5,6 +5,7 @@ inputs of a layer, `H` hidden units, `L` layers, `N` samples or windows, `D` out
 """
 
 try:
+    from streamlstm.kernels.activity import advance_activity
     from streamlstm.kernels.adamw import adamw_update
     from streamlstm.kernels.admission import NEVER, admit
     from streamlstm.kernels.channel_runs import FLAT, MISSING, advance_runs
@@ -49,6 +50,7 @@ __all__ = [
     "adamw_update",
     "admit",
     "advance",
+    "advance_activity",
     "advance_prototypes",
     "advance_residuals",
     "advance_runs",

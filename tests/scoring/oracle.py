@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from kernels.activity_oracle import OracleActivity
 from kernels.prototype_oracle import OracleWindow
 
 BASE = -math.log(0.02)
@@ -31,6 +32,8 @@ class OracleStream:
     means: list[float] = field(default_factory=list)
     windows: dict[str, OracleWindow] = field(default_factory=dict)
     distances: list[float] = field(default_factory=list)
+    activity: OracleActivity | None = None
+    moves: list[float] = field(default_factory=list)
     level: float = BASE
     excess: float = 1.0
     kept: float = BASE
@@ -117,6 +120,9 @@ class OracleStream:
                 stride = int(held["stride"][0]) if "stride" in held else 1
                 window = self.windows.setdefault(name, OracleWindow(held["centres"], held["floors"], stride))
                 self.distances += window.measure(x)[0]
+        if active := calibration.branches.get("activity"):
+            self.activity = self.activity or OracleActivity(active["scales"], active["widths"])
+            self.moves = self.activity.measure(x, [c in seen for c in channels])[0]
         self.age += 1
         if self.age <= calibration.warm_up or not is_measured:
             return None
@@ -133,9 +139,12 @@ class OracleStream:
         for name in self.windows:
             parts += [f"{name}/centred", f"{name}/normalised"]
             weights += [1.5, 0.5] if name == "beats" else [0.5, 0.5] if is_wave else [1.0, 1.0]
+        if self.activity:
+            parts += ["activity/spread", "activity/trend"]
+            weights[-1:] = [0.0, 1.0, 1.0]
         total = sum(
             weight * min(tail(calibration.tails[part], statistic), 60)
-            for part, weight, statistic in zip(parts, weights, self.means + self.distances, strict=True)
+            for part, weight, statistic in zip(parts, weights, self.means + self.distances + self.moves, strict=True)
         )
         u = min(tail(calibration.total, total), 200)
         surprise = u * BASE / self.level if u <= self.level else BASE + (u - self.level) / self.excess

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.branches.clean_rows import CleanRows
 from streamlstm.scoring.branches.prototypes import Prototypes, fit_prototypes
 
-__all__ = ["BEATS_OF_A_HORIZON", "WAVE_WEIGHTS", "BeatPrototypes", "fit_beats", "is_wave"]
+__all__ = ["BEATS_OF_A_HORIZON", "WAVE_WEIGHTS", "BeatPrototypes", "beats_of", "fit_beats", "is_wave"]
 
 _TAPS, _FEWEST_TAPS = 64, 8
 """Of a window. A beat of so few samples that 64 cover two thirds of it is a window of the other prototypes already."""
@@ -75,6 +76,14 @@ def _slope_correlations(values: NDArray[np.float32]) -> list[float]:
     products = (slopes[:, 1:] * slopes[:, :-1]).mean(axis=1)
     counted = np.isfinite(squares) & (squares > 0)
     return [float(one) for one in products[counted] / squares[counted]]
+
+
+def beats_of(clean: CleanRows) -> Prototypes | None:
+    """Return the branch, of the rows before those that calibrate; None where there is none, or none is asked for."""
+    if not clean.prototypes:
+        return None
+    period, count = clean.period_rows, clean.prototypes
+    return fit_beats(clean.before, clean.forward.standardizer, period_rows=period, count=count)
 
 
 def fit_beats(

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from streamlstm.errors import BundleError, ShapeError
 from streamlstm.kernels.faces import check_array
 from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.scoring.branches.beats import BeatPrototypes
+from streamlstm.scoring.branches.activity import Activity, fit_activity
+from streamlstm.scoring.branches.beats import BeatPrototypes, beats_of
+from streamlstm.scoring.branches.clean_rows import CleanRows
 from streamlstm.scoring.branches.network_residuals import NetworkResiduals
 from streamlstm.scoring.branches.protocol import Branch
-from streamlstm.scoring.branches.prototypes import Prototypes
+from streamlstm.scoring.branches.prototypes import Prototypes, prototypes_of
 from streamlstm.scoring.state import StatePiece
 
-__all__ = ["branches_of", "network_residuals_of", "state_of"]
+__all__ = ["branches_of", "fit_branches", "network_residuals_of", "state_of"]
+
+
+def fit_branches(clean: CleanRows) -> tuple[Branch, ...]:
+    """Fit the branches that stand beside the network's residuals, each where there are rows enough for it."""
+    return tuple(branch for fit in _FITS if (branch := fit(clean)))
 
 
 def branches_of(bundle: ModelBundle) -> tuple[Branch, ...]:
@@ -76,8 +83,19 @@ def _with_prototypes(bundle: ModelBundle, branch: type[Prototypes]) -> Prototype
     return prototypes
 
 
+def _activity_of(bundle: ModelBundle) -> Activity:
+    held, channels = bundle.calibration.branches[Activity.name], bundle.network.architecture.channels
+    check_array("scales", held["scales"], np.float32, (2, channels))
+    check_array("widths", held["widths"], np.float32, (2,))
+    if not (held["scales"] > 0).all() or not 1 <= held["widths"][0] <= held["widths"][1]:
+        raise ShapeError("activity: expected scales above 0, and widths of 1 and more that do not fall")
+    return Activity(scales=held["scales"], widths=held["widths"])
+
+
 _KNOWN: Mapping[str, Callable[[ModelBundle], Branch]] = {
     NetworkResiduals.name: network_residuals_of,
     Prototypes.name: _prototypes_of,
     BeatPrototypes.name: _beats_of,
+    Activity.name: _activity_of,
 }
+_FITS: Sequence[Callable[[CleanRows], Branch | None]] = (prototypes_of, beats_of, fit_activity)

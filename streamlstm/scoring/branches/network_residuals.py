@@ -17,11 +17,12 @@ from streamlstm.errors import ShapeError
 from streamlstm.kernels import advance_residuals, row_length
 from streamlstm.kernels.faces import check_array
 from streamlstm.model.network import Architecture
+from streamlstm.scoring.branches.clean_rows import CleanRows
 from streamlstm.scoring.branches.protocol import Measured, StateArrays
 from streamlstm.scoring.forward import ForwardResult, SeriesChunk
 from streamlstm.scoring.state import StatePiece
 
-__all__ = ["NetworkResiduals", "fit_scales", "steady_channels", "widths_for"]
+__all__ = ["NetworkResiduals", "fit_network_residuals", "fit_scales", "steady_channels", "widths_for"]
 
 _RESIDUALS = ("reconstruction", "forecast", "ensemble")
 _SHORT_WIDTHS = (1.0, 4.0, 16.0)
@@ -83,6 +84,11 @@ class NetworkResiduals:
         return {"scales": self.scales, "widths": self.widths, "steady": self.steady}
 
     @property
+    def fill_rows(self) -> int:
+        """Samples until the widest mean is full."""
+        return self.burn_in + int(self.widths[-1])
+
+    @property
     def state(self) -> Mapping[str, StatePiece]:
         """One row of float32: the forecast for the next sample, the ring of forecasts, the means, channel energies."""
         a = self.architecture
@@ -111,6 +117,17 @@ class NetworkResiduals:
             expected=measured.expected,
         )
         return measured
+
+
+def fit_network_residuals(clean: CleanRows) -> NetworkResiduals:
+    """Return the branch: widths from the period, the residuals' sizes from the rows that calibrate."""
+    architecture, widths = clean.forward.network.architecture, widths_for(clean.period_rows)
+    longest = int(widths[-1])
+    burn_in = max(architecture.forecast, longest // 2)
+    scales = fit_scales(architecture, clean.runs(burn_in + longest))
+    steady = steady_channels([one.values for one in clean.series])
+    rules = clean.rules
+    return NetworkResiduals(architecture, burn_in, scales, widths, steady, rules.directions, rules.least)
 
 
 def widths_for(period_rows: int) -> NDArray[np.float32]:

@@ -65,6 +65,10 @@ class Branch(Protocol):
         """Its fitted numbers, as they stand in the calibration and in bundles."""
 
     @property
+    def fill_rows(self) -> int:
+        """Samples of a stream that its statistics rest on."""
+
+    @property
     def state(self) -> Mapping[str, StatePiece]:
         """The pieces of a stream's state row that are its own."""
 

@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 
 from streamlstm.kernels import PackedPrototypes, advance_prototypes
 from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.branches.clean_rows import CleanRows, as_admitted
 from streamlstm.scoring.branches.protocol import Measured, StateArrays
 from streamlstm.scoring.clustering import cluster
-from streamlstm.scoring.forward import INPUT_LIMIT, ForwardResult
+from streamlstm.scoring.forward import ForwardResult
 from streamlstm.scoring.state import StatePiece
 
-__all__ = ["Prototypes", "fit_prototypes", "taps_for"]
+__all__ = ["NORMALISED", "Prototypes", "do_shapes_repeat", "fit_prototypes", "prototypes_of", "taps_for"]
+
+NORMALISED = "prototypes/normalised"
+"""The part that says whether shapes repeat."""
 
 _DEFAULT_PERIOD = 64
 _FEWEST_TAPS, _MOST_TAPS = 8, 64
@@ -44,6 +48,11 @@ _LEAST_FLOOR = 0.01
 least: a flat window is then nearly zero, and its noise is not blown up to a shape."""
 
 
+_REPEATING = 0.4
+"""Of the mean square of a normalised window, which is 1, what the nearest prototype leaves where shapes repeat: half of
+the windows less than this. Waveforms leave 0.03 to 0.3, metrics of servers and services 0.5 to 1."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prototypes:
     """The prototypes of both kinds of windows.
@@ -54,7 +63,7 @@ class Prototypes:
     """
 
     name: ClassVar[str] = "prototypes"
-    parts: ClassVar[Sequence[str]] = ("prototypes/centred", "prototypes/normalised")
+    parts: ClassVar[Sequence[str]] = ("prototypes/centred", NORMALISED)
     piece: ClassVar[str] = "prototype_windows"
     weight: ClassVar[float] = 2.0
     lightest_tail: ClassVar[float] = 0.15
@@ -77,6 +86,11 @@ class Prototypes:
     def span(self) -> int:
         """Samples that a window reaches back, the newest included."""
         return (self.taps - 1) * self.stride + 1
+
+    @property
+    def fill_rows(self) -> int:
+        """Samples that a window reaches back."""
+        return self.span
 
     @property
     def arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -113,6 +127,23 @@ def taps_for(period_rows: int, channels: int) -> int:
     return max(min(period, _MOST_VALUES // channels), _FEWEST_TAPS)
 
 
+def prototypes_of(clean: CleanRows) -> Prototypes | None:
+    """Return the branch, of the rows before those that calibrate; None where too few or none are asked for."""
+    if not clean.prototypes:
+        return None
+    standardizer = clean.forward.standardizer
+    taps = taps_for(clean.period_rows, len(standardizer.mean))
+    return fit_prototypes(clean.before, standardizer, taps=taps, count=clean.prototypes)
+
+
+def do_shapes_repeat(distances: NDArray[np.float32]) -> bool:
+    """Say whether windows of clean data come again: most normalised ones of rows that calibrate have one like them.
+
+    Shapes: distances float32 [N], the statistic of normalised windows.
+    """
+    return bool(np.median(distances) < _REPEATING)
+
+
 def fit_prototypes(
     series: Sequence[NDArray[np.float32]],
     standardizer: Standardizer,
@@ -126,7 +157,7 @@ def fit_prototypes(
 
     Shapes: series float32 [T, C] each, clean rows in time order, in the channels' units, NaN = missing.
     """
-    windows = _windows([_as_admitted(values, standardizer) for values in series], taps, stride)
+    windows = _windows([as_admitted(values, standardizer) for values in series], taps, stride)
     if len(windows) < _LEAST_WINDOWS:
         return None
     channels = windows.shape[2]
@@ -137,17 +168,6 @@ def fit_prototypes(
     count = min(count, len(windows) // _WINDOWS_A_CENTRE)
     centres = [cluster(kind.reshape(len(kind), -1), count) for kind in (centred, normalised)]
     return branch(np.stack(centres).reshape(2, count, taps, channels), floors, stride)
-
-
-def _as_admitted(values: NDArray[np.float32], standardizer: Standardizer) -> NDArray[np.float32]:
-    """Return rows as they are when they are scored: standardised, clipped, missing values carried forward from 0."""
-    x = standardizer.apply(values)
-    np.clip(x, -INPUT_LIMIT, INPUT_LIMIT, out=x)
-    for c in range(x.shape[1]):  # a channel at a time: of a long series this is no copy more
-        last = np.where(np.isfinite(values[:, c]), np.arange(len(x)), -1)
-        np.maximum.accumulate(last, out=last)
-        x[:, c] = np.where(last >= 0, x[np.maximum(last, 0), c], 0.0)
-    return x
 
 
 def _windows(series: Sequence[NDArray[np.float32]], taps: int, stride: int) -> NDArray[np.float32]:
