@@ -228,6 +228,9 @@ class Alerts(Section):
     outside_budget: Literal["none", "high", "medium", "low"] = "none"
     """Alerts of this severity and more open although the budget is spent. They are marked and counted apart, and the
     budget bounds the others only."""
+    settled: bool = False
+    """Whether alerts are judged one period later. Those that are confirmed do not count against the budget: they are
+    counted apart, and the budget bounds the others only."""
 
 
 class State(Section):

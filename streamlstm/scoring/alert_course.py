@@ -54,6 +54,8 @@ class Sample(NamedTuple):
     is_rising: bool
     since: int | None = None
     samples: int = 1
+    will_be_judged: bool = False
+    """Whether an alert that it opens is judged one period later (`alert_verdicts`)."""
 
 
 class Course:
@@ -136,7 +138,7 @@ class Course:
         if score < self._refractory_level(life, sample.ts):
             return None
         ledger = self._ledger
-        if ledger is None or ledger.pays(sample.stream_id, sample.ts, score):
+        if ledger is None or ledger.pays(sample.stream_id, sample.ts, score, until_judged=sample.will_be_judged):
             return self._open(life, sample)
         if ledger.lets_through(score):
             return self._open(life, sample, outside_budget=True)

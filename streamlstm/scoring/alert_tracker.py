@@ -21,9 +21,10 @@ from streamlstm.scoring.alert_kinds.missing import MissingAlerts
 from streamlstm.scoring.alert_kinds.residual import ResidualAlerts
 from streamlstm.scoring.alert_kinds.spells import Group, SpellAlerts
 from streamlstm.scoring.alert_life import Life
+from streamlstm.scoring.alert_verdicts import Judged
 from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.budget import OpeningBudget
-from streamlstm.scoring.opening_ledger import OpeningLedger
+from streamlstm.scoring.opening_ledger import Charges, OpeningLedger
 from streamlstm.types import Position, Scores, Status
 
 __all__ = ["AlertTracker"]
@@ -96,6 +97,16 @@ class AlertTracker:
         """Runs that would have opened an alert and were held back by the budget, when they were first held back."""
         return self._ledger.held_back
 
+    @property
+    def confirmed(self) -> int:
+        """Alerts that were confirmed one period later; they do not count against the budget."""
+        return self._residual.verdicts.confirmed
+
+    @property
+    def withdrawn(self) -> int:
+        """Alerts that were withdrawn one period later; one that is confirmed after all counts as both."""
+        return self._residual.verdicts.withdrawn
+
     def is_open(self, stream_id: str) -> bool:
         """Say whether the stream has an open alert of any kind."""
         return any(alert.stream_id == stream_id for alert in self.open_alerts)
@@ -140,10 +151,12 @@ class AlertTracker:
         held: dict[str, _Held] = {}
         for stream_id, life in self._residual.lives.items():
             held[stream_id] = _Held(**{name: getattr(life, name) for name in Life.__struct_fields__})
-        others = {*self._ledger.paid_until, *self._flat.groups, *self._missing.groups}
+        ledger, judged = self._ledger, self._residual.verdicts.streams
+        others = {*ledger.paid_until, *ledger.charges, *judged, *self._flat.groups, *self._missing.groups}
         for stream_id in [*held, *sorted(others - held.keys())]:
             one = held.setdefault(stream_id, _Held())
-            one.paid_until = self._ledger.paid_until.get(stream_id)
+            one.paid_until, one.charges = ledger.paid_until.get(stream_id), ledger.charges.get(stream_id)
+            one.judged = judged.get(stream_id)
             one.flat = self._flat.groups.get(stream_id, [])
             one.missing = self._missing.groups.get(stream_id, [])
         return msgspec.json.encode(held)
@@ -151,7 +164,11 @@ class AlertTracker:
     def import_state(self, state: bytes) -> None:
         """Take over what `export_state` returned, of this version or an earlier one."""
         held = msgspec.json.decode(state, type=dict[str, _Held])
-        self._ledger.restore({s: one.paid_until for s, one in held.items() if one.paid_until is not None})
+        self._ledger.restore(
+            {stream_id: one.paid_until for stream_id, one in held.items() if one.paid_until is not None},
+            {stream_id: one.charges for stream_id, one in held.items() if one.charges is not None},
+        )
+        self._residual.verdicts.streams = {s: one.judged for s, one in held.items() if one.judged is not None}
         lives = {s: Life(**{name: getattr(one, name) for name in Life.__struct_fields__}) for s, one in held.items()}
         self._residual.lives = {stream_id: life for stream_id, life in lives.items() if life != Life()}
         self._flat.groups = {stream_id: one.flat for stream_id, one in held.items() if one.flat}
@@ -159,8 +176,13 @@ class AlertTracker:
 
 
 class _Held(Life, omit_defaults=True):
-    """What a snapshot holds of a stream: the life of its score, what it owes, and the spells of its channels."""
+    """What a snapshot holds of a stream.
+
+    The life of its score, what it owes and may get back, the alerts that are to be judged, the spells of its channels.
+    """
 
     paid_until: int | None = None
+    charges: Charges | None = None
+    judged: Judged | None = None
     flat: list[Group] = msgspec.field(default_factory=list)
     missing: list[Group] = msgspec.field(default_factory=list)

@@ -27,6 +27,8 @@ class AlertPolicy:
         open again and again.
     escalate_after: how long an alert is open before it is one step more severe.
     outside_budget: alerts of this severity and more open although the budget is spent; None = none do.
+    settled: alerts are judged one period later, where the detector settles its scores; those that are confirmed do not
+        count against the budget.
     """
 
     open_after: Delay = field(default=Delay(samples=2))
@@ -35,6 +37,7 @@ class AlertPolicy:
     refractory: Delay = field(default=Delay(samples=32, ms=30_000))
     escalate_after: Delay = field(default=Delay(samples=64, ms=600_000))
     outside_budget: Severity | None = None
+    settled: bool = False
 
     def in_samples(self, period_rows: int) -> AlertPolicy:
         """Return the same policy without periods, for a model whose period has so many samples."""
@@ -45,6 +48,7 @@ class AlertPolicy:
             self.refractory.in_samples(period_rows),
             self.escalate_after.in_samples(period_rows),
             self.outside_budget,
+            self.settled,
         )
 
 
@@ -83,6 +87,12 @@ class Alert(msgspec.Struct, frozen=True):
     model: str
     summary: str
     outside_budget: bool = False
+    settled: Literal["confirmed", "withdrawn"] | None = None
+    ended_at: int | None = None
+
+    def is_resolved_at(self, time_ms: int) -> bool:
+        """Say whether a sample of that time resolved it: verdicts revise alerts that were resolved before."""
+        return self.state == "resolved" and self.resolved_at == time_ms
 
 
 def severity_of(score: float, *, has_lasted: bool = False) -> Severity:

@@ -63,7 +63,7 @@ class PeakRecord(msgspec.Struct, frozen=True):
 
 
 class AlertRecord(msgspec.Struct, frozen=True):
-    """One revision of an alert (`streamlstm.alert/1`)."""
+    """One revision of an alert (`streamlstm.alert/1`). `settled` and `ended_at` are there once they are known."""
 
     schema: str
     alert_id: str
@@ -81,6 +81,8 @@ class AlertRecord(msgspec.Struct, frozen=True):
     model: str
     summary: str
     outside_budget: bool = False
+    settled: str | msgspec.UnsetType = msgspec.UNSET
+    ended_at: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def rfc3339(event_time_ms: NDArray[np.int64]) -> list[str]:
@@ -162,5 +164,7 @@ def alert_record(alert: Alert) -> AlertRecord:
     fields = {name: getattr(alert, name) for name in AlertRecord.__struct_fields__ if name != "schema"}
     times = {name: at(fields[name]) for name in ("started_at", "detected_at")}
     resolved_at = None if alert.resolved_at is None else at(alert.resolved_at)
+    fields["settled"] = msgspec.UNSET if alert.settled is None else alert.settled
+    fields["ended_at"] = msgspec.UNSET if alert.ended_at is None else at(alert.ended_at)
     peak = PeakRecord(alert.peak.score, at(alert.peak.ts))
     return AlertRecord(schema="streamlstm.alert/1", **(fields | times | {"resolved_at": resolved_at, "peak": peak}))

@@ -108,7 +108,7 @@ class PartitionPipeline:
             threads=options.threads,
             state_dtype=options.state_dtype,
             backend=options.backend,
-            settled=options.settled,
+            settled=options.settled or options.alerts.settled,
         )
 
     @property
@@ -240,11 +240,17 @@ class PartitionPipeline:
             batch.positions(rows),
             model=scored.bundle.label,
         )
-        held_back = tracker.held_back
+        held_back, confirmed, withdrawn = tracker.held_back, tracker.confirmed, tracker.withdrawn
         for place, alert in changes:
-            self._add_alert(batch, int(rows[place]), alert)
-        if tracker.held_back > held_back:
-            self.counts["alerts_held_back"] += tracker.held_back - held_back
+            is_resolved = alert.is_resolved_at(int(scored.event_time_ms[place]))
+            self._add_alert(batch, int(rows[place]), alert, is_resolved=is_resolved)
+        for name, count in (
+            ("held_back", tracker.held_back - held_back),
+            ("confirmed", tracker.confirmed - confirmed),
+            ("withdrawn", tracker.withdrawn - withdrawn),
+        ):
+            if count:
+                self.counts[f"alerts_{name}"] += count
 
     def _watch_silences(self, batch: RecordBatch, silences: SilenceWatch) -> None:
         """Find the streams of this partition that have fallen silent, and those that speak again."""
@@ -256,11 +262,12 @@ class PartitionPipeline:
 
         changes = silences.update(samples.stream_ids, samples.event_time_ms, batch.positions(rows), label_of)
         for place, alert in changes:
-            self._add_alert(batch, int(rows[place]), alert)
+            self._add_alert(batch, int(rows[place]), alert, is_resolved=alert.state == "resolved")
 
-    def _add_alert(self, batch: RecordBatch, row: int, alert: Alert) -> None:
+    def _add_alert(self, batch: RecordBatch, row: int, alert: Alert, *, is_resolved: bool) -> None:
+        """Encode a revision of an alert. What resolves it counts, not a verdict on one that was resolved before."""
         has_opened = alert.revision == 1
-        self.counts[f"alerts_{alert.state}"] += has_opened or alert.state == "resolved"
+        self.counts[f"alerts_{alert.state}"] += has_opened or is_resolved
         if has_opened and alert.kind != "residual":
             self.counts[f"alerts_{alert.kind}"] += 1
         if has_opened and alert.outside_budget:

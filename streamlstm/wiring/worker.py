@@ -79,6 +79,7 @@ def pipeline_options(config: Config) -> PipelineOptions:
             refractory=config.alerts.refractory,
             escalate_after=config.alerts.escalate_after,
             outside_budget=None if config.alerts.outside_budget == "none" else config.alerts.outside_budget,
+            settled=config.alerts.settled,
         ),
         scores=ScoresPublished(config.sinks.scores),
         settled=config.sinks.settled,

@@ -182,6 +182,23 @@ def test_score_as_json_lines_keeps_the_order_of_two_streams(folder: Path) -> Non
     assert records[-1]["schema"] == "streamlstm.score/1"
 
 
+def test_score_judges_alerts_where_it_is_told_to(folder: Path) -> None:
+    options = ("--format", "jsonl", "--settled", "--alerts", "judged.jsonl")
+    records = [
+        json.loads(line) for line in good(folder, "score", "pump.safetensors", "hall.jsonl", *options).splitlines()
+    ]
+    settled = [record for record in records if record["schema"] == "streamlstm.settled/1"]
+    scores = {tuple(record["source"]): record for record in records if record["schema"] == "streamlstm.score/1"}
+    assert len(scores) == 2 * ROWS and 0 < len(settled) < 2 * ROWS
+    for record in settled:
+        score = scores[tuple(record["source"])]
+        assert (record["stream_id"], record["ts"], record["model"]) == (score["stream_id"], score["ts"], score["model"])
+        assert score["score"] is not None
+    alerts = [json.loads(line) for line in (folder / "judged.jsonl").read_text().splitlines()]
+    assert {alert.get("settled") for alert in alerts} - {None} <= {"confirmed", "withdrawn"}
+    assert any(alert.get("settled") for alert in alerts)
+
+
 CONFIG = """\
 app: {id: hall}
 local: {path: log.db}

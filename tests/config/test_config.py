@@ -293,7 +293,7 @@ def test_overrides(tmp_path: Path) -> None:
         "--set nothing: expected KEY.KEY=VALUE",
         "--set sinks.scores: sinks.scores: expected 'all', 'anomalous' or 'off', got 'some'",
         "--set alerts.opn: alerts.opn: unknown key; expected one of open_after, resolve_after, min_duration, "
-        "refractory, escalate_after, outside_budget",
+        "refractory, escalate_after, outside_budget, settled",
     ]
 
 

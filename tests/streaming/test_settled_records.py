@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from streaming.test_pipeline import pipeline, records
 
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
+from streamlstm.streaming.encoders import alert_record, encode
 from streamlstm.streaming.pipeline import ScoresPublished
 from streamlstm.types import Output
 
@@ -82,3 +85,44 @@ def test_a_snapshot_of_either_kind_goes_on_as_the_other(tiny_bundle: ModelBundle
         outputs += second.process(came[half:]).outputs
         assert of(outputs, "streamlstm.score/1") == whole
         assert of(outputs, "streamlstm.settled/1")
+
+
+@settings(max_examples=8)
+@given(st.sets(st.integers(1, 1200), max_size=10), st.booleans(), st.booleans())
+def test_alerts_are_judged_the_same_whatever_the_batches_and_restarts(
+    tiny_bundle: ModelBundle, telemetry: Telemetry, cuts: set[int], restart: bool, settled: bool
+) -> None:
+    came, options = records(telemetry), {"alerts": AlertPolicy(settled=True), "settled": settled}
+    running, parts = pipeline(tiny_bundle, **options), list[Output]()
+    whole = running.process(came).outputs
+    counts, running = +running.counts, pipeline(tiny_bundle, **options)
+    for begin, end in pairwise(sorted({0, len(came), *(c for c in cuts if c < len(came))})):
+        parts += running.process(came[begin:end]).outputs
+        if restart:
+            state, running = running.export_state(), pipeline(tiny_bundle, **options)
+            running.import_state(state)
+    assert parts == whole
+    assert +running.counts == counts
+    alerts = [json.loads(output.value or b"") for output in whole if output.topic == "streamlstm.alerts"]
+    assert counts["alerts_open"] == sum(alert["revision"] == 1 for alert in alerts)
+    resolved = {alert["alert_id"] for alert in alerts if alert["state"] == "resolved"}
+    assert counts["alerts_resolved"] == len(resolved)
+    confirmed = {alert["alert_id"] for alert in alerts if alert.get("settled") == "confirmed"}
+    assert counts["alerts_confirmed"] == len(confirmed) > 0
+    assert bool(of(whole, "streamlstm.settled/1")) is settled
+
+
+def test_the_end_of_a_fault_is_a_time_in_the_record(tiny_bundle: ModelBundle, telemetry: Telemetry) -> None:
+    tracker = pipeline(tiny_bundle, alerts=AlertPolicy(settled=True))
+    tracker.process(records(telemetry)[:1100])
+    (alert,) = tracker.open_alerts
+    judged = msgspec.structs.replace(alert, settled="confirmed", ended_at=1_780_000_000_250)
+    record = json.loads(encode(alert_record(judged)))
+    assert (record["settled"], record["ended_at"]) == ("confirmed", "2026-05-28T20:26:40.250Z")
+
+
+def test_alerts_that_are_not_judged_are_as_they_were(tiny_bundle: ModelBundle, telemetry: Telemetry) -> None:
+    outputs = pipeline(tiny_bundle).process(records(telemetry)).outputs
+    for output in outputs:
+        if output.topic == "streamlstm.alerts":
+            assert not {"settled", "ended_at"} & json.loads(output.value or b"").keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ from streamlstm.scoring.alerts import AlertPolicy
 from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.scoring.windows.detector import WindowDetector
-from streamlstm.streaming.encoders import alert_record, encode, score_records
-from streamlstm.types import GapPolicy
+from streamlstm.streaming.encoders import SettledRecord, alert_record, encode, score_records, settled_records
+from streamlstm.types import GapPolicy, TopicPartition
 
 __all__ = ["score_recording"]
 
@@ -65,7 +66,7 @@ def score_recording(
             if table is not None:
                 table.write(chunk)
             else:
-                _write_records(scores_out, chunk, model)
+                _write_records(scores_out, chunk, model, recording if policy.settled else None)
             if alerts_out:
                 for _, alert in chunk.alerts:
                     alerts_out.write(encode(alert_record(alert)).decode() + "\n")
@@ -102,9 +103,20 @@ def _detector(bundle: Path, gaps: GapPolicy, threshold: Threshold) -> Detector |
     return Detector(ModelBundle.load(bundle), gaps=gaps, threshold=threshold, settled=True)
 
 
-def _write_records(out: OutputStream, chunk: ScoredChunk, model: BundleBase) -> None:
+def _write_records(out: OutputStream, chunk: ScoredChunk, model: BundleBase, settled_of: Recording | None) -> None:
+    """Write score records, each before the settled record of a sample of `settled_of` that it brings, if any."""
     samples, every = chunk.samples, np.arange(len(chunk.samples))
-    for record in score_records(
+    records = score_records(
         every, samples.stream_ids, samples.event_time_ms, chunk.scores, model.channels, model.label, chunk.positions
-    ):
+    )
+    verdicts: dict[int, SettledRecord] = {}
+    if settled_of is not None and (settled := chunk.scores.settled) is not None:
+        brings = np.flatnonzero(~np.isnan(settled.settled))
+        in_file = replace(settled, mark=settled_of.rows[settled.mark])
+        partition = TopicPartition(samples.source, 0)
+        found = settled_records(brings, samples.stream_ids, in_file, model.label, partition)
+        verdicts = dict(zip(brings.tolist(), found, strict=True))
+    for row, record in enumerate(records):
         out.write(encode(record).decode() + "\n")
+        if row in verdicts:
+            out.write(encode(verdicts[row]).decode() + "\n")

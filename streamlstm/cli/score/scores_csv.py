@@ -98,7 +98,12 @@ class ScoresCsv:
 
     def _alert_column(self, chunk: ScoredChunk) -> list[bool]:
         """Say by row whether its stream has an open alert, the row that opens it included."""
-        changed = {row: alert.state == "open" for row, alert in chunk.alerts}
+        times = chunk.samples.event_time_ms.tolist()
+        changed = {
+            row: alert.state == "open"
+            for row, alert in chunk.alerts
+            if alert.state == "open" or alert.is_resolved_at(times[row])
+        }
         column = []
         for row, stream_id in enumerate(chunk.samples.stream_ids):
             if row in changed:

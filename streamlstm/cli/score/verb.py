@@ -65,6 +65,14 @@ def score(
     refractory: Annotated[
         str, typer.Option(help="How long after an alert only a worse one opens, likewise; a number alone is seconds.")
     ] = "30s and 32 samples",
+    settled: Annotated[
+        bool,
+        typer.Option(
+            "--settled",
+            help="Judge alerts one period later; those that are confirmed are outside the budget. "
+            "JSON lines hold settled records too.",
+        ),
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(help="An HTML page: streams from first to last row, and what was expected around their alerts."),
@@ -90,6 +98,7 @@ def score(
         open_after=_delay("--open-after", open_after),
         resolve_after=_delay("--resolve-after", resolve_after),
         refractory=_delay("--refractory", refractory, is_seconds=True),
+        settled=settled,
     )
     for option, target in (("--out", out), ("--alerts", alerts)):
         if target:
