@@ -80,13 +80,14 @@ class Explanation:
         return np.asarray(np.divide(sums, total, out=np.zeros_like(sums), where=total > 0))
 
     @property
-    def alert(self) -> Alert | None:
-        """The alert that was open at the row that is asked about."""
+    def open_alerts(self) -> list[Alert]:
+        """The alerts that were open at the row that is asked about, in the order in which they opened."""
         time = int(self.event_time_ms[self.at])
-        for alert in self.alerts:
-            if alert.detected_at <= time and (alert.resolved_at is None or time < alert.resolved_at):
-                return alert
-        return None
+        return [
+            alert
+            for alert in self.alerts
+            if alert.detected_at <= time and (alert.resolved_at is None or time < alert.resolved_at)
+        ]
 
 
 def explain(

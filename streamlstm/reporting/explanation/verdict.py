@@ -25,16 +25,24 @@ def verdict_of(explanation: Explanation) -> str:
     at = explanation.at
     when = f"At {clock_time(int(explanation.event_time_ms[at]))}"
     score = float(explanation.score[at])
+    facts = "; ".join(
+        f"a {alert.kind} alert was open: {alert.summary.removeprefix(f'{alert.stream_id}: ')}"
+        for alert in explanation.open_alerts
+        if alert.kind != "residual"
+    )
     if not np.isfinite(score):
-        return f"{when} there was no score: {_NO_SCORE[Status(int(explanation.status[at]))]}."
-    alert, reason = explanation.alert, _reason(explanation)
+        no_score = f"{when} there was no score: {_NO_SCORE[Status(int(explanation.status[at]))]}"
+        return f"{no_score}; {facts}." if facts else f"{no_score}."
+    residual = next((alert for alert in explanation.open_alerts if alert.kind == "residual"), None)
+    reason = f"{_reason(explanation)}; {facts}" if facts else _reason(explanation)
     said = f"{when} the score was {number(score)}, {_rarity(float(explanation.p_value[at]))}"
-    if alert is not None:
+    if residual is not None:
         still = "was open" if score >= 1.0 else "was still open"
-        return f"{said}, and a {alert.kind} alert {still}, since {clock_time(alert.started_at)}: {reason}."
+        return f"{said}, and a residual alert {still}, since {clock_time(residual.started_at)}: {reason}."
+    none = "no alert rested on it" if facts else "no alert was open"
     if score >= 1.0:
-        return f"{said}, but no alert was open: {reason}."
-    return f"{said}, which is below the threshold of 1, and no alert was open: {reason}."
+        return f"{said}, but {none}: {reason}."
+    return f"{said}, which is below the threshold of 1, and {none}: {reason}."
 
 
 def main_channel(explanation: Explanation) -> int:

@@ -59,6 +59,20 @@ def test_no_score(status: Status, reason: str) -> None:
     assert said(at=2, status=states) == f"At 2026-01-01T00:00:02Z there was no score: {reason}."
 
 
+STUCK = an_alert(kind="flat", summary="mill/3: flow stuck at 31 l/min, since 2026-01-01T00:00:10Z (20 samples)")
+
+
+def test_alerts_of_other_kinds_are_told_with_what_they_say() -> None:
+    stuck = "; a flat alert was open: flow stuck at 31 l/min, since 2026-01-01T00:00:10Z (20 samples)."
+    both = said(alerts=(STUCK, an_alert()))
+    assert "and a residual alert was open, since 2026-01-01T00:00:20Z: flow was 31 l/min" in both
+    assert both.endswith(f"network residuals made the most (75 %){stuck}")
+    alone = said(alerts=(STUCK,))
+    assert "one sample in 490,000,000, but no alert rested on it: flow was" in alone and alone.endswith(stuck)
+    unscored = said(alerts=(STUCK,), score=np.full(60, np.nan), status=np.full(60, Status.IMPUTED, np.uint8))
+    assert unscored == f"At 2026-01-01T00:00:30Z there was no score: the sample holds no value{stuck}"
+
+
 def test_a_missing_value_and_one_branch() -> None:
     values = a_window().values.copy()
     values[30, 0] = np.nan
