@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.errors import ShapeError
 from streamlstm.kernels import PackedPrototypes, advance_prototypes
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.branches.clean_rows import CleanRows, as_admitted
@@ -33,6 +34,9 @@ _DEFAULT_PERIOD = 64
 _FEWEST_TAPS, _MOST_TAPS = 8, 64
 _MOST_VALUES = 1024
 """Of a window: 4 KiB a stream. Where there are many channels the window is shorter, 8 samples at least."""
+
+_MOST_HELD = 1 << 20
+"""Of a ring, whatever a bundle says: 4 MiB a stream."""
 
 _LEAST_WINDOWS = 100
 _MOST_WINDOWS = 20_000
@@ -76,6 +80,8 @@ class Prototypes:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_packed", PackedPrototypes(self.centres, self.floors, stride=self.stride))
+        if self._packed.span * self._packed.channels > _MOST_HELD:
+            raise ShapeError(f"stride: expected windows that span {_MOST_HELD} values at most, got {self._packed.span}")
 
     @property
     def taps(self) -> int:

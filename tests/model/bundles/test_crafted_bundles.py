@@ -26,6 +26,7 @@ ODD = (
     *("", "x", "lstm", [], ["a"], [1, 2, 3], {}, {"a": 1}),
 )
 DTYPES = (np.float64, np.float32, np.float16, np.int64, np.int32, np.uint8)
+ODD_INTEGERS = (-1, 0, 1, 7, 200, 255, 65_535, 2**31 - 1)
 ODD_NUMBERS = (np.nan, np.inf, -np.inf, -1.0, 0.0, 1e38)
 
 Entries = dict[str, Any]
@@ -54,7 +55,8 @@ def changed_tensor(rng: np.random.Generator, tensor: np.ndarray) -> np.ndarray:
             return tensor * np.asarray(factor).astype(tensor.dtype) if tensor.dtype.kind == "f" else tensor + 1
     one = tensor.copy()
     if one.size:
-        one.flat[rng.integers(one.size)] = ODD_NUMBERS[rng.integers(6)] if one.dtype.kind == "f" else 7
+        numbers = ODD_NUMBERS if one.dtype.kind == "f" else ODD_INTEGERS
+        one.flat[rng.integers(one.size)] = np.array(numbers[rng.integers(len(numbers))]).astype(one.dtype)
     return one
 
 
@@ -115,6 +117,7 @@ def outcomes(folder: Path, cases: int, seed: int) -> Counter[str]:
     causal = [path, *(GOLDEN / f"{name}.safetensors" for name in ("lstm", "peephole", "mixed", "projected"))]
     window = [GOLDEN / f"{name}.safetensors" for name in ("bidirectional", "encoder_decoder")]
     kinds = [(ModelBundle, read_bundle(one, expected=MODEL_FORMAT, older=(MODEL_FORMAT_2,))) for one in causal]
+    kinds[0][1][0]["calibration.branches.prototypes.stride"] = np.array([3], np.int32)  # as models of waves have one
     kinds += [(WindowBundle, read_bundle(one, expected=WINDOW_FORMAT)) for one in window]
     found: Counter[str] = Counter()
     while found.total() < cases:
