@@ -80,7 +80,7 @@ def calibrate(
     repeat = do_shapes_repeat(columns[NORMALISED]) if NORMALISED in columns else True
     weights = weights_of(fitted, is_wave=beats is not None, shapes_repeat=repeat)
     if beats is not None:
-        is_usual = _is_usual(columns[beats.parts[0]], span=beats.span)
+        is_usual = _is_usual(columns[beats.parts[0]], span=beats.span, beat=period_rows)
         columns = {part: column[is_usual] for part, column in columns.items()}
     branches = [branch for branch in fitted if any(weights[part] for part in branch.parts)]
     tails = {
@@ -112,13 +112,14 @@ def calibrate(
     )
 
 
-def _is_usual(distances: NDArray[np.float32], *, span: int) -> NDArray[np.bool_]:
+def _is_usual(statistic: NDArray[np.float32], *, span: int, beat: int) -> NDArray[np.bool_]:
     """Say which rows are of usual beats [N]: an odd one is in all windows that reach back to it, and in the means.
 
     Where that would leave less than half of the rows, all of them are usual.
     """
+    distances = statistic.astype(np.float64)
     is_usual = np.ones(len(distances), np.bool_)
-    for row in np.flatnonzero(distances.astype(np.float64) >= odd_level(distances.astype(np.float64))):
+    for row in np.flatnonzero(distances > odd_level(distances, beat)):
         is_usual[row : row + span] = False
     if 2 * is_usual.sum() < len(is_usual):
         is_usual[:] = True

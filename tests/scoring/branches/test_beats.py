@@ -160,17 +160,26 @@ def test_odd_beats_in_the_calibration_are_no_measure_of_what_is_usual(
 
     apart = calibrated()
     assert apart.calibration.rows < wave.calibration.rows - 3 * 43 * 3
-    monkeypatch.setattr("streamlstm.scoring.calibration.odd_level", lambda _: np.inf)
+    monkeypatch.setattr("streamlstm.scoring.calibration.odd_level", lambda *_: np.inf)
     assert peak(apart) > 1 > peak(calibrated())
 
 
-def test_a_second_hill_of_distances_is_odd_and_a_heavy_tail_is_not() -> None:
+def test_the_farthest_of_each_beat_leap_where_odd_ones_begin() -> None:
     rng = np.random.default_rng(0)
-    one, other = rng.lognormal(0, 0.4, 20_000), rng.lognormal(3, 0.3, 800)
-    assert 3 < odd_level(np.concatenate([one, other])) < 12
-    assert odd_level(one) == odd_level(rng.pareto(1.5, 20_000)) == odd_level(np.zeros(100)) == np.inf
-    assert odd_level(np.concatenate([one, rng.lognormal(3, 0.3, 9_000)])) == np.inf, "a third is another normal kind"
-    assert odd_level(np.empty(0)) == np.inf
+
+    def distances(odd: int) -> NDArray[np.float64]:
+        beats = rng.uniform(0.5, 1, (60, 100)) * rng.lognormal(0, 0.1, (60, 1))
+        for beat in rng.choice(60, odd, replace=False):
+            beats[beat, 30:70] *= 4
+        return beats.reshape(-1)
+
+    for odd in (1, 3, 15):
+        found = distances(odd)
+        assert 40 * odd * 0.8 <= (found > odd_level(found, 100)).sum() <= 40 * odd
+    assert odd_level(distances(0), 100) == np.inf
+    assert odd_level(distances(25), 100) == np.inf, "two fifths are another normal kind"
+    assert odd_level(distances(1)[:900], 100) == np.inf, "of nine beats none is known to be odd"
+    assert odd_level(np.zeros(2000), 100) == odd_level(np.empty(0), 100) == np.inf
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="no recordings beside the repository")
