@@ -38,6 +38,7 @@ KERNELS = (
     "prototypes",
     "scores",
     "settled",
+    "own_units",
 )
 
 IS_DEBUG = os.environ.get("STREAMLSTM_DEBUG_BUILD") == "1"

@@ -10,6 +10,7 @@ try:
     from streamlstm.kernels.admission import NEVER, admit
     from streamlstm.kernels.channel_runs import FLAT, MISSING, advance_runs
     from streamlstm.kernels.isa import backends, isa, isas
+    from streamlstm.kernels.own_units import follow_young
     from streamlstm.kernels.probes import fma_peak, gate_cost
     from streamlstm.kernels.prototypes import PackedPrototypes, advance_prototypes
     from streamlstm.kernels.residuals import advance_residuals, row_length
@@ -59,6 +60,7 @@ __all__ = [
     "check_stack",
     "combine_tails",
     "fma_peak",
+    "follow_young",
     "gate_cost",
     "isa",
     "isas",

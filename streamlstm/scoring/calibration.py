@@ -35,6 +35,7 @@ from streamlstm.scoring.forward import Forward
 from streamlstm.scoring.odd_rows import odd_level
 from streamlstm.scoring.state import StreamStates
 from streamlstm.scoring.tails import fit_tail
+from streamlstm.scoring.usual_windows import usual_windows
 
 __all__ = ["CalibrationSeries", "calibrate", "cluster_rows"]
 
@@ -104,6 +105,7 @@ def calibrate(
         cluster_rows=cluster_rows(tail.surprise_of(total), gap=int(residuals.widths[-1])),
         burn_in=residuals.burn_in,
         warm_up=max(branch.fill_rows for branch in branches),
+        usual=usual_windows([one.values for one in series], standardizer, period_rows=period_rows, warm_up=warm_up),
         horizon=max(
             int(np.clip(sum(len(one.values) for one in series) / 10, 200, 20_000)),
             BEATS_OF_A_HORIZON * period_rows if beats is not None else 0,

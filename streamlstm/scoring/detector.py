@@ -22,6 +22,7 @@ from streamlstm.scoring.branches.protocol import Measured
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.channel_runs import runs_of
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
+from streamlstm.scoring.own_units import OWN_PIECES, own_units_of
 from streamlstm.scoring.settled import SettledVerdicts
 from streamlstm.scoring.state import StateDtype, StatePiece, StreamStates
 from streamlstm.scoring.thresholds import Threshold
@@ -110,10 +111,15 @@ class Detector(Displayed):
         self._tails = StackedTails.of(calibration.tails)
         self._total_fit = calibration.total.fit
         self._verdicts = SettledVerdicts(bundle.period_rows) if settled else None
+        self._own_units = own_units_of(bundle)
         self.states = StreamStates(
             bundle.network.architecture,
             self._forward.weights,
-            {**_pieces_of(bundle), **({} if self._verdicts is None else self._verdicts.state)},
+            {
+                **_pieces_of(bundle),
+                **({} if self._verdicts is None else self._verdicts.state),
+                **({} if self._own_units is None else self._own_units.state),
+            },
             max_streams=max_streams,
             threads=threads,
             state_dtype=state_dtype,
@@ -297,12 +303,28 @@ class Detector(Displayed):
             contribution=np.zeros((len(rows), channels), np.float32),
             settled=None if self._verdicts is None else Settled.none(len(rows)),
         )
-        findings = []
-        for start in range(0, len(rows), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
+        findings, start = [], 0
+        while start < len(rows):
+            chunk = slice(start, self._same_units(slots, times, rows, start))
             found = self._score_chunk(slots[chunk], times[chunk], rows[chunk], marks[chunk], chunk, result, said)
             findings += [] if found is None else [(start, found)]
+            if self._own_units is not None and (others := self._own_units.decide(slots[chunk], self.states)):
+                self.states.begin_anew(others, kept=OWN_PIECES)
+            start = chunk.stop
         return replace(result, findings=ChannelFindings.joined(findings)) if findings else result
+
+    def _same_units(
+        self, slots: NDArray[np.int64], times: NDArray[np.int64], values: NDArray[np.float32], start: int
+    ) -> int:
+        """Return up to which row the samples from `start` on can be scored together."""
+        stop = min(start + _CHUNK, len(slots))
+        if self._own_units is None:
+            return stop
+        rows = slice(start, stop)
+        forget_after_ms = self.gaps.forget_after_ms
+        return start + self._own_units.follow(
+            slots[rows], times[rows], values[rows], self.states, forget_after_ms=forget_after_ms
+        )
 
     def _score_chunk(
         self,
@@ -316,6 +338,8 @@ class Detector(Displayed):
     ) -> ChannelFindings | None:
         """Write the scores of a chunk; return what is found of its channels, by its rows."""
         calibration, states = self.bundle.calibration, self.states
+        if self._own_units is not None:
+            values = self._own_units.to_model(slots, values, states.pieces)
         forward = self._forward.run(states, slots, times, values, self.gaps)
         count = len(forward.admitted)
         measured = [branch.advance(forward, states.pieces) for branch in self._branches]
@@ -365,8 +389,15 @@ class Detector(Displayed):
             )
             result.settled.put(rows, verdicts)
         standardizer = self.bundle.standardizer
-        result.expected[rows] = measured[0].expected * standardizer.scale + standardizer.mean
-        return None if self._runs is None else self._runs.advance(forward, times, values, states.pieces)
+        findings, start = [], 0
+        while start < len(rows):
+            chunk = slice(start, self._same_units(slots, times, rows, start))
+            found = self._score_chunk(slots[chunk], times[chunk], rows[chunk], marks[chunk], chunk, result, said)
+            findings += [] if found is None else [(start, found)]
+            if self._own_units is not None and (others := self._own_units.decide(slots[chunk], self.states)):
+                self.states.begin_anew(others, kept=OWN_PIECES)
+            start = chunk.stop
+        return replace(result, findings=ChannelFindings.joined(findings)) if findings else result
 
     def _combine(
         self,

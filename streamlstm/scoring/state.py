@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -185,6 +185,13 @@ class StreamStates:
         self.last[slots] = last
         for name, learnt in other.learning.items():
             self._arrays[name][slots] = learnt[theirs]
+
+    def begin_anew(self, slots: Sequence[int], *, kept: Collection[str]) -> None:
+        """Begin streams anew; their last times and the pieces named in `kept` stay."""
+        self.arena.reset(np.array(slots, np.int64))
+        for name, array in self._arrays.items():
+            if name != "last_time" and name not in kept:
+                array[slots] = _FIRST.get(name, 0)
 
     def in_order(self) -> NDArray[np.int64]:
         """Return the slots of all streams, in the order of `slots`."""

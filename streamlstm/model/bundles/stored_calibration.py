@@ -4,6 +4,7 @@
     tails.PART.statistic | surprise | fit     the tail of each part; fit is shape and scale
     total.statistic | surprise | fit          the tail of their weighted sum
     runs.ARRAY                                how long channels may keep one value, or have none
+    usual.ARRAY                               where windows of the streams lie
 
 The manifest lists branches and parts, since their order counts, and the parts' weights: all 1 where it has none.
 """
@@ -29,6 +30,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _NUMBERS = ("rows", "cluster_rows", "burn_in", "warm_up", "horizon")
 _RUNS = "runs."
+_USUAL = "usual."
 _BRANCH_2 = "network_residuals"
 _PARTS_2 = (
     "reconstruction/narrow",
@@ -45,6 +47,7 @@ def stored(calibration: Calibration) -> tuple[dict[str, NDArray[Any]], dict[str,
     c = calibration
     arrays = {f"branches.{branch}.{name}": array for branch, held in c.branches.items() for name, array in held.items()}
     arrays |= {f"{_RUNS}{name}": array for name, array in c.runs.items()}
+    arrays |= {f"{_USUAL}{name}": array for name, array in c.usual.items()}
     tails = {f"tails.{part}": tail for part, tail in c.tails.items()}
     for name, tail in (*tails.items(), ("total", c.total)):
         arrays |= {f"{name}.statistic": tail.statistic, f"{name}.surprise": tail.surprise, f"{name}.fit": tail.fit}
@@ -73,6 +76,7 @@ def read_calibration(arrays: Arrays, manifest_entry: dict[str, Any]) -> Calibrat
         },
         total=_tail(arrays, "total"),
         runs={name.removeprefix(_RUNS): array for name, array in arrays.items() if name.startswith(_RUNS)},
+        usual={name.removeprefix(_USUAL): array for name, array in arrays.items() if name.startswith(_USUAL)},
         **{name: getattr(entry, name) for name in _NUMBERS},
     )
 
