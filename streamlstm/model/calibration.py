@@ -83,8 +83,8 @@ class Calibration:
 
     `branches` holds each branch's own arrays by its name; `tails` has one by the name of each part, such as
     "reconstruction/16", branch by branch; `total` is that of the weighted sum of their surprises. `runs` holds how long
-    a channel may keep one value, and have none, and `usual` where windows of the streams lie, by which a new one is told
-    from them; both are empty in bundles of earlier releases.
+    a channel may keep one value, and have none, and `usual` where windows of the streams lie, by which a new one is
+    told from them; both are empty in bundles of earlier releases.
     Units: rows were calibrated on; cluster_rows is how many samples in a row pass a high level together; burn_in,
     warm_up and horizon are in samples: a stream younger than burn_in is not measured, one younger than warm_up has no
     score, and horizon is how slowly its level follows it.

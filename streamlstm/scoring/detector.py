@@ -198,9 +198,14 @@ class Detector(Displayed):
                 arrays = {name: array for name, array in arrays.items() if name not in self._verdicts.state}
             self.states.restore(list(old.states.slots), arrays)
             return True
-        mine, theirs = self.bundle.standardizer, old.bundle.standardizer
-        last = mine.apply(old.states.last[old.states.in_order()] * theirs.scale + theirs.mean)
+        theirs, slots = old.bundle.standardizer, old.states.in_order()
+        last = old.states.last[slots] * theirs.scale + theirs.mean
+        if old._own_units is not None:
+            old._own_units.from_model(slots, last, old.states.pieces)
+        last = self.bundle.standardizer.apply(last)
         self.states.follow(old.states, last.clip(-INPUT_LIMIT, INPUT_LIMIT))
+        if self._own_units is not None:
+            self._own_units.take_over(self.states, old.states)
         return False
 
     def score_one(self, stream_id: str, event_time_ms: int, row: ArrayLike | Mapping[str, float | None]) -> ScoreResult:
@@ -338,9 +343,9 @@ class Detector(Displayed):
     ) -> ChannelFindings | None:
         """Write the scores of a chunk; return what is found of its channels, by its rows."""
         calibration, states = self.bundle.calibration, self.states
-        if self._own_units is not None:
-            values = self._own_units.to_model(slots, values, states.pieces)
-        forward = self._forward.run(states, slots, times, values, self.gaps)
+        own = self._own_units
+        in_model = values if own is None else own.to_model(slots, values, states.pieces)
+        forward = self._forward.run(states, slots, times, in_model, self.gaps)
         count = len(forward.admitted)
         measured = [branch.advance(forward, states.pieces) for branch in self._branches]
         found = [one.statistics for one in measured]
@@ -389,15 +394,11 @@ class Detector(Displayed):
             )
             result.settled.put(rows, verdicts)
         standardizer = self.bundle.standardizer
-        findings, start = [], 0
-        while start < len(rows):
-            chunk = slice(start, self._same_units(slots, times, rows, start))
-            found = self._score_chunk(slots[chunk], times[chunk], rows[chunk], marks[chunk], chunk, result, said)
-            findings += [] if found is None else [(start, found)]
-            if self._own_units is not None and (others := self._own_units.decide(slots[chunk], self.states)):
-                self.states.begin_anew(others, kept=OWN_PIECES)
-            start = chunk.stop
-        return replace(result, findings=ChannelFindings.joined(findings)) if findings else result
+        expected = measured[0].expected * standardizer.scale + standardizer.mean
+        if own is not None:
+            own.from_model(forward.slots, expected, states.pieces)
+        result.expected[rows] = expected
+        return None if self._runs is None else self._runs.advance(forward, times, values, states.pieces)
 
     def _combine(
         self,

@@ -34,9 +34,11 @@ from streamlstm.scoring.state import StatePiece, StreamStates
 
 __all__ = ["OWN_PIECES", "OwnUnits", "own_units_of"]
 
-_MARGIN, _LOCATION_MARGIN = 1.25, 0.25
-"""Of half the range of means, and in deviations: windows of so few streams do not show all that is usual."""
-_MOVEMENT_MARGIN = 1.25
+_MARGIN, _LOCATION_MARGIN = 1.25, 0.5
+"""Of half the range of means, and in deviations. Windows of so few streams do not show all that is usual, and a fault
+of five deviations in a tenth of the samples is no reason."""
+_MOVEMENT_MARGIN = 1.4
+"""A jump among the first samples, which is capped, passes for usual."""
 _STUCK = 16.0
 """A channel that moves less than the quietest window by more than this factor is stuck."""
 _LARGEST_FACTOR = 16.0
@@ -119,6 +121,16 @@ class OwnUnits:
         pending = np.unique(slots[pieces["own_pending"][slots] != 0]).tolist()
         pieces["own_pending"][pending] = 0
         return [slot for slot in pending if self._decide(slot, pieces)]
+
+    def take_over(self, states: StreamStates, old: StreamStates) -> None:
+        """Say which of the streams that came from another model are new to this one: those with units of their own.
+
+        The others are known to be in the model's units, however unlike the windows they are now.
+        """
+        slots, theirs = states.in_order(), old.in_order()
+        units = old.pieces.get("own_units")
+        had_units = np.zeros(len(slots), np.bool_) if units is None else units[theirs].any(axis=(1, 2))
+        states.pieces["own_rows"][slots] = np.where(had_units, 0, self._ages[-1])
 
     def to_model(
         self, slots: NDArray[np.int64], values: NDArray[np.float32], pieces: StateArrays

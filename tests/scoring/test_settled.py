@@ -22,8 +22,8 @@ ROWS = 200
 def wave(seed: int, rows: int = ROWS) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     t = np.arange(rows)
-    values = np.stack([np.sin(t / 5), np.cos(t / 5)], axis=1) + rng.normal(0, 0.05, (rows, 2))
-    return (np.array([100.0, 10.0]) + np.array([20.0, 2.0]) * values).astype(np.float32)
+    values = np.stack([np.sin(t / 6), np.cos(t / 6)], axis=1) + rng.normal(0, 0.05, (rows, 2))
+    return (np.array([50.0, 3.0]) + np.array([8.0, 0.4]) * values).astype(np.float32)  # as the model's own streams
 
 
 def settle(detector: Detector, values: NDArray[np.float32], *, start: int = 0) -> Scores:
