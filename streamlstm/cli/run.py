@@ -49,6 +49,12 @@ def run(
     _log.info("network steps on %s (%s), threads: %d, states in %s", isa(), app.backend, app.threads, states)
     service.worker.run(stop.is_set)
     counts = sum((pipeline.counts for pipeline in service.pipelines.values()), Counter[str]())
+    if loaded.alerts.settled:
+        _log.info(
+            "judged one period later: %d alerts confirmed, outside the budget, and %d withdrawn",
+            counts["alerts_confirmed"],
+            counts["alerts_withdrawn"],
+        )
     _log.info(
         "alerts of these partitions so far: %d opened, %d of them outside the budget, %d held back (budget: %s)",
         counts["alerts_open"],

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -183,20 +184,30 @@ def test_score_as_json_lines_keeps_the_order_of_two_streams(folder: Path) -> Non
 
 
 def test_score_judges_alerts_where_it_is_told_to(folder: Path) -> None:
+    rows = np.concatenate([values(), values(2)[20:]])  # 700 rows end in the middle of a period of 40
+    rows[660:700, 1] += 1.5
+    with (folder / "long.jsonl").open("w") as file:
+        for n, (flow, pressure) in enumerate(rows.tolist()):
+            sample = {"flow": flow, "pressure": pressure}
+            file.write(json.dumps({"stream_id": "hall/a", "ts": 1_780_000_000 + n, "values": sample}) + "\n")
     options = ("--format", "jsonl", "--settled", "--alerts", "judged.jsonl")
-    records = [
-        json.loads(line) for line in good(folder, "score", "pump.safetensors", "hall.jsonl", *options).splitlines()
-    ]
+    done = streamlstm(folder, "score", "pump.safetensors", "long.jsonl", *options)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in done.stdout.splitlines()]
     settled = [record for record in records if record["schema"] == "streamlstm.settled/1"]
     scores = {tuple(record["source"]): record for record in records if record["schema"] == "streamlstm.score/1"}
-    assert len(scores) == 2 * ROWS and 0 < len(settled) < 2 * ROWS
+    assert len(scores) == len(rows) and 0 < len(settled) < len(rows)
     for record in settled:
         score = scores[tuple(record["source"])]
         assert (record["stream_id"], record["ts"], record["model"]) == (score["stream_id"], score["ts"], score["model"])
         assert score["score"] is not None
     alerts = [json.loads(line) for line in (folder / "judged.jsonl").read_text().splitlines()]
     assert {alert.get("settled") for alert in alerts} - {None} <= {"confirmed", "withdrawn"}
-    assert any(alert.get("settled") for alert in alerts)
+    last = {alert["alert_id"]: alert.get("settled") for alert in alerts}
+    verdicts = Counter(last.values())
+    assert verdicts["confirmed"] + verdicts["withdrawn"] > 0
+    said = "judged one period later: {confirmed} alerts confirmed, outside the budget, and {withdrawn} withdrawn"
+    assert said.format(confirmed=verdicts["confirmed"], withdrawn=verdicts["withdrawn"]) in done.stderr
 
 
 CONFIG = """\

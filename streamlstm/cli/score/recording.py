@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,7 @@ def score_recording(
     if report is not None and isinstance(detector, Detector):
         reporter = Reporter(report, recording, detector, policy, ts_unit=ts_unit)
     opened = held_back = 0
+    judged: dict[str, str] = {}
     with (
         open_output(out) as scores_out,
         open_output(alerts) if alerts else nullcontext() as alerts_out,
@@ -63,6 +65,7 @@ def score_recording(
         for chunk in replay(detector, recording, alerts=policy):
             opened += len(chunk.opened)
             held_back += chunk.held_back
+            judged |= {alert.alert_id: alert.settled for _, alert in chunk.alerts if alert.settled is not None}
             if table is not None:
                 table.write(chunk)
             else:
@@ -75,6 +78,13 @@ def score_recording(
             progress.update(chunk.end, len(recording), f"{opened} alerts")
         if table is not None:
             table.close()
+    if policy.settled:
+        verdicts = Counter(judged.values())
+        _log.info(
+            "judged one period later: %d alerts confirmed, outside the budget, and %d withdrawn",
+            verdicts["confirmed"],
+            verdicts["withdrawn"],
+        )
     _log.info(
         "%d alerts opened in %.3g stream-days, %d more were held back (budget: %s)",
         opened,
