@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_models import tiny_model
+from tiny_models import TINY_CHANNELS, least_squares_model, tiny_model
 
 from streamlstm.errors import BundleError
 from streamlstm.model.bundles.causal import ModelBundle
@@ -114,7 +114,13 @@ def score_a_little(bundle: ModelBundle | WindowBundle) -> None:
 def outcomes(folder: Path, cases: int, seed: int) -> Counter[str]:
     rng, path = np.random.default_rng(seed), folder / "crafted.safetensors"
     tiny_model(prototypes=8, hidden=8).save(path)
-    causal = [path, *(GOLDEN / f"{name}.safetensors" for name in ("lstm", "peephole", "mixed", "projected"))]
+    restless = folder / "restless.safetensors"
+    noise = rng.normal(size=(1200, 2)).astype(np.float32)
+    model = least_squares_model(noise, weights=1, hidden=8, period_rows=0, channels=TINY_CHANNELS, prototypes=8)
+    assert "activity" in model.calibration.branches
+    model.save(restless)
+    golden = ("lstm", "peephole", "mixed", "projected")
+    causal = [path, restless, *(GOLDEN / f"{name}.safetensors" for name in golden)]
     window = [GOLDEN / f"{name}.safetensors" for name in ("bidirectional", "encoder_decoder")]
     kinds = [(ModelBundle, read_bundle(one, expected=MODEL_FORMAT, older=(MODEL_FORMAT_2,))) for one in causal]
     kinds[0][1][0]["calibration.branches.prototypes.stride"] = np.array([3], np.int32)  # as models of waves have one
