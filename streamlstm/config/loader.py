@@ -9,7 +9,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -145,9 +145,12 @@ def _shown(path: KeyPath, value: object, document: Document) -> str:
 
 
 def _unknown_key(path: KeyPath, section: type[BaseModel]) -> str:
-    for part in path[:-1]:
+    parts = iter(path[:-1])
+    for part in parts:
         if isinstance(part, str):
-            section = _section_at(section, part)
+            section, has_names = _section_at(section, part)
+            if has_names:
+                next(parts)  # the name, which is a user's
     if issubclass(section, Section) and path[-1] in section.RENAMED:
         return f"{path[-1]} is called {section.RENAMED[str(path[-1])]} now"
     known = [field.alias or name for name, field in section.model_fields.items()]
@@ -156,12 +159,15 @@ def _unknown_key(path: KeyPath, section: type[BaseModel]) -> str:
     return f"unknown key; {hint}"
 
 
-def _section_at(section: type[BaseModel], key: str) -> type[BaseModel]:
-    """Return the model behind a key: a section, an optional section, or the items of a list of sections."""
+def _section_at(section: type[BaseModel], key: str) -> tuple[type[BaseModel], bool]:
+    """Return the model behind a key, and whether it is that of each name in a mapping.
+
+    It is a section, an optional section, the items of a list of sections, or the values of a mapping.
+    """
     [annotation] = [field.annotation for name, field in section.model_fields.items() if key in (name, field.alias)]
     for candidate in (annotation, *get_args(annotation)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
+            return candidate, get_origin(annotation) is dict
     raise TypeError(f"{key_path((key,))} holds no section")  # an unknown key is only ever found inside a section
 
 

@@ -6,13 +6,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, FiniteFloat, PlainValidator, WithJsonSchema, model_validator
 
 from streamlstm.config.loader import schema_of, validate
 from streamlstm.config.section import Section
 from streamlstm.config.source import Document, KeyPath, Plain, key_path, read_document
 from streamlstm.config.trainer import NetworkShape, TrainerSettings
-from streamlstm.config.values import Count, DataPath, FilePath, Interval, Rate, Share, SwitchedPath
+from streamlstm.config.values import (
+    Count,
+    DataPath,
+    DelayText,
+    FilePath,
+    Interval,
+    Rate,
+    Share,
+    SwitchedPath,
+    delay,
+)
+from streamlstm.errors import UsageError
+from streamlstm.model.channels import ChannelDeclaration, Direction, Limits
 from streamlstm.recordings.time_unit import TimeUnit
 from streamlstm.training.options import WINDOW_OPTIONS
 
@@ -90,6 +102,48 @@ class Tune(Section):
     """Between layers; searched where there are several."""
 
 
+class LimitSettings(Section):
+    """The range that a channel is to stay in, in its unit; alerts of kind limit say when it does not."""
+
+    low: FiniteFloat | None = None
+    high: FiniteFloat | None = None
+    hysteresis: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    """How far back inside a value must be before the alert is resolved."""
+    delay: DelayText = delay("1 samples")
+    """How long it is outside before one opens."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> LimitSettings:
+        try:
+            self.limits()
+        except UsageError as error:
+            raise ValueError(str(error).removeprefix("limits: ")) from error
+        return self
+
+    def limits(self) -> Limits:
+        """Return them. Raises: UsageError when they are no range."""
+        if self.delay.periods:
+            raise UsageError("limits: expected a delay in samples or time, got periods")
+        return Limits(self.low, self.high, self.hysteresis, self.delay.samples, self.delay.ms)
+
+
+class ChannelSection(Section):
+    """What is declared of one channel."""
+
+    input_only: bool = False
+    """The network sees the channel, and it is not scored: a command or a set point."""
+    direction: Direction = "both"
+    """Which deviations count: those above what was expected (up), below it (down), or both."""
+    least_deviation: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    """The smallest deviation that counts, in the channel's unit."""
+    limits: LimitSettings | None = None
+
+    def declaration(self) -> ChannelDeclaration:
+        """Return it."""
+        limits = None if self.limits is None else self.limits.limits()
+        return ChannelDeclaration(self.input_only, self.direction, self.least_deviation, limits)
+
+
 class TrainConfig(Section):
     """Everything that `streamlstm train` can be told."""
 
@@ -103,6 +157,8 @@ class TrainConfig(Section):
     """The time between samples; taken from the data by default, and 0s means unknown."""
     channels: tuple[Name, ...] = ()
     """Which channels, and in which order; all of the first stream by default."""
+    declare: dict[Name, ChannelSection] = Field(default_factory=dict)
+    """What is declared of channels, by name; with `from` what that bundle says, unless anything is declared here."""
     ts_unit: TimeUnit = "s"
     """The unit of numeric time stamps."""
     rows: Count | None = None
@@ -126,6 +182,11 @@ class TrainConfig(Section):
     """A folder for TensorBoard's event files."""
     mlflow: Mlflow | None = None
     tune: Tune | None = None
+
+    @property
+    def declared(self) -> dict[str, ChannelDeclaration] | None:
+        """What is declared of channels; None where nothing is."""
+        return {name: section.declaration() for name, section in self.declare.items()} or None
 
     @property
     def is_one(self) -> bool:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from streamlstm.errors import BundleError, StreamLstmError
+from streamlstm.errors import BundleError, StreamLstmError, UsageError
 from streamlstm.jobs.observer import Observer
 from streamlstm.jobs.power import with_power
 from streamlstm.jobs.training_data import TABLE_SUFFIX
 from streamlstm.jobs.tuning import SearchOptions, find_options
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.window import WindowBundle
+from streamlstm.model.channels import ChannelDeclaration
 from streamlstm.recordings.grouping import Group
 from streamlstm.reporting.page import TrainingReport, write_report
 from streamlstm.training.causal.plan import CausalPlan, make_plan
@@ -82,6 +83,8 @@ class TrainingOptions:
     files: ModelFiles
     options: Mapping[str, Any]
     arrangement: str = "causal"
+    declared: Mapping[str, ChannelDeclaration] | None = None
+    """Of causal models; None = what the bundle says that is gone on from."""
     start: ModelBundle | None = None
     frozen: tuple[str, ...] = ()
     search: SearchOptions | None = None
@@ -101,7 +104,9 @@ class TrainingOptions:
         channels = self.group.series[0].channels
         given = {**self.options, **(options or {})}
         if self.arrangement == "causal":
-            return make_plan(values, channels=channels, start=self.start, **given)
+            return make_plan(values, channels=channels, start=self.start, declared=self.declared, **given)
+        if self.declared and any(one != ChannelDeclaration() for one in self.declared.values()):
+            raise UsageError("declare: expected nothing for a whole-window model, which knows no declarations")
         return make_window_plan(values, arrangement=self.arrangement, channels=channels, **given)
 
 

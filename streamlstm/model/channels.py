@@ -34,6 +34,9 @@ class Limits:
     delay_ms: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("low", "high", "hysteresis"):  # 1 and 1.0 are one declaration, and one digest
+            if (number := getattr(self, name)) is not None:
+                object.__setattr__(self, name, float(number))
         bounds = [bound for bound in (self.low, self.high) if bound is not None]
         if not bounds:
             raise UsageError("limits: expected low, high or both, got neither")
@@ -66,6 +69,7 @@ class ChannelDeclaration:
     def __post_init__(self) -> None:
         if self.direction not in _SIGNS:
             raise UsageError(f"direction: expected both, up or down, got {self.direction!r}")
+        object.__setattr__(self, "least_deviation", float(self.least_deviation))
         if not 0 <= self.least_deviation < math.inf:
             raise UsageError(f"least_deviation: expected 0 or more, got {self.least_deviation:g}")
 
@@ -102,11 +106,6 @@ class ChannelRules:
             np.array([_SIGNS[one.direction] for one in each], np.int8),
             np.minimum(least, np.finfo(np.float32).max).astype(np.float32),
         )
-
-    @property
-    def are_all_scored(self) -> bool:
-        """Whether no channel is input only."""
-        return bool(self.scored.all())
 
     @property
     def are_plain(self) -> NDArray[np.bool_]:

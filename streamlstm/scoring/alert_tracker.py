@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from streamlstm.model.bundles.base import BundleBase
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.channels import Limits
 from streamlstm.scoring.alert_kinds.batch import SampleBatch, Watch
 from streamlstm.scoring.alert_kinds.flat import FlatAlerts
+from streamlstm.scoring.alert_kinds.limits import LimitAlerts
 from streamlstm.scoring.alert_kinds.missing import MissingAlerts
 from streamlstm.scoring.alert_kinds.residual import ResidualAlerts
 from streamlstm.scoring.alert_kinds.spells import Group, SpellAlerts
@@ -47,10 +49,13 @@ class AlertTracker:
         period_rows: int = 0,
         budget: OpeningBudget | None = None,
         runs: Mapping[str, NDArray[np.int32]] | None = None,
+        limits: Mapping[str, Limits] | None = None,
+        scales: Sequence[float] = (),
     ) -> None:
         """Make one without streams; without a budget openings are not bounded, and 0 `period_rows` are unknown.
 
         `runs` are the bounds of a calibration, in samples; without them no channel is ever found flat or missing.
+        `limits` are ranges of channels by name, which need `scales`, the usual deviations of all channels.
         """
         self.policy = policy
         self._model = model
@@ -61,6 +66,7 @@ class AlertTracker:
         of_channels = {"channels": channels, "units": units}
         self._flat = FlatAlerts(delays, self._ledger, usual=usual.get("flat_after", ()), **of_channels)
         self._missing = MissingAlerts(delays, None, usual=usual.get("missing_after", ()), **of_channels)
+        self._limit = LimitAlerts(delays, limits=limits or {}, scales=scales, **of_channels)
 
     @classmethod
     def of(cls, bundle: BundleBase, policy: AlertPolicy, budget: OpeningBudget | None) -> Self:
@@ -73,6 +79,8 @@ class AlertTracker:
             period_rows=bundle.period_rows,
             budget=budget,
             runs=bundle.calibration.runs if isinstance(bundle, ModelBundle) else None,
+            limits={name: one.limits for name, one in bundle.declared.items() if one.limits is not None},
+            scales=bundle.standardizer.scale.tolist(),
         )
 
     @property
@@ -81,6 +89,7 @@ class AlertTracker:
         lives = list(self._residual.lives.values())
         for kind in self._spells:
             lives += [group.life for groups in list(kind.groups.values()) for group in groups]
+        lives += [life for of_stream in list(self._limit.lives.values()) for life in of_stream.values()]
         return [life.alert for life in lives if life.alert is not None]
 
     @property
@@ -129,6 +138,7 @@ class AlertTracker:
         """
         batch = SampleBatch(stream_ids, event_time_ms, values, scores, positions, model or self._model)
         every: list[Watch] = [self._residual.watch(batch), *(kind.watch(batch) for kind in self._spells)]
+        every.append(self._limit.watch(batch))
         watches = [watch for watch in every if watch.streams]
         if watches:  # row by row, as all kinds draw on one budget
             late = (scores.status == _LATE).tolist()
@@ -152,13 +162,15 @@ class AlertTracker:
         for stream_id, life in self._residual.lives.items():
             held[stream_id] = _Held(**{name: getattr(life, name) for name in Life.__struct_fields__})
         ledger, judged = self._ledger, self._residual.verdicts.streams
-        others = {*ledger.paid_until, *ledger.charges, *judged, *self._flat.groups, *self._missing.groups}
+        others = {*ledger.paid_until, *ledger.charges, *judged}
+        others |= {*self._flat.groups, *self._missing.groups, *self._limit.lives}
         for stream_id in [*held, *sorted(others - held.keys())]:
             one = held.setdefault(stream_id, _Held())
             one.paid_until, one.charges = ledger.paid_until.get(stream_id), ledger.charges.get(stream_id)
             one.judged = judged.get(stream_id)
             one.flat = self._flat.groups.get(stream_id, [])
             one.missing = self._missing.groups.get(stream_id, [])
+            one.limit = self._limit.lives.get(stream_id, {})
         return msgspec.json.encode(held)
 
     def import_state(self, state: bytes) -> None:
@@ -173,12 +185,14 @@ class AlertTracker:
         self._residual.lives = {stream_id: life for stream_id, life in lives.items() if life != Life()}
         self._flat.groups = {stream_id: one.flat for stream_id, one in held.items() if one.flat}
         self._missing.groups = {stream_id: one.missing for stream_id, one in held.items() if one.missing}
+        self._limit.lives = {stream_id: one.limit for stream_id, one in held.items() if one.limit}
 
 
 class _Held(Life, omit_defaults=True):
     """What a snapshot holds of a stream.
 
-    The life of its score, what it owes and may get back, the alerts that are to be judged, the spells of its channels.
+    The life of its score, what it owes and may get back, the alerts that are to be judged, its channels' spells and
+    limits.
     """
 
     paid_until: int | None = None
@@ -186,3 +200,4 @@ class _Held(Life, omit_defaults=True):
     judged: Judged | None = None
     flat: list[Group] = msgspec.field(default_factory=list)
     missing: list[Group] = msgspec.field(default_factory=list)
+    limit: dict[str, Life] = msgspec.field(default_factory=dict)

@@ -66,7 +66,8 @@ def calibrate(
     Raises: DataError when fewer than 20 rows are left to calibrate on.
     """
     rules = rules or ChannelRules.of({}, [""] * network.architecture.channels, standardizer)
-    clean = CleanRows(Forward(network, standardizer, scored=rules.scored), series, period_rows, rules, prototypes)
+    wanted = prototypes if rules.are_plain.any() else 0
+    clean = CleanRows(Forward(network, standardizer, rules=rules), series, period_rows, rules, wanted)
     residuals = fit_network_residuals(clean)
     fitted: list[Branch] = [residuals, *fit_branches(clean)]
     warm_up = max(branch.fill_rows for branch in fitted)

@@ -102,8 +102,7 @@ class Detector(Displayed):
         self.gaps = gaps or GapPolicy()
         self.threshold = threshold or Threshold()
         self.period_s = bundle.period_s if period_s is None else period_s
-        scored = bundle.channel_rules.scored
-        self._forward = Forward(bundle.network, bundle.standardizer, backend=backend, scored=scored)
+        self._forward = Forward(bundle.network, bundle.standardizer, backend=backend, rules=bundle.channel_rules)
         self.isa = self._forward.weights.isa + ("" if backend == "fused" else f" {backend}")
         self._branches = branches_of(bundle)
         self._branch_ends = np.cumsum([len(branch.parts) for branch in self._branches], dtype=np.int64)

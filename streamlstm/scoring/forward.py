@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.kernels import NetworkWeights, admit, advance
+from streamlstm.model.channels import ChannelRules
 from streamlstm.model.network import Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.state import StreamStates
@@ -43,7 +44,7 @@ class ForwardResult:
     Shapes: admitted int64 [K], rows of the batch; status uint8 [N]; slots int64 [K]; x float32 [K, C]; observed uint8
     [K, C], 0 also where the stream settles after a hole; measured uint8 [K], 0 = nothing of the sample is, as it holds
     no value or the stream settles; reset uint8 [K]; ages int64 [K], the stream's age before each sample; head
-    float32 [K, C * (1 + p)].
+    float32 [K, C * (1 + p)]; shown float32 [K, C], see `shapes`.
     """
 
     admitted: NDArray[np.int64]
@@ -55,6 +56,12 @@ class ForwardResult:
     reset: NDArray[np.uint8]
     ages: NDArray[np.int64]
     head: NDArray[np.float32]
+    shown: NDArray[np.float32] | None = None
+
+    @property
+    def shapes(self) -> NDArray[np.float32]:
+        """The samples as windows take them: x, where a channel of which not all deviations count is 0 [K, C]."""
+        return self.x if self.shown is None else self.shown
 
 
 class Forward:
@@ -66,11 +73,12 @@ class Forward:
         standardizer: Standardizer,
         *,
         backend: Backend = "fused",
-        scored: NDArray[np.uint8] | None = None,
+        rules: ChannelRules | None = None,
     ) -> None:
-        """Make one. Shapes: scored uint8 [C], 0 = the network sees the channel, and nothing of it counts."""
+        """Make one; without rules all channels count."""
         self.network = network
-        self._input_only = None if scored is None or scored.all() else scored == 0
+        self._input_only = None if rules is None or rules.scored.all() else rules.scored == 0
+        self._plain = None if rules is None or rules.are_plain.all() else rules.are_plain
         self.standardizer = standardizer
         self.weights = NetworkWeights(network.layers, (network.head_weight, network.head_bias), backend=backend)
 
@@ -127,7 +135,8 @@ class Forward:
             observed[:, self._input_only] = 0
             measured &= observed.any(axis=1)
         observed[measured == 0] = 0  # the network was told what came, the branches what counts
-        return ForwardResult(admitted, status, slots, x, observed, measured, reset, ages, head)
+        shown = None if self._plain is None else np.where(self._plain, x, np.float32(0))
+        return ForwardResult(admitted, status, slots, x, observed, measured, reset, ages, head, shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from streamlstm.model.bundles.base import BundleBase
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.channels import ChannelDeclaration
 from streamlstm.training.causal.plan import make_plan
 from streamlstm.training.options import Loss, Optimizer, Schedule, check_names
 from streamlstm.training.plan import BundleLabels, Plan
@@ -48,6 +49,7 @@ def train(
     version: int = 1,
     created_at: str = "",
     start: ModelBundle | None = None,
+    declared: Mapping[str, ChannelDeclaration] | None = None,
     frozen: Sequence[str] = (),
     on_progress: Callable[[TrainingProgress], None] | None = None,
     on_choice: Callable[[str], None] | None = None,
@@ -88,6 +90,7 @@ def train(
 
     Shapes: values float [T, C], NaN = missing, or {stream id: such an array}; rows in time order, `period_s` apart.
     Units: period_s in seconds, 0 = unknown.
+    `declared` says by name of channels which are input only, which deviations count, and which range they keep to.
     `start` is a bundle to train on from, the layers named in `frozen` left as they are. `on_progress` is told of every
     update, `on_choice` a sentence about each option that was chosen from the data, as those are that are not given.
     State: the arguments alone decide the result: the same seed gives the same bundle, bit for bit, on one machine.
@@ -133,7 +136,7 @@ def train(
     """
     given = {key: value for key, value in locals().items() if key in _OPTIONS}  # so that no name is written twice
     check_names(unknown, known=_PARAMETERS, of="train")
-    plan = make_plan(values, channels=channels, start=start, **given)
+    plan = make_plan(values, channels=channels, start=start, declared=declared, **given)
     for sentence in plan.choices:
         if on_choice is not None:
             on_choice(sentence)

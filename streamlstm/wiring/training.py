@@ -60,6 +60,7 @@ def training_options(
         period_s=group.series[0].period_s if config.period_ms is None else config.period_ms / 1000,
         files=files,
         options=_options(config),
+        declared=config.declared,
         arrangement=config.model.arrangement,
         start=start,
         frozen=config.freeze,

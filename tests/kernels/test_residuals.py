@@ -66,6 +66,16 @@ def test_a_steady_channel_is_expected_to_stay_where_it_is() -> None:
     assert not b["means"][0].any(), "nothing moved, whatever the network says"
 
 
+def test_deviations_that_do_not_count_are_none() -> None:
+    a = a_call()
+    advance_residuals(**a)
+    for rules in ({"least": np.full(C, 1e6, np.float32)}, {"directions": np.array([1, -1, 1], np.int8)}):
+        b = a_call() | rules
+        advance_residuals(**b)
+        assert (b["means"] <= a["means"]).all() and (b["means"] < a["means"]).any()
+        assert np.array_equal(b["expected"], a["expected"])
+
+
 @pytest.mark.parametrize("name", [name for name, value in a_call().items() if isinstance(value, np.ndarray)])
 def test_an_array_that_does_not_fit_is_refused_before_anything_changes(name: str) -> None:
     refuses_a_wrong(name, advance_residuals, a_call(), OUTPUTS, grows="rows")

@@ -156,7 +156,9 @@ class _Run:
 
     def _plan(self, read: _Range, split: Split) -> CausalPlan:
         start = None if self._options.starts_anew else self._champion
-        plan = make_plan(split.training, channels=read.telemetry.channels, start=start, **self._options.training)
+        channels, declared = read.telemetry.channels, self._champion.declared if self._champion else {}
+        kept = {name: one for name, one in declared.items() if name in channels}
+        plan = make_plan(split.training, channels=channels, start=start, declared=kept, **self._options.training)
         for sentence in plan.choices:
             _log.info("%s", sentence)
         return plan

@@ -67,7 +67,7 @@ class Activity:
         fast, slow = (2.0 / (self.widths + 1.0)).tolist()
         advance_activity(
             result.slots,
-            x=result.x,
+            x=result.shapes,
             observed=result.observed,
             reset=result.reset,
             ages=result.ages,

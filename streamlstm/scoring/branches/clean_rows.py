@@ -45,8 +45,13 @@ class CleanRows:
 
     @property
     def before(self) -> list[NDArray[np.float32]]:
-        """The rows of each series before those that calibrate, in the channels' units."""
-        return [one.values[: one.start] for one in self.series]
+        """The rows of each series before those that calibrate, in the channels' units.
+
+        A channel of which not all deviations count has no value: no branch but the network's residuals knows which do.
+        """
+        rows = [one.values[: one.start] for one in self.series]
+        plain = self.rules.are_plain
+        return rows if plain.all() else [np.where(plain, values, np.float32(np.nan)) for values in rows]
 
     def runs(self, warm_up: int) -> Iterator[tuple[int, Iterator[SeriesChunk]]]:
         """Yield the first row of each series that counts, and the network's run over that series.

@@ -116,7 +116,7 @@ class Prototypes:
         advance_prototypes(
             self._packed,
             result.slots,
-            x=result.x,
+            x=result.shapes,
             reset=result.reset,
             ages=result.ages,
             windows=state[self.piece],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import DataError, UsageError
 from streamlstm.model.bundles.causal import ModelBundle
+from streamlstm.model.channels import ChannelDeclaration, ChannelRules, check_declarations
 from streamlstm.model.network import Architecture, Network
 from streamlstm.model.standardizer import Standardizer
 from streamlstm.scoring.branches.network_residuals import steady_channels
@@ -33,6 +34,7 @@ class CausalPlan(Plan[Network, ModelBundle]):
     BUNDLE = ModelBundle
 
     start: ModelBundle | None = None
+    declared: Mapping[str, ChannelDeclaration] = field(default_factory=dict)
 
     @property
     def architecture(self) -> Architecture:
@@ -75,6 +77,7 @@ class CausalPlan(Plan[Network, ModelBundle]):
             [CalibrationSeries(values, self.cuts[key][1]) for key, values in self.series.items()],
             period_rows=self.period_rows,
             period_s=labels.period_s,
+            rules=ChannelRules.of(self.declared, self.channels, self.standardizer),
         )
         return ModelBundle(
             network=network,
@@ -82,6 +85,7 @@ class CausalPlan(Plan[Network, ModelBundle]):
             calibration=calibration,
             channels=self.channels,
             training=training,
+            declared=self.declared,
             **vars(labels),
         )
 
@@ -105,6 +109,7 @@ def make_plan(
     *,
     channels: Sequence[str] | None = None,
     start: ModelBundle | None = None,
+    declared: Mapping[str, ChannelDeclaration] | None = None,
     cell: str | Sequence[str] | None = None,
     layers: int | None = None,
     **options: Any,
@@ -112,11 +117,15 @@ def make_plan(
     """Check and split the data, and choose the options that are not given.
 
     `cell` is lstm, peephole, gru, gru_reset_before or rnn, one for all layers or one for each, comma separated;
-    `options` are fields of TrainerOptions, None where one is to be chosen. With `start` its architecture is kept.
+    `options` are fields of TrainerOptions, None where one is to be chosen. With `start` its architecture is kept, and
+    what is declared of its channels, where nothing else is.
     Raises: DataError when there are too few rows, or no numbers at all; UsageError for options that cannot be.
     """
     data = split_data(values, channels=channels or (start.channels if start else None))
-    check_names(options, known=[field.name for field in fields(TrainerOptions)], of="the trainer")
+    if declared is None:
+        declared = start.declared if start else {}
+    check_declarations(declared, data.channels)
+    check_names(options, known=[one.name for one in fields(TrainerOptions)], of="the trainer")
     given = {key: value for key, value in options.items() if value is not None}
     if cell is not None or layers is not None:
         given["cells"] = choose_cells(cell or "lstm", layers)
@@ -138,6 +147,7 @@ def make_plan(
         options=chosen,
         choices=(*data.notes, *reasons),
         start=start,
+        declared=dict(declared),
     )
 
 
