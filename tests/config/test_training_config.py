@@ -75,6 +75,22 @@ def test_options_make_sections_and_come_last(tmp_path: Path) -> None:
         ("out: m\n", "t.yaml:1: data: is missing"),
         ("data: []\n", "t.yaml:1: data: expected at least one, got an empty list"),
         ("data: [a, a]\n", "t.yaml:1: data[1]: expected each once"),
+        (
+            "data: [a]\ndeclare: {hr: {directio: up}}\n",
+            "t.yaml:2: declare.hr.directio: unknown key; did you mean 'direction'?",
+        ),
+        (
+            "data: [a]\ndeclare: {hr: {limits: {lo: 3}}}\n",
+            "t.yaml:2: declare.hr.limits.lo: unknown key; did you mean 'low'?",
+        ),
+        (
+            "data: [a]\ndeclare: {hr: {limits: {low: 9, high: 3}}}\n",
+            "t.yaml:2: declare.hr.limits: expected low and high",
+        ),
+        (
+            "data: [a]\ndeclare: {hr: {limits: {delay: 1s}}}\n",
+            "t.yaml:2: declare.hr.limits: expected low, high or both",
+        ),
         ("data: [a]\nmodel: {hiden: 3}\n", "t.yaml:2: model.hiden: unknown key; did you mean 'hidden'?"),
         ("data: [a]\nmodel: {cell: 3}\n", "t.yaml:2: model.cell: expected the name of a cell, or a list"),
         ("data: [a]\nper: 3\n", "t.yaml:2: per: expected all, stream, a pattern"),
