@@ -59,6 +59,8 @@ def test_sentences() -> None:
         "finds a step of 4 usual deviations in 90% of cases, half of them within 8 s",
         "misses a stuck value (15% found)",
     ]
+    often = Power(128, 6, 5, (PowerCell("stuck", "", "a stuck value", Found(20, 15, 15, 22)),))
+    assert power_sentences(often, period_s=1.0) == ["finds a stuck value in 75% of cases, half of them within 22 s"]
     assert power_sentences(POWER, period_s=0.0)[0].endswith("within 8 samples")
 
 
