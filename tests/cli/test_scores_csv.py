@@ -23,7 +23,10 @@ def recording(rows: dict[str, int], *, gap_at: int = 10**9) -> Recording:
     """Streams that take turns, each for as many rows; a gap of five minutes in all of them."""
     rng = np.random.default_rng(0)
     order = [(row, stream) for row in range(max(rows.values())) for stream, count in rows.items() if row < count]
-    values = 50 + rng.normal(0, 1, (len(order), 2)).astype(np.float32)
+    phase = np.array([row for row, _ in order]) / 40 * 2 * np.pi  # as `tiny_bundle` knows them
+    flow = 50 + 8 * np.sin(phase) + rng.normal(0, 0.5, len(order))
+    pressure = 3 + 0.4 * np.sin(phase + 1.1) + 0.1 * np.sin(2 * phase) + rng.normal(0, 0.03, len(order))
+    values = np.stack([flow, pressure], axis=1).astype(np.float32)
     times = np.array([1000 * row + 300_000 * (row >= gap_at) for row, _ in order], np.int64)
     return Recording("test", [stream for _, stream in order], times, values, np.arange(len(order)))
 
