@@ -3,70 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
-from operator import itemgetter
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamlstm.errors import ShapeError
-from streamlstm.kernels import CELL_FIELDS, combine_tails, score_streams
+from streamlstm.kernels import combine_tails, score_streams
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.calibration import StackedTails
 from streamlstm.model.display import Displayed, Facts, first_few, one_line, shown_period
-from streamlstm.scoring.branches.known import branches_of, state_of
-from streamlstm.scoring.branches.protocol import Measured
+from streamlstm.scoring.branches.known import branches_of
+from streamlstm.scoring.branches.protocol import blended
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.channel_runs import runs_of
+from streamlstm.scoring.continuation import is_continued_by, pieces_of
 from streamlstm.scoring.forward import INPUT_LIMIT, Backend, Forward
 from streamlstm.scoring.own_units import OWN_PIECES, own_units_of
+from streamlstm.scoring.score_result import ScoreResult, SettledScore
 from streamlstm.scoring.settled import SettledVerdicts
-from streamlstm.scoring.state import StateDtype, StatePiece, StreamStates
+from streamlstm.scoring.state import StateDtype, StreamStates
 from streamlstm.scoring.thresholds import Threshold
 from streamlstm.types import ChannelFindings, GapPolicy, Scores, Settled, Status
 
-__all__ = ["Detector", "ScoreResult", "SettledScore", "is_continued_by"]
+__all__ = ["Detector"]
 
 _CHUNK = 4096
 """Rows scored at a time: bounds the head's outputs to some 10 MB at 38 channels."""
-
-
-class SettledScore(NamedTuple):
-    """The verdict on an earlier sample of the stream, the one at `event_time_ms`."""
-
-    event_time_ms: int
-    settled: float
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ScoreResult(Displayed):
-    """The score of one sample; `score` and `p_value` are None while warming, after a gap, and when late.
-
-    `settled` is the verdict that the sample brings on an earlier one, if the detector gives any.
-    """
-
-    score: float | None
-    p_value: float | None
-    status: str
-    expected: dict[str, float]
-    contribution: dict[str, float]
-    settled: SettledScore | None = None
-
-    def _facts(self) -> Facts:
-        score = "none" if self.score is None else f"{self.score:.3g}"
-        p_value = "none" if self.p_value is None else f"{self.p_value:.3g}"
-        shares = sorted(self.contribution.items(), key=itemgetter(1), reverse=True)
-        return Facts(
-            f"ScoreResult {self.status}",
-            (
-                (("score", score), ("p-value", p_value)),
-                (("expected", first_few(f"{name} {value:.4g}" for name, value in self.expected.items())),),
-                (("contribution", first_few(f"{name} {share:.0%}" for name, share in shares)),),
-            ),
-        )
 
 
 class Detector(Displayed):
@@ -115,7 +81,7 @@ class Detector(Displayed):
             bundle.network.architecture,
             self._forward.weights,
             {
-                **_pieces_of(bundle),
+                **pieces_of(bundle),
                 **({} if self._verdicts is None else self._verdicts.state),
                 **({} if self._own_units is None else self._own_units.state),
             },
@@ -377,7 +343,7 @@ class Detector(Displayed):
         result.status[rows] = status
         result.score[rows] = score
         result.p_value[rows] = p_value
-        result.contribution[rows] = _blended(measured, by_branch)
+        result.contribution[rows] = blended(measured, by_branch)
         if said is not None:
             by_part = np.empty((count, len(self.parts)))
             self._combine(statistics, combined, np.arange(1, len(self.parts) + 1), by_part)
@@ -416,48 +382,3 @@ class Detector(Displayed):
             ends=ends,
             said=said,
         )
-
-
-def _blended(measured: Sequence[Measured], said: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the channels' shares in the surprise: those in each branch, by how much of it that branch said.
-
-    Shapes: said float64 [K, branches]; returned [K, C]. Where nothing was said the first branch's count.
-    State: the contributions of all branches are used up.
-    """
-    blended, total = measured[0].contribution, said[:, 0].copy()
-    for k in range(1, len(measured)):
-        total += said[:, k]
-        share = np.divide(said[:, k], total, out=np.zeros_like(total), where=total > 0)
-        other = measured[k].contribution
-        other -= blended
-        other *= share.astype(np.float32)[:, None]
-        blended += other
-    return blended
-
-
-def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:
-    """Say whether the state of streams under one model means the same under the other.
-
-    Equal sizes and units are needed, branches that keep the same pieces, and weights that are equal or of one descent:
-    one was fine-tuned from the other.
-    """
-    one, other = old.network, new.network
-    if old.channels != new.channels or one.architecture != other.architecture:
-        return False
-    units = ((old.standardizer.mean, new.standardizer.mean), (old.standardizer.scale, new.standardizer.scale))
-    if not all(np.array_equal(a, b) for a, b in units):
-        return False
-    if _pieces_of(old) != _pieces_of(new):
-        return False
-    if new.training.get("start") == old.label or old.training.get("start") == new.label:
-        return True
-    pairs = [(one.head_weight, other.head_weight), (one.head_bias, other.head_bias)]
-    for a, b in zip(one.layers, other.layers, strict=True):
-        pairs += [(getattr(a, name), getattr(b, name)) for name in CELL_FIELDS]
-    return all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
-
-
-def _pieces_of(bundle: ModelBundle) -> dict[str, StatePiece]:
-    """Return the pieces of a stream's state row that a model's branches keep, and what it knows of its channels."""
-    runs = runs_of(bundle)
-    return {**state_of(branches_of(bundle)), **(runs.state if runs else {})}

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from streamlstm.errors import ShapeError
 from streamlstm.model.bundles.causal import ModelBundle
-from streamlstm.scoring.detector import Detector, SettledScore
+from streamlstm.scoring.detector import Detector
+from streamlstm.scoring.score_result import SettledScore
 from streamlstm.scoring.settled import settled_samples
 from streamlstm.types import GapPolicy, Scores
 

@@ -20,7 +20,8 @@ from streamlstm.errors import SnapshotError
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.model.bundles.loaded import load_model
 from streamlstm.model.bundles.registry import Registry
-from streamlstm.scoring.detector import Detector, is_continued_by
+from streamlstm.scoring.continuation import is_continued_by
+from streamlstm.scoring.detector import Detector
 from streamlstm.streaming.decoding.json_fast import JsonDecoder
 from streamlstm.streaming.pipeline import PartitionPipeline, PipelineOptions
 from streamlstm.streaming.routing import ModelRoute, Router

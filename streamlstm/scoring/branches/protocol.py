@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamlstm.scoring.forward import ForwardResult
 from streamlstm.scoring.state import StatePiece
 
-__all__ = ["Branch", "Measured", "StateArrays"]
+__all__ = ["Branch", "Measured", "StateArrays", "blended"]
 
 StateArrays = Mapping[str, NDArray[Any]]
 """Arrays [S, ...] of all streams by the names of their pieces; a slot is zero until its stream's first sample."""
@@ -35,6 +35,23 @@ class Measured:
         """Make room for as many samples; nothing is said of them yet."""
         shapes = ((samples, parts), (samples, channels), (samples, channels))
         return cls(*(np.empty(shape, np.float32) for shape in shapes))
+
+
+def blended(measured: Sequence[Measured], said: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the channels' shares in the surprise: those in each branch, by how much of it that branch said.
+
+    Shapes: said float64 [K, branches]; returned [K, C]. Where nothing was said the first branch's count.
+    State: the contributions of all branches are used up.
+    """
+    blended, total = measured[0].contribution, said[:, 0].copy()
+    for k in range(1, len(measured)):
+        total += said[:, k]
+        share = np.divide(said[:, k], total, out=np.zeros_like(total), where=total > 0)
+        other = measured[k].contribution
+        other -= blended
+        other *= share.astype(np.float32)[:, None]
+        blended += other
+    return blended
 
 
 class Branch(Protocol):

@@ -23,7 +23,8 @@ from streamlstm.scoring.branches.activity import Activity, fit_activity
 from streamlstm.scoring.branches.clean_rows import CalibrationSeries, CleanRows
 from streamlstm.scoring.branches.known import branches_of
 from streamlstm.scoring.branches.prototypes import do_shapes_repeat
-from streamlstm.scoring.detector import Detector, is_continued_by
+from streamlstm.scoring.continuation import is_continued_by
+from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import Forward
 from streamlstm.types import GapPolicy, Scores
 

@@ -23,7 +23,8 @@ from streamlstm.scoring.branches.known import branches_of, state_of
 from streamlstm.scoring.branches.prototypes import Prototypes, fit_prototypes, taps_for
 from streamlstm.scoring.calibration import CalibrationSeries, calibrate
 from streamlstm.scoring.clustering import cluster
-from streamlstm.scoring.detector import Detector, is_continued_by
+from streamlstm.scoring.continuation import is_continued_by
+from streamlstm.scoring.detector import Detector
 from streamlstm.scoring.forward import INPUT_LIMIT
 from streamlstm.types import GapPolicy, Scores
 
