@@ -3,13 +3,15 @@
 A stuck sensor is easy to predict, so no residual finds it. What tells it from a channel that rests is how long that
 channel ever rested in training. The bounds, in samples that hold a value for runs and in samples for holes:
 
-    flat_after     3 * the longest run in training, and at least 16 samples and a second
+    flat_after     3 * the longest run in training, 10 * where that has 16 samples or more, and at least 16 samples and
+                   a second
     missing_after  3 * the longest hole in training, and at least 16 samples and ten seconds
 
 Three is measured: of some 700 channels of recordings, those that rest for a sixteenth of their training rows or longer
-left out, seven have a run beyond three times their longest anywhere in their unlabelled rows, mostly an ECG that clips
-and servers whose counters stopped; with two it is eleven. A channel that rests as long as that (a switch, a command),
-that never moved, or that never had a value, is not watched.
+left out, seven have a run beyond three times their longest anywhere in their unlabelled rows; with two it is eleven.
+But a channel that rests does so again and again, and sometimes for longer: counters of servers have 50 such runs. With
+ten times as long for channels that rest it is 17. A channel that rests for a sixteenth of its rows (a switch, a
+command), that never moved, or that never had a value, is not watched.
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ from streamlstm.types import ChannelFindings
 
 __all__ = ["ChannelRuns", "fit_runs", "runs_of"]
 
-_MULTIPLE = 3
+_MULTIPLE, _RESTING_MULTIPLE = 3, 10
 _LEAST_ROWS = 16
-"""A value that comes 16 times in a row is no chance where it never came twice, in recordings as in the simulations."""
+"""A value that comes 16 times in a row is no chance where it never came twice, in recordings as in the simulations. A
+channel that has kept one for as long in training rests now and then."""
 _LEAST_FLAT_S, _LEAST_MISSING_S = 1.0, 10.0
 """Nobody is to be woken for less, and training data are often cleaned of their holes."""
 _RESTING_SHARE = 1 / 16
@@ -141,17 +144,23 @@ def fit_runs(series: Iterable[NDArray[np.float32]], *, period_s: float) -> Chann
     seen = np.sum([np.isfinite(values).sum(axis=0) for values in held], axis=0)
     runs, holes = (np.max([of(values) for values in held], axis=0) for of in (_longest_runs, _longest_holes))
     rows = sum(map(len, held))
-    flat_after = _bounds(runs, of=seen, period_s=period_s, least_s=_LEAST_FLAT_S)
-    missing_after = _bounds(holes, of=rows, period_s=period_s, least_s=_LEAST_MISSING_S)
+    multiples = np.where(runs >= _LEAST_ROWS, _RESTING_MULTIPLE, _MULTIPLE)
+    flat_after = _bounds(multiples, runs, of=seen, period_s=period_s, least_s=_LEAST_FLAT_S)
+    missing_after = _bounds(_MULTIPLE, holes, of=rows, period_s=period_s, least_s=_LEAST_MISSING_S)
     has_values = (seen > 0).astype(np.int32)
     return ChannelRuns(flat_after * has_values, missing_after * has_values)
 
 
 def _bounds(
-    longest: NDArray[np.int64], *, of: NDArray[np.int64] | int, period_s: float, least_s: float
+    multiple: NDArray[np.int64] | int,
+    longest: NDArray[np.int64],
+    *,
+    of: NDArray[np.int64] | int,
+    period_s: float,
+    least_s: float,
 ) -> NDArray[np.int32]:
     least = max(_LEAST_ROWS, math.ceil(min(least_s / period_s, _MOST_ROWS)) if period_s > 0 else 0)
-    bounds = np.clip(_MULTIPLE * longest, least, _MOST_ROWS)
+    bounds = np.clip(multiple * longest, least, _MOST_ROWS)
     return np.where(longest <= np.asarray(of) * _RESTING_SHARE, bounds, 0).astype(np.int32)
 
 

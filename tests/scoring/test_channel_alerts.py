@@ -167,17 +167,18 @@ def test_what_is_missing_does_not_count(bundle: ModelBundle) -> None:
     assert sum(alert.revision == 1 for _, alert in found) == 12
 
 
-def test_bounds_are_three_times_what_training_held() -> None:
-    values = np.arange(4000, dtype=np.float32)[:, None].repeat(5, axis=1)
-    values[100:140, 1] = 7  # rests for 40 samples
+def test_bounds_are_three_times_what_training_held_and_ten_times_where_a_channel_rests() -> None:
+    values = np.arange(4000, dtype=np.float32)[:, None].repeat(6, axis=1)
+    values[100:116, 1] = 7  # rests for 16 samples
     values[:, 2] = np.repeat([1.0, 2.0], 2000)  # a switch
     values[:, 3] = NAN
     values[50:90, 4] = NAN
+    values[100:115, 5] = 7
     runs = fit_runs([values, values[:100]], period_s=0.0)
-    assert runs.flat_after.tolist() == [16, 120, 0, 0, 16]
-    assert runs.missing_after.tolist() == [16, 16, 16, 0, 120]
+    assert runs.flat_after.tolist() == [16, 160, 0, 0, 16, 45]
+    assert runs.missing_after.tolist() == [16, 16, 16, 0, 120, 16]
     fast = fit_runs([values], period_s=0.004)
-    assert fast.flat_after.tolist() == [250, 250, 0, 0, 250] and fast.missing_after[0] == 2500
+    assert fast.flat_after.tolist() == [250, 250, 0, 0, 250, 250] and fast.missing_after[0] == 2500
 
 
 VALUES = st.sampled_from(["moves", "stays", "missing", "all missing"])
