@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import NamedTuple, overload
 
@@ -120,8 +120,23 @@ class GapPolicy:
     """After a silence longer than this, while others of its partition speak, an alert says so; 0 means never."""
 
 
+class _Columns:
+    """Dataclasses of arrays: equal where every column is, row by row, and unknown is as unknown."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        pairs = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))  # type: ignore[arg-type]  # its subclasses are dataclasses
+        return all(
+            np.array_equal(one, two, equal_nan=True) if isinstance(one, np.ndarray) else one == two
+            for one, two in pairs
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Settled:
+class Settled(_Columns):
     """Verdicts that samples bring on earlier ones of their streams, one row a sample that brings.
 
     A row's verdict is on the sample of its stream at `event_time_ms`, which also had `score` and `mark`, a number of
@@ -149,16 +164,9 @@ class Settled:
         """Return some rows."""
         return Settled(self.settled[rows], self.score[rows], self.event_time_ms[rows], self.mark[rows])
 
-    def __eq__(self, other: object) -> bool:
-        """Compare every column, row by row."""
-        if not isinstance(other, Settled):
-            return NotImplemented
-        columns = ("settled", "score", "event_time_ms", "mark")
-        return all(np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in columns)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChannelFindings:
+class ChannelFindings(_Columns):
     """Where channels have kept one value, or had none, for longer than usual: sparse, in the order of the samples.
 
     Shapes: begun int64 [A], rows with which a stream begins, or begins anew; rows, channels int64 [E]; kinds uint8 [E]
@@ -195,7 +203,7 @@ class ChannelFindings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scores:
+class Scores(_Columns):
     """Columns of scores, one row a sample, in the order the samples came.
 
     Shapes: score, p_value float64 [N], NaN = none; status uint8 [N] (Status); expected, contribution float32 [N, C].
@@ -222,15 +230,6 @@ class Scores:
             self.contribution[rows],
             None if self.settled is None else self.settled.take(rows),
             None if self.findings is None else self.findings.take(rows),
-        )
-
-    def __eq__(self, other: object) -> bool:
-        """Compare every column, row by row; where neither has a score they are equal."""
-        if not isinstance(other, Scores):
-            return NotImplemented
-        columns = ("score", "p_value", "status", "expected", "contribution")
-        return self.settled == other.settled and all(
-            np.array_equal(getattr(self, name), getattr(other, name), equal_nan=True) for name in columns
         )
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from streamlstm.types import Scores
+from streamlstm.types import ChannelFindings, Scores, Settled
 
 
 def scores(rows: int = 3) -> Scores:
@@ -23,11 +23,30 @@ def test_scores_are_equal_when_every_column_is_and_unknown_is_as_unknown() -> No
     assert scores() != "scores"
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Scores)])
-def test_scores_that_differ_in_one_value_are_not_equal(name: str) -> None:
-    column = getattr(scores(), name).copy()
-    column[2] += 1
-    assert scores() != replace(scores(), **{name: column})
+def settled() -> Settled:
+    times = np.array([0, 1000, 2000])
+    return Settled(np.array([np.nan, 0.5, 1.5]), np.array([np.nan, 0.25, 2.5]), times, times // 1000)
+
+
+def findings() -> ChannelFindings:
+    rows = np.array([0, 1, 2])
+    return ChannelFindings(rows, rows + 1, rows, np.array([1, 2, 1], np.uint8), 1000 * rows)
+
+
+@pytest.mark.parametrize(
+    ("whole", "name"), [(make(), field.name) for make in (scores, settled, findings) for field in fields(make())]
+)
+def test_what_differs_in_one_value_of_one_column_is_not_equal(
+    whole: Scores | Settled | ChannelFindings, name: str
+) -> None:
+    if name in ("settled", "findings") and isinstance(whole, Scores):
+        other = {"settled": settled(), "findings": findings()}[name]
+        assert replace(whole, **{name: other}) == replace(whole, **{name: other})
+    else:
+        assert whole == replace(whole)
+        other = getattr(whole, name).copy()
+        other[2] += 1
+    assert whole != replace(whole, **{name: other})
 
 
 def test_scores_have_no_hash_since_their_columns_are_arrays() -> None:
