@@ -193,6 +193,8 @@ class ChannelFindings(_Columns):
     @classmethod
     def joined(cls, parts: Sequence[tuple[int, ChannelFindings]]) -> ChannelFindings:
         """Join those of chunks, each with the row that it begins with."""
+        if len(parts) == 1 and parts[0][0] == 0:
+            return parts[0][1]
         return cls(
             begun=np.concatenate([part.begun + first for first, part in parts]),
             rows=np.concatenate([part.rows + first for first, part in parts]),

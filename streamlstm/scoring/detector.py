@@ -309,6 +309,8 @@ class Detector(Displayed):
         """Write the scores of a chunk; return what is found of its channels, by its rows."""
         calibration, states = self.bundle.calibration, self.states
         own = self._own_units
+        if own is not None and not own.have_units(slots, states.pieces):
+            own = None
         in_model = values if own is None else own.to_model(slots, values, states.pieces)
         forward = self._forward.run(states, slots, times, in_model, self.gaps)
         count = len(forward.admitted)

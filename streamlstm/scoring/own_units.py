@@ -118,7 +118,10 @@ class OwnUnits:
         These streams begin anew before their next sample.
         """
         pieces = states.pieces
-        pending = np.unique(slots[pieces["own_pending"][slots] != 0]).tolist()
+        is_pending = pieces["own_pending"][slots] != 0
+        if not is_pending.any():
+            return []
+        pending = np.unique(slots[is_pending]).tolist()
         pieces["own_pending"][pending] = 0
         return [slot for slot in pending if self._decide(slot, pieces)]
 
@@ -132,13 +135,15 @@ class OwnUnits:
         had_units = np.zeros(len(slots), np.bool_) if units is None else units[theirs].any(axis=(1, 2))
         states.pieces["own_rows"][slots] = np.where(had_units, 0, self._ages[-1])
 
+    def have_units(self, slots: NDArray[np.int64], pieces: StateArrays) -> bool:
+        """Say whether one of these streams has units of its own: else values need no conversion."""
+        return bool(pieces["own_units"][slots].any())
+
     def to_model(
         self, slots: NDArray[np.int64], values: NDArray[np.float32], pieces: StateArrays
     ) -> NDArray[np.float32]:
         """Return values as the model would have them; those of streams in its units are as they came."""
         rows = self._with_units(slots, pieces)
-        if not len(rows):
-            return values
         factor, shift, mean, scale = self._units(slots[rows], pieces)
         converted = values.copy()
         converted[rows] = (factor * (values[rows].astype(np.float64) - mean) / scale + shift) * scale + mean

@@ -97,7 +97,7 @@ class NetworkResiduals:
     def advance(self, result: ForwardResult, state: StateArrays) -> Measured:
         """Measure samples and advance the rows of their streams."""
         count, channels = result.x.shape
-        measured = Measured.empty(count, parts=len(self.parts), channels=channels)
+        measured = Measured.empty(count, parts=len(_RESIDUALS) * len(self.widths), channels=channels)
         advance_residuals(
             result.slots,
             x=result.x,
