@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from streamlstm.kernels import CELL_FIELDS
 from streamlstm.model.bundles.causal import ModelBundle
 from streamlstm.scoring.branches.known import branches_of, state_of
-from streamlstm.scoring.channel_runs import runs_of
+from streamlstm.scoring.branches.protocol import Branch
+from streamlstm.scoring.channel_runs import ChannelRuns, runs_of
 from streamlstm.scoring.state import StatePiece
 
 __all__ = ["is_continued_by", "pieces_of"]
@@ -25,7 +28,7 @@ def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:
     units = ((old.standardizer.mean, new.standardizer.mean), (old.standardizer.scale, new.standardizer.scale))
     if not all(np.array_equal(a, b) for a, b in units):
         return False
-    if pieces_of(old) != pieces_of(new):
+    if pieces_of(branches_of(old), runs_of(old)) != pieces_of(branches_of(new), runs_of(new)):
         return False
     if new.training.get("start") == old.label or old.training.get("start") == new.label:
         return True
@@ -35,7 +38,6 @@ def is_continued_by(old: ModelBundle, new: ModelBundle) -> bool:
     return all(a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs)
 
 
-def pieces_of(bundle: ModelBundle) -> dict[str, StatePiece]:
+def pieces_of(branches: Iterable[Branch], runs: ChannelRuns | None) -> dict[str, StatePiece]:
     """Return the pieces of a stream's state row that a model's branches keep, and what it knows of its channels."""
-    runs = runs_of(bundle)
-    return {**state_of(branches_of(bundle)), **(runs.state if runs else {})}
+    return {**state_of(branches), **(runs.state if runs else {})}

@@ -81,7 +81,7 @@ class Detector(Displayed):
             bundle.network.architecture,
             self._forward.weights,
             {
-                **pieces_of(bundle),
+                **pieces_of(self._branches, self._runs),
                 **({} if self._verdicts is None else self._verdicts.state),
                 **({} if self._own_units is None else self._own_units.state),
             },
