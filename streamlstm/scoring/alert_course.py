@@ -17,7 +17,6 @@ What is followed, and what its score is, is a kind's to say.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,7 +24,7 @@ import msgspec
 import numpy as np
 
 from streamlstm.scoring.alert_life import Life
-from streamlstm.scoring.alerts import Alert, AlertPolicy, ChannelPart, Peak, Severity, severity_of
+from streamlstm.scoring.alerts import Alert, AlertPolicy, ChannelPart, Peak, Severity, alert_id_of, severity_of
 from streamlstm.scoring.opening_ledger import OpeningLedger
 from streamlstm.types import Position
 
@@ -69,7 +68,7 @@ class Course:
         Alerts of one kind that a record may open side by side differ in their `subject`.
         """
         self._kind = kind
-        self._subject = f"\0{subject}" if subject else ""
+        self._subject = subject
         self._delays = policy
         self._ledger = ledger
         self._summary_of = summary_of
@@ -156,13 +155,10 @@ class Course:
 
     def _open(self, life: Life, sample: Sample, *, outside_budget: bool = False) -> Alert:
         assert life.peak is not None and life.opened_by is not None
-        topic, partition, offset = life.opened_by
-        stream_id, model = sample.stream_id, sample.model
-        identity = f"{model}\0{stream_id}\0{self._kind}\0{topic}\0{partition}\0{offset}\0{life.run_began}"
-        identity += self._subject
+        stream_id, model, opened_by = sample.stream_id, sample.model, life.opened_by
         life.rise = life.opened_samples = 0
         life.alert = Alert(
-            alert_id=hashlib.sha256(identity.encode()).hexdigest()[:24],
+            alert_id=alert_id_of(model, stream_id, self._kind, opened_by, life.run_began, subject=self._subject),
             revision=1,
             state="open",
             kind=self._kind,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from streamlstm.scoring.delays import Delay
+from streamlstm.types import Position
 
-__all__ = ["Alert", "AlertPolicy", "ChannelPart", "Peak", "Severity", "is_at_least", "severity_of"]
+__all__ = ["Alert", "AlertPolicy", "ChannelPart", "Peak", "Severity", "alert_id_of", "is_at_least", "severity_of"]
 
 Severity: TypeAlias = Literal["low", "medium", "high"]
 _SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high")
@@ -93,6 +95,18 @@ class Alert(msgspec.Struct, frozen=True):
     def is_resolved_at(self, time_ms: int) -> bool:
         """Say whether a sample of that time resolved it: verdicts revise alerts that were resolved before."""
         return self.state == "resolved" and self.resolved_at == time_ms
+
+
+def alert_id_of(model: str, stream_id: str, kind: str, opened_by: Position, began_ms: int, *, subject: str = "") -> str:
+    """Return the id of an alert: a hash, so that a repeat is recognisable.
+
+    `opened_by` is the record with which it began, at `began_ms`; alerts of one kind that a record may open side by side
+    differ in their `subject`.
+    """
+    topic, partition, offset = opened_by
+    identity = f"{model}\0{stream_id}\0{kind}\0{topic}\0{partition}\0{offset}\0{began_ms}"
+    identity += f"\0{subject}" if subject else ""
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
 def severity_of(score: float, *, has_lasted: bool = False) -> Severity:

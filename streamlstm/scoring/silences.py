@@ -20,7 +20,6 @@ the order of their ids.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -29,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.scoring.alert_summary import since
-from streamlstm.scoring.alerts import Alert, Peak
+from streamlstm.scoring.alerts import Alert, Peak, alert_id_of
 from streamlstm.types import Position
 
 __all__ = ["SilenceState", "SilenceWatch"]
@@ -183,10 +182,8 @@ class SilenceWatch:
         return slot
 
     def _opened(self, stream_id: str, since_ms: int, ts: int, position: Position, model: str) -> Alert:
-        topic, partition, offset = position
-        identity = f"{model}\0{stream_id}\0silent\0{topic}\0{partition}\0{offset}\0{since_ms}"
         return Alert(
-            alert_id=hashlib.sha256(identity.encode()).hexdigest()[:24],
+            alert_id=alert_id_of(model, stream_id, "silent", position, since_ms),
             revision=1,
             state="open",
             kind="silent",
