@@ -27,13 +27,12 @@ from streamlstm.scoring.alert_verdicts import Judged
 from streamlstm.scoring.alerts import Alert, AlertPolicy
 from streamlstm.scoring.budget import OpeningBudget
 from streamlstm.scoring.opening_ledger import Charges, OpeningLedger
+from streamlstm.scoring.period_rows import UNKNOWN_PERIOD_ROWS
 from streamlstm.types import Position, Scores, Status
 
 __all__ = ["AlertTracker"]
 
 _LATE = int(Status.LATE)
-_UNKNOWN_PERIOD_ROWS = 64
-"""As many samples stand for a period where the model found none."""
 
 
 class AlertTracker:
@@ -60,7 +59,7 @@ class AlertTracker:
         self.policy = policy
         self._model = model
         self._ledger = OpeningLedger(budget, outside_budget=policy.outside_budget)
-        delays = policy.in_samples(period_rows or _UNKNOWN_PERIOD_ROWS)
+        delays = policy.in_samples(period_rows or UNKNOWN_PERIOD_ROWS)
         self._residual = ResidualAlerts(delays, self._ledger, channels=channels, units=units)
         usual = {name: bounds.tolist() for name, bounds in (runs or {}).items()}
         of_channels = {"channels": channels, "units": units}

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 
 from streamlstm.kernels import settle_scores
 from streamlstm.scoring.branches.protocol import StateArrays
+from streamlstm.scoring.period_rows import LONGEST_PERIOD_ROWS, UNKNOWN_PERIOD_ROWS
 from streamlstm.scoring.state import StatePiece
 from streamlstm.types import Settled
 
 __all__ = ["SettledVerdicts", "settled_samples"]
 
 _FEWEST, _MOST = 8, 128
-_UNKNOWN_PERIOD = 64
-_LONGEST_PERIOD = 400
 _LONG_PERIOD_SAMPLES = 16
 
 _TIMES_AND_MARKS = ("settled_times", "settled_marks")
@@ -38,9 +37,9 @@ def settled_samples(period_rows: int) -> int:
 
     A period beyond 400 samples is most often a day, which no fault fills: then over 16.
     """
-    if period_rows > _LONGEST_PERIOD:
+    if period_rows > LONGEST_PERIOD_ROWS:
         return _LONG_PERIOD_SAMPLES
-    return min(max(period_rows or _UNKNOWN_PERIOD, _FEWEST), _MOST)
+    return min(max(period_rows or UNKNOWN_PERIOD_ROWS, _FEWEST), _MOST)
 
 
 class SettledVerdicts:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamlstm.model.standardizer import Standardizer
+from streamlstm.scoring.period_rows import LONGEST_PERIOD_ROWS
 
 __all__ = ["usual_windows"]
 
@@ -18,7 +19,6 @@ _STEPS_APART = 8
 _LEAST_WINDOWS = 4
 _CAPPED_AT = 5.0
 """Times the root mean square: a jump counts for no more, or one would make a quiet window a lively one."""
-_LONGEST_PERIOD = 400
 
 
 def usual_windows(
@@ -34,7 +34,7 @@ def usual_windows(
     standardized = [standardizer.apply(values).astype(np.float64) for values in series]
     moves = [np.abs(np.diff(z, axis=0)) for z in standardized]
     caps = _CAPPED_AT * np.sqrt(_mean(np.concatenate([np.square(move) for move in moves])))
-    first = max(_LEAST_AGE, 2 * warm_up, 2 * period_rows if period_rows <= _LONGEST_PERIOD else 0)
+    first = max(_LEAST_AGE, 2 * warm_up, 2 * period_rows if period_rows <= LONGEST_PERIOD_ROWS else 0)
     ages, locations, movements = [], [], []
     for age in (first * step for step in _STEPS):
         means = [m for z in standardized for m in _window_means(z, age)]

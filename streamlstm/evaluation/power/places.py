@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from streamlstm.scoring.period_rows import LONGEST_PERIOD_ROWS
+
 __all__ = ["Place", "choose_places", "followed_rows", "wave_period"]
 
-_LONGEST_PERIOD = 400
-"""A longer period is most often a day, which no fault here fills; the score's means think so too."""
 _LEAST_FOLLOWED = 128
 _PERIODS_FOLLOWED = 2
 _LEAST_PLACES = 8
@@ -28,7 +28,7 @@ class Place:
 
 def wave_period(period_rows: int) -> int:
     """Return the period where it is that of a wave, such as a heartbeat; 0 where there is none, or it is a day's."""
-    return period_rows if period_rows <= _LONGEST_PERIOD else 0
+    return period_rows if period_rows <= LONGEST_PERIOD_ROWS else 0
 
 
 def followed_rows(period_rows: int) -> int:

@@ -20,6 +20,7 @@ from streamlstm.model.network import Architecture
 from streamlstm.scoring.branches.clean_rows import CleanRows
 from streamlstm.scoring.branches.protocol import Measured, StateArrays
 from streamlstm.scoring.forward import ForwardResult, SeriesChunk
+from streamlstm.scoring.period_rows import LONGEST_PERIOD_ROWS
 from streamlstm.scoring.state import StatePiece
 
 __all__ = ["NetworkResiduals", "fit_network_residuals", "fit_scales", "steady_channels", "widths_for"]
@@ -27,7 +28,6 @@ __all__ = ["NetworkResiduals", "fit_network_residuals", "fit_scales", "steady_ch
 _RESIDUALS = ("reconstruction", "forecast", "ensemble")
 _SHORT_WIDTHS = (1.0, 4.0, 16.0)
 _LEAST_LONG_WIDTH = 32.0
-_LONGEST_PERIOD = 400
 _ROUNDING = 1e-6  # of a value: eight times what a float32 resolves
 _SCALE_FLOOR = 0.01
 """In standard deviations of the channel. A channel that the network predicts to the last bit (a constant, a counter)
@@ -136,7 +136,7 @@ def widths_for(period_rows: int) -> NDArray[np.float32]:
     What is sudden stands out in the narrow ones, what lasts in the wide; in waves the widest covers most of a beat. A
     period beyond 400 rows is most often a day, which no fault fills, so it sets no width.
     """
-    longest = 2.0 / 3.0 * period_rows if period_rows <= _LONGEST_PERIOD else 0.0
+    longest = 2.0 / 3.0 * period_rows if period_rows <= LONGEST_PERIOD_ROWS else 0.0
     return np.array([*_SHORT_WIDTHS, max(longest, _LEAST_LONG_WIDTH)], np.float32)
 
 

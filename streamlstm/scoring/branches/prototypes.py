@@ -23,6 +23,7 @@ from streamlstm.scoring.branches.clean_rows import CleanRows, as_admitted
 from streamlstm.scoring.branches.protocol import Measured, StateArrays
 from streamlstm.scoring.clustering import cluster
 from streamlstm.scoring.forward import ForwardResult
+from streamlstm.scoring.period_rows import UNKNOWN_PERIOD_ROWS
 from streamlstm.scoring.state import StatePiece
 
 __all__ = ["NORMALISED", "Prototypes", "do_shapes_repeat", "fit_prototypes", "prototypes_of", "taps_for"]
@@ -30,7 +31,6 @@ __all__ = ["NORMALISED", "Prototypes", "do_shapes_repeat", "fit_prototypes", "pr
 NORMALISED = "prototypes/normalised"
 """The part that says whether shapes repeat."""
 
-_DEFAULT_PERIOD = 64
 _FEWEST_TAPS, _MOST_TAPS = 8, 64
 _MOST_VALUES = 1024
 """Of a window: 4 KiB a stream. Where there are many channels the window is shorter, 8 samples at least."""
@@ -129,7 +129,7 @@ class Prototypes:
 
 def taps_for(period_rows: int, channels: int) -> int:
     """Return the window's samples: the period, 64 where there is none (0), bounded to 8 to 64 and by the channels."""
-    period = min(max(period_rows or _DEFAULT_PERIOD, _FEWEST_TAPS), _MOST_TAPS)
+    period = min(max(period_rows or UNKNOWN_PERIOD_ROWS, _FEWEST_TAPS), _MOST_TAPS)
     return max(min(period, _MOST_VALUES // channels), _FEWEST_TAPS)
 
 
